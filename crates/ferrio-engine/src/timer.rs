@@ -1,0 +1,222 @@
+//! Deadlines: never early, first come first served among equals, cancelled for next to nothing.
+//!
+//! Programs cancel nearly every timer they set (a timeout around each request), so cancelling must not search
+//! the heap. It takes the item out of its slot and leaves a dead entry in the heap:
+//!
+//! ```text
+//!   heap, by (deadline, sequence)         slots
+//!   ┌───────────────────────────┐         ┌──────────────────┐
+//!   │ 10 ms, #1, slot 0 gen 1 ──┼────────>│ gen 1: item      │
+//!   │ 12 ms, #2, slot 1 gen 1 ──┼──── x   │ gen 2: vacant    │   cancelled: the generation has moved on
+//!   │ 30 ms, #0, slot 2 gen 1 ──┼────────>│ gen 1: item      │
+//!   └───────────────────────────┘         └──────────────────┘
+//! ```
+//!
+//! Two rules keep the dead from piling up: the top of the heap is always alive (so the nearest deadline can be
+//! read without changing anything), and once more than half of a heap is dead it is swept in one pass, which the
+//! cancellations since the last sweep have paid for. asyncio does the like at half of a hundred
+//! (`_MIN_SCHEDULED_TIMER_HANDLES` and `_MIN_CANCELLED_TIMER_HANDLES_FRACTION` in `Lib/asyncio/base_events.py`).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::slots::{SlotKey, Slots};
+use crate::time::Instant;
+
+/// Names a timer. Stale once the timer has fired or was cancelled, and then harmless for ever.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TimerKey(SlotKey);
+
+impl TimerKey {
+    /// The key as a number, never 0.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0.to_bits()
+    }
+
+    /// The inverse of [`to_bits`](Self::to_bits). A number that came from elsewhere gives a key that names nothing.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(SlotKey::from_bits(bits))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Timers<T> {
+    items: Slots<T>,
+    /// Invariants: every live timer has exactly one entry; the top entry, if any, is live.
+    heap: BinaryHeap<Reverse<Entry>>,
+    /// Of the next timer. 64 bits do not run out.
+    sequence: u64,
+}
+
+/// Ordered by deadline, then by age; the key takes no part because no two sequences are equal.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Entry {
+    deadline: Instant,
+    sequence: u64,
+    key_bits: u64,
+}
+
+/// Heaps below this size are never swept: walking them costs less than deciding to.
+const SWEEP_MIN: usize = 64;
+
+impl<T> Timers<T> {
+    pub(crate) const fn new() -> Self {
+        Self { items: Slots::new(), heap: BinaryHeap::new(), sequence: 0 }
+    }
+
+    /// How many timers are pending.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn add(&mut self, deadline: Instant, item: T) -> TimerKey {
+        let key = self.items.insert(item);
+        let entry = Entry { deadline, sequence: self.sequence, key_bits: key.to_bits() };
+        self.sequence += 1;
+        self.heap.push(Reverse(entry));
+        TimerKey(key)
+    }
+
+    /// Takes a pending timer's item out; `None` if it has fired or was cancelled before.
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<T> {
+        let item = self.items.remove(key.0)?;
+        let dead = self.heap.len() - self.items.len();
+        if self.heap.len() >= SWEEP_MIN && dead > self.heap.len() / 2 {
+            let items = &self.items;
+            self.heap.retain(|Reverse(entry)| items.contains(SlotKey::from_bits(entry.key_bits)));
+        } else {
+            self.drop_dead_top();
+        }
+        Some(item)
+    }
+
+    /// The nearest deadline.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse(entry)| entry.deadline)
+    }
+
+    /// Takes the item of the earliest timer whose deadline is not after `now`.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<T> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        let Reverse(entry) = self.heap.pop()?;
+        let item = self.items.remove(SlotKey::from_bits(entry.key_bits));
+        self.drop_dead_top();
+        item
+    }
+
+    pub(crate) fn items(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|(_, item)| item)
+    }
+
+    /// Takes all items out, in no particular order.
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        self.heap.clear();
+        self.items.drain()
+    }
+
+    fn drop_dead_top(&mut self) {
+        while let Some(Reverse(entry)) = self.heap.peek() {
+            if self.items.contains(SlotKey::from_bits(entry.key_bits)) {
+                break;
+            }
+            self.heap.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    fn due<T>(timers: &mut Timers<T>, now: u64) -> Vec<T> {
+        std::iter::from_fn(|| timers.pop_due(at(now))).collect()
+    }
+
+    #[test]
+    fn fires_in_order_of_deadline_and_then_of_age() {
+        let mut timers = Timers::new();
+        for (deadline, name) in [(3, 'd'), (1, 'a'), (2, 'b'), (2, 'c'), (9, 'e')] {
+            timers.add(at(deadline), name);
+        }
+        assert_eq!(due(&mut timers, 0), []);
+        assert_eq!(due(&mut timers, 3), ['a', 'b', 'c', 'd']);
+        assert_eq!(timers.next_deadline(), Some(at(9)));
+    }
+
+    #[test]
+    fn a_key_works_once_and_never_reaches_a_later_timer() {
+        let mut timers = Timers::new();
+        let first = timers.add(at(1), 'a');
+        assert_eq!(timers.cancel(first), Some('a'));
+        assert_eq!(timers.cancel(first), None);
+        let second = timers.add(at(1), 'b');
+        assert_eq!(timers.cancel(first), None);
+        assert_eq!(due(&mut timers, 1), ['b']);
+        assert_eq!(timers.cancel(second), None);
+        assert_eq!(TimerKey::from_bits(second.to_bits()), second);
+    }
+
+    #[test]
+    fn the_nearest_deadline_is_that_of_a_live_timer() {
+        let mut timers = Timers::new();
+        let near = timers.add(at(1), 'a');
+        let nearer = timers.add(at(0), 'b');
+        timers.add(at(5), 'c');
+        timers.cancel(near);
+        assert_eq!(timers.next_deadline(), Some(at(0)));
+        timers.cancel(nearer);
+        assert_eq!(timers.next_deadline(), Some(at(5)));
+    }
+
+    #[test]
+    fn the_heap_never_holds_more_dead_than_living_past_the_minimum() {
+        let mut timers = Timers::new();
+        timers.add(at(0), 0);
+        let mut keys = Vec::new();
+        for round in 0..10_000 {
+            keys.push(timers.add(at(10 + round), 1));
+            if round % 3 != 0 {
+                timers.cancel(keys.swap_remove(round as usize % keys.len()));
+            }
+            assert!(timers.heap.len() <= (2 * timers.items.len()).max(SWEEP_MIN));
+        }
+    }
+
+    /// Every way to add four timers with deadlines 0..4 and to cancel any subset, then to ask at any time.
+    #[test]
+    fn agrees_with_a_sorted_list_on_every_small_case() {
+        for deadlines in 0..256u32 {
+            for cancelled in 0..16u32 {
+                for now in 0..4 {
+                    let mut timers = Timers::new();
+                    let mut model = Vec::new();
+                    let mut keys = Vec::new();
+                    for index in 0..4 {
+                        let deadline = u64::from((deadlines >> (2 * index)) & 3);
+                        keys.push(timers.add(at(deadline), index));
+                        model.push((deadline, index));
+                    }
+                    for index in (0..4).filter(|index| cancelled >> index & 1 == 1) {
+                        assert_eq!(timers.cancel(keys[index]), Some(index));
+                        model.retain(|(_, other)| *other != index);
+                    }
+                    model.sort_unstable();
+                    let nearest = model.first().map(|(deadline, _)| at(*deadline));
+                    assert_eq!(timers.next_deadline(), nearest);
+                    let expected: Vec<usize> =
+                        model.iter().filter(|(d, _)| *d <= now).map(|(_, index)| *index).collect();
+                    assert_eq!(due(&mut timers, now), expected);
+                    assert_eq!(timers.len(), model.len() - expected.len());
+                }
+            }
+        }
+    }
+}
