@@ -1,0 +1,332 @@
+//! The engine: the parts joined, and one turn in pieces.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::inbox::Inbox;
+use crate::mailbox::Mailbox;
+use crate::reactor::{Interest, Key, Reactor, Readiness, RegisterError, Trigger, Wait};
+use crate::ready::{Ready, ReadyQueue};
+use crate::sys::DriverKind;
+use crate::time::Instant;
+use crate::timer::{TimerKey, Timers};
+
+/// How long a turn may wait for events.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Timeout {
+    /// Not at all: something is ready.
+    Zero,
+    /// Until this instant, when a timer is due.
+    Until(Instant),
+    /// Until an event or the inbox ends it.
+    Forever,
+}
+
+/// A single-threaded event loop whose user, the *host*, runs what is ready.
+///
+/// `T` is a ready item and `S` what a registered source is; both are the host's and opaque here. The crate's
+/// documentation shows one turn.
+///
+/// An engine may move between threads (asyncio makes a loop on one thread and runs it on another), hence it is
+/// `Send` if `T` and `S` are; but it is used by one thread at a time, so it is never `Sync`. Only [`Inbox`] is shared.
+///
+/// No method runs the host's code except the closures given to it, and dropping a `T` or `S` is left to the host: what
+/// is taken out is returned. Only dropping an engine that was not closed drops them inside.
+pub struct Engine<T, S> {
+    ready: ReadyQueue<T>,
+    timers: Timers<T>,
+    reactor: Reactor<S>,
+    mailbox: Arc<Mailbox<Ready<T>>>,
+    /// Between two turns, so that each need not allocate. Empty.
+    letters: Vec<Ready<T>>,
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+/// Everything that an engine held when it was closed, for the host to drop where running their destructors is safe.
+#[derive(Debug)]
+pub struct Drained<T, S> {
+    /// What was ready, oldest first, then what was in the inbox.
+    pub ready: VecDeque<Ready<T>>,
+    /// The items of pending timers, in no particular order.
+    pub timers: Vec<T>,
+    /// The registered sources, in no particular order. Their descriptors are still open.
+    pub sources: Vec<S>,
+}
+
+impl<T, S> Engine<T, S> {
+    /// An engine with nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it has no descriptor left (EMFILE, ENFILE) or no memory.
+    pub fn new(driver: DriverKind) -> io::Result<Self> {
+        let reactor = Reactor::new(driver)?;
+        let Some(waker) = reactor.waker() else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        Ok(Self {
+            ready: ReadyQueue::new(),
+            timers: Timers::new(),
+            reactor,
+            mailbox: Arc::new(Mailbox::new(waker)),
+            letters: Vec::new(),
+            _not_sync: PhantomData,
+        })
+    }
+
+    /// The door for other threads.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox<T> {
+        Inbox::new(Arc::clone(&self.mailbox))
+    }
+
+    /// Appends an item to the ready queue.
+    #[inline]
+    pub fn push(&mut self, item: T) {
+        self.ready.push(item);
+    }
+
+    /// How many entries are ready: what this step is to run.
+    #[must_use]
+    #[inline]
+    pub fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes the oldest ready entry.
+    #[inline]
+    pub fn pop(&mut self) -> Option<Ready<T>> {
+        self.ready.pop()
+    }
+
+    /// Puts `item` on the ready queue in the first turn that begins at or after `deadline`. Never early; in order of
+    /// deadline, and of adding where deadlines are equal.
+    pub fn add_timer(&mut self, deadline: Instant, item: T) -> TimerKey {
+        self.timers.add(deadline, item)
+    }
+
+    /// Takes a timer back, in constant time on average however many are pending. `None` if it is on the ready queue
+    /// or beyond, or was cancelled before.
+    pub fn cancel_timer(&mut self, key: TimerKey) -> Option<T> {
+        self.timers.cancel(key)
+    }
+
+    /// How many timers are pending.
+    #[must_use]
+    pub fn timer_len(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Asks the kernel to report on `fd`, which stays the caller's to close (after [`deregister`](Self::deregister)).
+    ///
+    /// If `fd` was registered before and closed without deregistering, its number may have a new file: the earlier
+    /// source gets no more events.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegisterError`], which gives the source back.
+    pub fn register(
+        &mut self,
+        fd: RawFd,
+        interest: Interest,
+        trigger: Trigger,
+        source: S,
+    ) -> Result<Key, RegisterError<S>> {
+        self.reactor.register(fd, interest, trigger, source)
+    }
+
+    /// Changes what a source is told of. No system call if nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// EBADF if `key` is stale, its descriptor was closed or was registered anew by another source, or the engine is
+    /// closed; the source then has no interest.
+    pub fn set_interest(&mut self, key: Key, interest: Interest) -> io::Result<()> {
+        self.reactor.set_interest(key, interest)
+    }
+
+    /// What a source asked for last; `None` if `key` is stale.
+    #[must_use]
+    pub fn interest(&self, key: Key) -> Option<Interest> {
+        self.reactor.interest(key)
+    }
+
+    /// Takes a source out; `None` if `key` is stale. Call it before closing the descriptor; a descriptor closed
+    /// already is tolerated.
+    pub fn deregister(&mut self, key: Key) -> Option<S> {
+        self.reactor.deregister(key)
+    }
+
+    /// A registered source; `None` if `key` is stale.
+    #[must_use]
+    pub fn source(&self, key: Key) -> Option<&S> {
+        self.reactor.source(key)
+    }
+
+    /// A registered source; `None` if `key` is stale.
+    #[must_use]
+    pub fn source_mut(&mut self, key: Key) -> Option<&mut S> {
+        self.reactor.source_mut(key)
+    }
+
+    /// How many sources are registered.
+    #[must_use]
+    pub fn source_len(&self) -> usize {
+        self.reactor.len()
+    }
+
+    /// Every item in the ready queue and in pending timers: what a garbage collector has to see. The inbox is left
+    /// out, since seeing into it would take its lock.
+    pub fn for_each_item(&self, f: impl FnMut(&T)) {
+        self.ready.items().chain(self.timers.items()).for_each(f);
+    }
+
+    /// Every registered source.
+    pub fn for_each_source(&self, f: impl FnMut(&S)) {
+        self.reactor.sources().for_each(f);
+    }
+
+    /// How long this turn may wait: [`Timeout::Zero`] if anything is ready or in the inbox or a timer is due at
+    /// `now`, else until the nearest deadline, else for ever.
+    #[must_use]
+    pub fn timeout(&self, now: Instant) -> Timeout {
+        if !self.ready.is_empty() || self.mailbox.is_notified() {
+            return Timeout::Zero;
+        }
+        match self.timers.next_deadline() {
+            Some(deadline) if deadline <= now => Timeout::Zero,
+            Some(deadline) => Timeout::Until(deadline),
+            None => Timeout::Forever,
+        }
+    }
+
+    /// Looks for events without waiting, for [`collect`](Self::collect) to hand out; returns how many there are. Makes
+    /// no system call if no source wants to be told of anything.
+    ///
+    /// # Errors
+    ///
+    /// EBADF if the engine is closed; otherwise nothing that a correct program could cause.
+    pub fn poll_now(&mut self) -> io::Result<usize> {
+        self.reactor.poll_now()
+    }
+
+    /// Begins to wait. The engine may be used until [`end_wait`](Self::end_wait); other threads' pushes to the inbox
+    /// end the wait from now on. If the inbox has something already, the wait will not block, whatever `timeout` says.
+    ///
+    /// The real clock decides when the time is over: `now` is what is subtracted from a deadline.
+    pub fn begin_wait(&mut self, timeout: Timeout, now: Instant) -> Wait {
+        let timeout = match timeout {
+            Timeout::Zero => Some(Duration::ZERO),
+            Timeout::Until(deadline) => Some(deadline.duration_since(now)),
+            Timeout::Forever => None,
+        };
+        let may_block = timeout == Some(Duration::ZERO) || self.mailbox.begin_sleep();
+        self.reactor.begin_wait(if may_block { timeout } else { Some(Duration::ZERO) })
+    }
+
+    /// Takes back a wait, blocked or not, with the events it brought.
+    pub fn end_wait(&mut self, wait: Wait) {
+        self.mailbox.end_sleep();
+        self.reactor.end_wait(wait);
+    }
+
+    /// Fills the ready queue, in asyncio's order (`BaseEventLoop._run_once`): what other threads sent, in order of
+    /// arrival; then events, which are given to `on_event` with their source, for it to push what is to run; then the
+    /// items of timers due at `now`, in order of deadline.
+    ///
+    /// Events of sources deregistered since the wait are dropped. An event may report conditions outside the source's
+    /// interest, errors and hang-ups above all: see [`Readiness::directions`].
+    pub fn collect(
+        &mut self,
+        now: Instant,
+        mut on_event: impl FnMut(Key, Readiness, &mut S, &mut ReadyQueue<T>),
+    ) {
+        if self.mailbox.drain(&mut self.letters) {
+            self.ready.extend(self.letters.drain(..));
+        }
+        let ready = &mut self.ready;
+        self.reactor.collect(|key, readiness, source| on_event(key, readiness, source, ready));
+        while let Some(item) = self.timers.pop_due(now) {
+            self.ready.push(item);
+        }
+    }
+
+    /// Closes the engine: its descriptors are closed, the inbox refuses items, and all that it held comes out. What is
+    /// used afterwards answers EBADF or does nothing. Closing twice brings nothing more.
+    #[must_use = "what an engine held is dropped by the host, where that is safe"]
+    pub fn close(&mut self) -> Drained<T, S> {
+        let letters = self.mailbox.close();
+        let mut ready = self.ready.take();
+        ready.extend(letters);
+        Drained { ready, timers: self.timers.drain(), sources: self.reactor.close() }
+    }
+}
+
+impl<T: Send + 'static, S> Engine<T, S> {
+    /// Starts a Rust future on this engine: its steps are queued among the items, the first one now.
+    ///
+    /// It may be woken from any thread, through the inbox. Dropping the returned task cancels the future, `detach`
+    /// lets it run on. It must be `Send` because the engine is.
+    pub fn spawn<F>(&mut self, future: F) -> async_task::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let inbox = self.inbox();
+        let (runnable, task) = async_task::spawn(future, move |step| inbox.push_task(step));
+        self.ready.push_task(runnable);
+        task
+    }
+}
+
+impl<T, S> Drop for Engine<T, S> {
+    /// Tasks waiting in the inbox hold it in turn, so it has to be emptied for either to be freed.
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}
+
+impl<T, S> fmt::Debug for Engine<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("ready", &self.ready.len())
+            .field("timers", &self.timers.len())
+            .field("sources", &self.reactor.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Refuses to compile where `$type` is `$trait`: then both impls below apply and `_` is ambiguous.
+macro_rules! assert_not_impl {
+    ($type:ty, $trait:path) => {
+        const _: () = {
+            trait Ambiguous<A> {
+                fn check() {}
+            }
+            struct HasIt;
+            impl<X: ?Sized> Ambiguous<()> for X {}
+            impl<X: ?Sized + $trait> Ambiguous<HasIt> for X {}
+            let _ = <$type as Ambiguous<_>>::check;
+        };
+    };
+}
+
+const fn assert_send<X: Send>() {}
+const fn assert_sync<X: Sync>() {}
+
+const _: () = {
+    assert_send::<Engine<u8, u8>>();
+    assert_send::<Wait>();
+    assert_send::<Inbox<u8>>();
+    assert_sync::<Inbox<u8>>();
+};
+assert_not_impl!(Engine<u8, u8>, Sync);
+assert_not_impl!(Engine<std::rc::Rc<u8>, u8>, Send);
+assert_not_impl!(Engine<u8, std::rc::Rc<u8>>, Send);
