@@ -1,7 +1,42 @@
-//! asyncio's API over `ferrio-engine`.
+//! asyncio's API over `ferrio-engine`: the extension module `ferrio._ferrio`.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `event_loop/` | [`Loop`](event_loop::Loop): one file for each section of `AbstractEventLoop` |
+//! | `item.rs` | what the ready queue carries and what sources are |
+//! | `coroutine.rs` | coroutines written in Rust |
+//! | `names.rs` | asyncio's own functions, looked up once |
+//! | `ffi/` | the one place with raw CPython calls |
+
+mod coroutine;
+mod event_loop;
+mod ffi;
+mod item;
+mod names;
 
 use pyo3::prelude::*;
 
 /// The native half of the package `ferrio`.
 #[pymodule(gil_used = false)]
-mod _ferrio {}
+mod _ferrio {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::coroutine::Coroutine;
+    #[pymodule_export]
+    use crate::event_loop::Loop;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::prepare(module)
+    }
+}
+
+/// What has to be done before the first object of ours is made.
+fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    ffi::handle::HandleTypes::install(py)?;
+    ffi::iter::install_send::<coroutine::Coroutine>(py);
+    event_loop::install(py)
+}

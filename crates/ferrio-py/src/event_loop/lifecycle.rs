@@ -1,0 +1,322 @@
+//! Running, stopping and closing a loop; one turn of it (Lib/asyncio/base_events.py:
+//! `run_forever`, `run_until_complete`, `_run_once`, `close`).
+
+use std::sync::atomic::Ordering;
+
+use ferrio_engine::{Instant, Ready, Timeout, Wait};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::Loop;
+use crate::ffi::call::{check_signals, thread_ident};
+use crate::item::Source;
+use crate::names;
+
+/// What `run_forever` found and has to put back.
+#[derive(Default)]
+pub(crate) struct RunState {
+    asyncgen_hooks: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Loop {
+    /// Runs until `stop()` is called.
+    fn run_forever(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        begin(slf)?;
+        let result = loop {
+            if let Err(error) = this.turn(slf) {
+                break Err(error);
+            }
+            if this.stopping.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+        };
+        let ended = end(slf);
+        result.and(ended)
+    }
+
+    /// Runs until the future is done; returns its result or raises its exception. A coroutine is
+    /// wrapped in a task first.
+    fn run_until_complete<'py>(
+        slf: &Bound<'py, Self>,
+        future: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.get().check_closed()?;
+        check_running(slf)?;
+        let is_new = !names::is_future(py)?.call1((future,))?.is_truthy()?;
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "loop"), slf)?;
+        let future = names::ensure_future(py)?.call((future,), Some(&options))?;
+        if is_new {
+            // If the loop stops early, the exception below says so: no second report when the
+            // task is collected.
+            future.setattr(intern!(py, "_log_destroy_pending"), false)?;
+        }
+        let callback = names::run_until_complete_cb(py)?;
+        future.call_method1(intern!(py, "add_done_callback"), (callback,))?;
+        let run = slf.call_method0(intern!(py, "run_forever"));
+        if run.is_err() && is_new {
+            consume_exception(&future)?;
+        }
+        future.call_method1(intern!(py, "remove_done_callback"), (callback,))?;
+        run?;
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
+        }
+        future.call_method0(intern!(py, "result"))
+    }
+
+    /// Ends `run_forever` after the current turn.
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes the loop: drops what is scheduled, frees its descriptors, shuts the default
+    /// executor down without waiting. Idempotent.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.is_running() {
+            return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
+        }
+        if this.is_closed() {
+            return Ok(());
+        }
+        if this.is_debug() {
+            names::logger(py)?.call_method1(intern!(py, "debug"), ("Close %r", slf))?;
+        }
+        this.closed.store(true, Ordering::Relaxed);
+        this.release(py);
+        slf.setattr(intern!(py, "_executor_shutdown_called"), true)?;
+        let executor = slf.getattr(intern!(py, "_default_executor"))?;
+        if !executor.is_none() {
+            slf.setattr(intern!(py, "_default_executor"), py.None())?;
+            let options = PyDict::new(py);
+            options.set_item(intern!(py, "wait"), false)?;
+            executor.call_method(intern!(py, "shutdown"), (), Some(&options))?;
+        }
+        Ok(())
+    }
+
+    /// True while `run_forever` runs.
+    #[pyo3(name = "is_running")]
+    fn py_is_running(&self) -> bool {
+        self.is_running()
+    }
+
+    /// True once the loop was closed.
+    #[pyo3(name = "is_closed")]
+    fn py_is_closed(&self) -> bool {
+        self.is_closed()
+    }
+
+    /// True in debug mode.
+    fn get_debug(&self) -> bool {
+        self.is_debug()
+    }
+
+    /// Turns debug mode on or off, for a running loop too.
+    fn set_debug(slf: &Bound<'_, Self>, enabled: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        this.debug.store(enabled.is_truthy()?, Ordering::Relaxed);
+        if this.is_running() {
+            let method = slf.getattr(intern!(py, "_set_coroutine_origin_tracking"))?;
+            slf.call_method1(intern!(py, "call_soon_threadsafe"), (method, enabled))?;
+        }
+        Ok(())
+    }
+
+    #[getter]
+    fn _debug(&self) -> bool {
+        self.is_debug()
+    }
+
+    #[setter]
+    fn set__debug(&self, enabled: bool) {
+        self.debug.store(enabled, Ordering::Relaxed);
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        self.is_closed()
+    }
+
+    #[getter]
+    fn _stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The thread that runs the loop, as `threading.get_ident()` gives it; None if none does.
+    #[getter]
+    fn _thread_id(&self) -> Option<u64> {
+        match self.thread.load(Ordering::Relaxed) {
+            0 => None,
+            thread => Some(thread),
+        }
+    }
+
+    fn _check_closed(&self) -> PyResult<()> {
+        self.check_closed()
+    }
+
+    fn _check_running(slf: &Bound<'_, Self>) -> PyResult<()> {
+        check_running(slf)
+    }
+
+    fn _check_thread(&self) -> PyResult<()> {
+        self.check_thread()
+    }
+}
+
+impl Loop {
+    pub(crate) fn is_running(&self) -> bool {
+        self.thread.load(Ordering::Relaxed) != 0
+    }
+
+    /// One turn: look for events, run what is ready, flush, handle signals.
+    fn turn(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        self.wait(py)?;
+        let now = Instant::now();
+        let ready = self.open(py, |state| {
+            state.engine.collect(now, |_key, readiness, source, ready| match source {
+                Source::Watch(watch) => watch.event(py, readiness, ready),
+                Source::Native(native) => {
+                    if let Some(item) = native.event(py, readiness) {
+                        ready.push(item);
+                    }
+                }
+            });
+            state.engine.ready_len()
+        })?;
+        let mut result = Ok(());
+        for _ in 0..ready {
+            // An earlier item may have closed transports or cleared the queue, never the loop:
+            // it is running.
+            let Some(Some(item)) = self.with_state(py, |state| state.engine.pop()) else { break };
+            result = match item {
+                Ready::Item(item) => item.run(py, slf),
+                Ready::Task(task) => {
+                    task.run();
+                    Ok(())
+                }
+            };
+            if result.is_err() {
+                break;
+            }
+        }
+        let flushed = self.flush(py, slf);
+        result.and(flushed).and_then(|()| check_signals(py))
+    }
+
+    /// Looks for events without letting go of the GIL; blocks, detached, only if there is
+    /// nothing at all to do. A released GIL that another thread takes costs 5 ms to get back.
+    fn wait(&self, py: Python<'_>) -> PyResult<()> {
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        let wait = self.open(py, |state| -> std::io::Result<Option<Wait>> {
+            let found = state.engine.poll_now()?;
+            if found > 0 || stopping {
+                return Ok(None);
+            }
+            let now = Instant::now();
+            Ok(match state.engine.timeout(now) {
+                Timeout::Zero => None,
+                timeout @ (Timeout::Until(_) | Timeout::Forever) => {
+                    Some(state.engine.begin_wait(timeout, now))
+                }
+            })
+        })??;
+        if let Some(mut wait) = wait {
+            let result = py.detach(|| wait.block());
+            self.open(py, |state| state.engine.end_wait(wait))?;
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Sends what transports were given in this turn, each transport's in one call.
+    fn flush(&self, py: Python<'_>, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let Some(unflushed) = self
+            .with_state(py, |state| {
+                if state.unflushed.is_empty() {
+                    None
+                } else {
+                    Some(std::mem::take(&mut state.unflushed))
+                }
+            })
+            .flatten()
+        else {
+            return Ok(());
+        };
+        for transport in unflushed {
+            transport.flush(py, slf)?;
+        }
+        Ok(())
+    }
+}
+
+/// `_run_forever_setup`.
+fn begin(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    let py = looop.py();
+    let this = looop.get();
+    this.check_closed()?;
+    check_running(looop)?;
+    set_origin_tracking(looop, this.is_debug())?;
+    let sys = names::sys(py)?;
+    let hooks = sys.call_method0(intern!(py, "get_asyncgen_hooks"))?;
+    this.run.with(py, |run| run.asyncgen_hooks = Some(hooks.unbind()));
+    this.thread.store(thread_ident(), Ordering::Relaxed);
+    let hooks = PyDict::new(py);
+    hooks.set_item("firstiter", looop.getattr(intern!(py, "_asyncgen_firstiter_hook"))?)?;
+    hooks.set_item("finalizer", looop.getattr(intern!(py, "_asyncgen_finalizer_hook"))?)?;
+    sys.call_method(intern!(py, "set_asyncgen_hooks"), (), Some(&hooks))?;
+    names::set_running_loop(py)?.call1((looop,)).map(drop)
+}
+
+/// `_run_forever_cleanup`.
+fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    let py = looop.py();
+    let this = looop.get();
+    this.stopping.store(false, Ordering::Relaxed);
+    this.thread.store(0, Ordering::Relaxed);
+    names::set_running_loop(py)?.call1((py.None(),))?;
+    set_origin_tracking(looop, false)?;
+    if let Some(hooks) = this.run.with(py, |run| run.asyncgen_hooks.take()) {
+        let hooks = hooks.into_bound(py).cast_into::<pyo3::types::PyTuple>()?;
+        names::sys(py)?.getattr(intern!(py, "set_asyncgen_hooks"))?.call1(hooks)?;
+    }
+    Ok(())
+}
+
+fn set_origin_tracking(looop: &Bound<'_, Loop>, enabled: bool) -> PyResult<()> {
+    let py = looop.py();
+    looop.call_method1(intern!(py, "_set_coroutine_origin_tracking"), (enabled,)).map(drop)
+}
+
+fn check_running(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    if looop.get().is_running() {
+        return Err(PyRuntimeError::new_err("This event loop is already running"));
+    }
+    if !names::running_loop(looop.py())?.call0()?.is_none() {
+        return Err(PyRuntimeError::new_err(
+            "Cannot run the event loop while another loop is running",
+        ));
+    }
+    Ok(())
+}
+
+/// After a BaseException out of the task: whoever called `run_until_complete` gets it from there,
+/// so the task need not report it as never retrieved.
+fn consume_exception(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    let is_done = future.call_method0(intern!(py, "done"))?.is_truthy()?;
+    if is_done && !future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+        future.call_method0(intern!(py, "exception"))?;
+    }
+    Ok(())
+}

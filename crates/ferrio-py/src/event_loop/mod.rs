@@ -1,0 +1,207 @@
+//! `BaseLoop`: the native half of `ferrio.Loop`, one file for each section of
+//! `asyncio.AbstractEventLoop`.
+//!
+//! `ferrio.Loop` itself is a Python class over this one and `asyncio.AbstractEventLoop`: that
+//! makes it a real event loop to `isinstance`, gives it an instance dict (programs replace methods
+//! on the loop), and keeps there what is used a few times in a loop's life (exception handler,
+//! default executor, asynchronous generators).
+
+mod clock;
+mod lifecycle;
+pub(crate) mod readers;
+pub(crate) mod report;
+mod scheduling;
+mod tasks;
+
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ferrio_engine::{DriverKind, Engine, Inbox, TimerKey};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::{ffi as raw, intern};
+
+use crate::ffi::call::{python_of, thread_ident};
+use crate::ffi::gil_cell::GilCell;
+use crate::item::{Item, Source};
+
+/// The event loop. Use `ferrio.Loop`, which completes it to an `asyncio.AbstractEventLoop`.
+#[pyclass(module = "ferrio._ferrio", name = "BaseLoop", frozen, subclass)]
+pub(crate) struct Loop {
+    /// None once closed.
+    state: GilCell<Option<State>>,
+    inbox: Inbox<Item>,
+    closed: AtomicBool,
+    stopping: AtomicBool,
+    debug: AtomicBool,
+    /// `threading.get_ident()` of the thread in `run_forever`, 0 if none is.
+    thread: AtomicU64,
+    task_factory: GilCell<Option<Py<PyAny>>>,
+    run: GilCell<lifecycle::RunState>,
+}
+
+/// What an open loop consists of.
+pub(crate) struct State {
+    pub(crate) engine: Engine<Item, Source>,
+    /// Transports that were written to in this turn, to be flushed at its end.
+    pub(crate) unflushed: Vec<Box<dyn Flush>>,
+}
+
+/// Something with bytes to send at the end of the turn.
+pub(crate) trait Flush: Send {
+    /// Sends what it can; its errors go to its own protocol.
+    fn flush(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()>;
+}
+
+#[pymethods]
+impl Loop {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        _args: &Bound<'_, pyo3::types::PyTuple>,
+        _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> PyResult<Loop> {
+        let engine = Engine::new(DriverKind::default())?;
+        let inbox = engine.inbox();
+        Ok(Loop {
+            state: GilCell::new(Some(State { engine, unflushed: Vec::new() })),
+            inbox,
+            closed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            debug: AtomicBool::new(false),
+            thread: AtomicU64::new(0),
+            task_factory: GilCell::new(None),
+            run: GilCell::new(lifecycle::RunState::default()),
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let py = python_of(&visit);
+        let mut result = Ok(());
+        let mut call = |object: *mut raw::PyObject| -> c_int {
+            if result.is_ok() {
+                result = crate::ffi::call::visit_pointer(&visit, object);
+            }
+            c_int::from(result.is_err())
+        };
+        self.state.try_with(py, |state| {
+            let Some(state) = state else { return };
+            state.engine.for_each_item(|item| {
+                item.traverse(&mut call);
+            });
+            state.engine.for_each_source(|source| {
+                match source {
+                    Source::Watch(watch) => watch.traverse(&mut call),
+                    Source::Native(native) => native.traverse(&mut call),
+                };
+            });
+        });
+        self.task_factory.try_with(py, |factory| {
+            factory.as_ref().map(|factory| call(factory.as_ptr()));
+        });
+        result
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        self.release(py);
+        drop(self.task_factory.with(py, Option::take));
+    }
+}
+
+impl Loop {
+    /// Lends the engine; None once the loop is closed. The rules of [`GilCell::with`] hold.
+    #[inline]
+    pub(crate) fn with_state<R>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&mut State) -> R,
+    ) -> Option<R> {
+        self.state.with(py, |state| state.as_mut().map(body))
+    }
+
+    /// [`with_state`](Loop::with_state), with asyncio's RuntimeError for a closed loop.
+    #[inline]
+    pub(crate) fn open<R>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&mut State) -> R,
+    ) -> PyResult<R> {
+        self.with_state(py, body).ok_or_else(closed)
+    }
+
+    /// Appends to the ready queue. On a closed loop the item is dropped.
+    pub(crate) fn push(&self, py: Python<'_>, item: Item) {
+        let rejected = self.state.with(py, |state| match state {
+            Some(state) => {
+                state.engine.push(item);
+                None
+            }
+            None => Some(item),
+        });
+        drop(rejected);
+    }
+
+    /// The door for other threads.
+    pub(crate) fn inbox(&self) -> &Inbox<Item> {
+        &self.inbox
+    }
+
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn check_closed(&self) -> PyResult<()> {
+        if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Debug mode's check that a method which is not thread-safe is called in the loop's thread.
+    pub(crate) fn check_thread(&self) -> PyResult<()> {
+        let running = self.thread.load(Ordering::Relaxed);
+        if running == 0 || running == thread_ident() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err(
+            "Non-thread-safe operation invoked on an event loop other than the current one",
+        ))
+    }
+
+    /// Takes the state out and drops what it held, outside of the cell.
+    fn release(&self, py: Python<'_>) {
+        let state = self.state.with(py, Option::take);
+        if let Some(mut state) = state {
+            drop(state.engine.close());
+        }
+    }
+}
+
+/// Adds the methods that are written by hand.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    scheduling::install(py)
+}
+
+fn closed() -> PyErr {
+    PyRuntimeError::new_err("Event loop is closed")
+}
+
+/// Cancels the timer behind a `TimerHandle`: frees its place and its reference to the handle.
+pub(crate) fn forget_timer(looop: &Bound<'_, PyAny>, key: u64) -> PyResult<()> {
+    let py = looop.py();
+    let Ok(looop) = looop.cast::<Loop>() else { return Ok(()) };
+    let item =
+        looop.get().with_state(py, |state| state.engine.cancel_timer(TimerKey::from_bits(key)));
+    drop(item);
+    Ok(())
+}
+
+/// `loop.get_debug()`, without the call where the loop is ours.
+pub(crate) fn is_debug(looop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match looop.cast::<Loop>() {
+        Ok(looop) => Ok(looop.get().is_debug()),
+        Err(_) => looop.call_method0(intern!(looop.py(), "get_debug"))?.is_truthy(),
+    }
+}

@@ -1,0 +1,261 @@
+//! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `time`
+//! (Lib/asyncio/base_events.py).
+
+use std::ffi::CStr;
+use std::sync::atomic::Ordering;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyTuple};
+
+use super::{Loop, clock};
+use crate::ffi::call::{Context, thread_ident};
+use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpected_keyword};
+use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::task::is_task_callback;
+use crate::item::Item;
+use crate::names;
+
+/// Adds this file's raw methods to the class.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    fastcall::install::<CallSoon>(py)?;
+    fastcall::install::<CallSoonThreadsafe>(py)?;
+    fastcall::install::<CallLater>(py)?;
+    fastcall::install::<CallAt>(py)
+}
+
+/// `callback, *args, context=None`, behind `leading` more arguments.
+struct Callback<'py> {
+    leading: Option<Bound<'py, PyAny>>,
+    callback: Bound<'py, PyAny>,
+    args: Bound<'py, PyTuple>,
+    context: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Callback<'py> {
+    /// `leading` names the argument before `callback`, if the method has one.
+    fn parse(
+        method: &'static CStr,
+        leading: Option<&'static str>,
+        arguments: &Arguments<'_, 'py>,
+    ) -> PyResult<Callback<'py>> {
+        let mut positions = 0..;
+        let mut first = leading.and_then(|_| arguments.get(positions.next().unwrap_or(0)));
+        let start = positions.next().unwrap_or(0);
+        let mut callback = arguments.get(start);
+        let mut context = None;
+        let method = method.to_str().unwrap_or_default();
+        for (name, value) in arguments.keywords() {
+            if name.to_str()? == "context" {
+                context = Some(value);
+            } else if name.to_str()? == "callback" && callback.is_none() {
+                callback = Some(value);
+            } else if leading == Some(name.to_str()?) && first.is_none() {
+                first = Some(value);
+            } else {
+                return Err(unexpected_keyword(method, &name));
+            }
+        }
+        if let Some(leading) = leading
+            && first.is_none()
+        {
+            return Err(missing_argument(method, leading));
+        }
+        let callback = callback.ok_or_else(|| missing_argument(method, "callback"))?;
+        Ok(Callback { leading: first, callback, args: arguments.rest(start + 1)?, context })
+    }
+
+    fn into_handle(
+        self,
+        looop: &Bound<'py, Loop>,
+        kind: Kind,
+        when: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Handle> {
+        let py = looop.py();
+        let parts = Parts {
+            looop: looop.as_any(),
+            callback: self.callback,
+            args: self.args,
+            context: Context::from_argument(self.context, py)?,
+            source_traceback: source_traceback(looop)?,
+        };
+        Handle::new(parts, kind, when)
+    }
+}
+
+/// Debug mode: where the handle was made, the caller's frame last.
+fn source_traceback<'py>(looop: &Bound<'py, Loop>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = looop.py();
+    if !looop.get().is_debug() {
+        return Ok(None);
+    }
+    let frame = names::getframe(py)?.call1((0,))?;
+    names::extract_stack(py)?.call1((frame,)).map(Some)
+}
+
+/// Debug mode: `_check_callback` of this version of asyncio, and for most methods the thread.
+fn check(looop: &Bound<'_, Loop>, callback: &Bound<'_, PyAny>, method: &CStr) -> PyResult<()> {
+    let name = method.to_string_lossy();
+    looop.call_method1(intern!(looop.py(), "_check_callback"), (callback, name)).map(drop)
+}
+
+struct CallSoon;
+
+impl FastMethod for CallSoon {
+    type Class = Loop;
+    const NAME: &'static CStr = c"call_soon";
+    const DOC: &'static CStr = c"call_soon($self, callback, /, *args, context=None)\n--\n\n\
+        Calls callback(*args) in the next turn, after everything scheduled before it.\n\n\
+        Returns an asyncio.Handle. context is a contextvars.Context; None is a copy of the\n\
+        current one. Raises RuntimeError if the loop is closed. Not thread-safe.";
+
+    fn call<'py>(
+        slf: &Bound<'py, Loop>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed()?;
+        let parsed = Callback::parse(Self::NAME, None, &arguments)?;
+        if this.is_debug() {
+            this.check_thread()?;
+            check(slf, &parsed.callback, Self::NAME)?;
+        } else if is_task_callback(&parsed.callback) && parsed.args.len() <= 1 {
+            // bench: sleep0_100_tasks
+            let item = Item::Call {
+                argument: parsed.args.get_item(0).ok().map(Bound::unbind),
+                context: Context::from_argument(parsed.context, py)?.into_object(),
+                callback: parsed.callback.unbind(),
+            };
+            this.push(py, item);
+            return Ok(py.None().into_bound(py));
+        }
+        let handle = parsed.into_handle(slf, Kind::Soon, None)?;
+        this.push(py, Item::Handle(handle.clone_ref(py)));
+        Ok(handle.into_object().into_bound(py))
+    }
+}
+
+struct CallSoonThreadsafe;
+
+impl FastMethod for CallSoonThreadsafe {
+    type Class = Loop;
+    const NAME: &'static CStr = c"call_soon_threadsafe";
+    const DOC: &'static CStr = c"call_soon_threadsafe($self, callback, /, *args, context=None)\n\
+        --\n\nLike call_soon(), from any thread: wakes the loop if it sleeps.\n\n\
+        From CPython 3.14 on, the handle's cancel() and cancelled() wait while the callback runs\n\
+        in another thread.";
+
+    fn call<'py>(
+        slf: &Bound<'py, Loop>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed()?;
+        let parsed = Callback::parse(Self::NAME, None, &arguments)?;
+        if this.is_debug() {
+            check(slf, &parsed.callback, Self::NAME)?;
+        }
+        let handle = parsed.into_handle(slf, Kind::Threadsafe, None)?;
+        // Straight onto the ready queue, whoever calls: the order among threadsafe and ordinary
+        // callbacks is that of the calls, as in asyncio.
+        this.push(py, Item::Handle(handle.clone_ref(py)));
+        if this.thread.load(Ordering::Relaxed) != thread_ident() {
+            this.inbox().wake();
+        }
+        Ok(handle.into_object().into_bound(py))
+    }
+}
+
+struct CallLater;
+
+impl FastMethod for CallLater {
+    type Class = Loop;
+    const NAME: &'static CStr = c"call_later";
+    const DOC: &'static CStr =
+        c"call_later($self, delay, callback, /, *args, context=None)\n--\n\n\
+        Calls callback(*args) once delay seconds have passed, never earlier.\n\n\
+        Returns an asyncio.TimerHandle. A delay that is zero or negative means the next turn.";
+
+    fn call<'py>(
+        slf: &Bound<'py, Loop>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let parsed = Callback::parse(Self::NAME, Some("delay"), &arguments)?;
+        let delay = parsed.leading.clone().unwrap_or_else(|| py.None().into_bound(py));
+        if delay.is_none() {
+            return Err(PyTypeError::new_err("delay must not be None"));
+        }
+        let now = now(slf)?;
+        let when = match (delay.cast_exact::<PyFloat>(), now.cast_exact::<PyFloat>()) {
+            (Ok(delay), Ok(now)) => PyFloat::new(py, now.value() + delay.value()).into_any(),
+            (Err(_), _) | (_, Err(_)) => now.add(&delay)?,
+        };
+        schedule(slf, parsed, when, c"call_at")
+    }
+}
+
+struct CallAt;
+
+impl FastMethod for CallAt {
+    type Class = Loop;
+    const NAME: &'static CStr = c"call_at";
+    const DOC: &'static CStr = c"call_at($self, when, callback, /, *args, context=None)\n--\n\n\
+        Calls callback(*args) once loop.time() has reached when, never earlier.\n\n\
+        Returns an asyncio.TimerHandle. Equal times run in the order of the calls.";
+
+    fn call<'py>(
+        slf: &Bound<'py, Loop>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let parsed = Callback::parse(Self::NAME, Some("when"), &arguments)?;
+        let when = parsed.leading.clone().unwrap_or_else(|| slf.py().None().into_bound(slf.py()));
+        if when.is_none() {
+            return Err(PyTypeError::new_err("when cannot be None"));
+        }
+        schedule(slf, parsed, when, Self::NAME)
+    }
+}
+
+/// The common end of `call_later` and `call_at`.
+fn schedule<'py>(
+    looop: &Bound<'py, Loop>,
+    parsed: Callback<'py>,
+    when: Bound<'py, PyAny>,
+    method: &CStr,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = looop.py();
+    let this = looop.get();
+    this.check_closed()?;
+    if this.is_debug() {
+        this.check_thread()?;
+        check(looop, &parsed.callback, method)?;
+    }
+    let seconds: f64 = when.extract()?;
+    let deadline = clock::deadline(seconds);
+    let handle = parsed.into_handle(looop, Kind::Timer, Some(when))?;
+    let item = Item::Timer(handle.clone_ref(py));
+    let key = this.open(py, |state| state.engine.add_timer(deadline, item))?;
+    handle.set_timer(py, key.to_bits())?;
+    Ok(handle.into_object().into_bound(py))
+}
+
+/// `loop.time()`: the method itself if a subclass or the program replaced it.
+fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(PyFloat::new(looop.py(), looop.get().time()).into_any())
+}
+
+#[pymethods]
+impl Loop {
+    /// The loop's clock: seconds as a float, monotonic, the same as `time.monotonic()`.
+    fn time(&self) -> f64 {
+        clock::seconds(ferrio_engine::Instant::now())
+    }
+
+    /// asyncio's own name for what `TimerHandle.cancel` tells its loop; our timers have been
+    /// forgotten by then.
+    fn _timer_handle_cancelled(&self, _handle: &Bound<'_, PyAny>) {}
+}

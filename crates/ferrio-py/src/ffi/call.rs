@@ -1,0 +1,165 @@
+//! Calling Python: vectorcall with borrowed arguments, inside a `contextvars.Context`.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// A `contextvars.Context`.
+///
+/// A newtype, so that what is entered is known to be a context: `PyContext_Enter` refuses
+/// anything else with a TypeError, but a caller who mixes up arguments should not compile.
+pub(crate) struct Context(Py<PyAny>);
+
+impl Context {
+    /// A copy of the current context, as `contextvars.copy_context()` makes it.
+    pub(crate) fn copy_current(py: Python<'_>) -> PyResult<Context> {
+        // SAFETY: attached to the interpreter; the call returns a new reference or sets an error.
+        let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent())? };
+        Ok(Context(context.unbind()))
+    }
+
+    /// A copy of this context, as its method `copy()` makes it.
+    pub(crate) fn copy(&self, py: Python<'_>) -> PyResult<Context> {
+        // SAFETY: attached; PyContext_Copy checks the type of its argument and returns a new
+        // reference or sets an error.
+        let context =
+            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_Copy(self.0.as_ptr()))? };
+        Ok(Context(context.unbind()))
+    }
+
+    /// What the caller passed as `context=`: `None` means a copy of the current one.
+    ///
+    /// Like asyncio, anything else is taken as it comes: its first use tells whether it is one.
+    pub(crate) fn from_argument(
+        context: Option<Bound<'_, PyAny>>,
+        py: Python<'_>,
+    ) -> PyResult<Self> {
+        match context {
+            Some(context) if !context.is_none() => Ok(Context(context.unbind())),
+            Some(_) | None => Context::copy_current(py),
+        }
+    }
+
+    pub(crate) fn from_object(context: Py<PyAny>) -> Context {
+        Context(context)
+    }
+
+    pub(crate) fn as_object(&self) -> &Py<PyAny> {
+        &self.0
+    }
+
+    pub(crate) fn into_object(self) -> Py<PyAny> {
+        self.0
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Context {
+        Context(self.0.clone_ref(py))
+    }
+
+    /// Runs `body` inside this context. Fails as `Context.run` does if it is already entered or
+    /// is no context at all.
+    pub(crate) fn run<R>(&self, py: Python<'_>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+        run_in(py, &self.0, body)
+    }
+}
+
+/// [`Context::run`] for a context that is held as a plain object.
+pub(crate) fn run_in<R>(
+    py: Python<'_>,
+    context: &Py<PyAny>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
+    let context = context.as_ptr();
+    // SAFETY: attached; PyContext_Enter checks its argument's type and reports by exception.
+    if unsafe { ffi::PyContext_Enter(context) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let result = body();
+    // An error raised by `body` is out of the interpreter's error indicator by now (PyErr owns
+    // it), so PyContext_Exit runs with none set, as it must.
+    // SAFETY: as above; the context was entered on this thread a moment ago.
+    if unsafe { ffi::PyContext_Exit(context) } != 0 {
+        let exit_error = PyErr::fetch(py);
+        // Only possible if `body` left another context entered; its own error tells more.
+        return result.and(Err(exit_error));
+    }
+    result
+}
+
+/// `callable()`.
+pub(crate) fn call0<'py>(py: Python<'py>, callable: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; `callable` is a live object; returns a new reference or sets an error.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_CallNoArgs(callable.as_ptr())) }
+}
+
+/// `callable(argument)`, through vectorcall.
+pub(crate) fn call1<'py>(
+    py: Python<'py>,
+    callable: &Py<PyAny>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut slots = [std::ptr::null_mut(), argument.as_ptr()];
+    // SAFETY: attached; the argument vector holds one live object behind one spare slot, which is
+    // what PY_VECTORCALL_ARGUMENTS_OFFSET announces.
+    unsafe {
+        let result = ffi::PyObject_Vectorcall(
+            callable.as_ptr(),
+            slots.as_mut_ptr().add(1),
+            1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, result)
+    }
+}
+
+/// `context.run(callable)` or `context.run(callable, argument)` without the call of `run`.
+pub(crate) fn call_in_context(
+    py: Python<'_>,
+    context: &Py<PyAny>,
+    callable: &Py<PyAny>,
+    argument: Option<&Py<PyAny>>,
+) -> PyResult<()> {
+    run_in(py, context, || match argument {
+        None => call0(py, callable).map(drop),
+        Some(argument) => call1(py, callable, argument.bind(py)).map(drop),
+    })
+}
+
+/// Runs the Python handlers of signals that have arrived, if this is the main thread: where no
+/// bytecode has run for a while, nobody else has done so.
+pub(crate) fn check_signals(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
+}
+
+/// The identifier of the running thread, as `threading.get_ident()` gives it.
+pub(crate) fn thread_ident() -> u64 {
+    // SAFETY: no precondition.
+    unsafe { PyThread_get_thread_ident() }
+}
+
+unsafe extern "C" {
+    // Public since 3.3 (Include/pythread.h), missing from pyo3-ffi.
+    fn PyThread_get_thread_ident() -> std::ffi::c_ulong;
+}
+
+/// [`PyVisit::call`](pyo3::gc::PyVisit::call) for a borrowed pointer; NULL is nothing to visit.
+pub(crate) fn visit_pointer(
+    visit: &pyo3::gc::PyVisit<'_>,
+    object: *mut ffi::PyObject,
+) -> Result<(), pyo3::gc::PyTraverseError> {
+    if object.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a live object's pointer, seen as a reference that is never dropped: the collector
+    // must not touch reference counts.
+    let object = unsafe { Borrowed::from_ptr(python_of(visit), object) };
+    // A `Bound` and a `Py` are both one pointer to the object; `call` only reads it.
+    visit.call(object.as_unbound())
+}
+
+/// The token of a garbage collector's visit, which is made attached but hands out none.
+pub(crate) fn python_of<'a>(visit: &'a pyo3::gc::PyVisit<'_>) -> Python<'a> {
+    let _during = visit;
+    // SAFETY: a PyVisit exists only while `tp_traverse` runs, which CPython calls attached. The
+    // token must not be used to touch a reference count; those who ask for it only borrow.
+    unsafe { Python::assume_attached() }
+}

@@ -1,0 +1,239 @@
+//! `#[pyclass]`es whose base is one of asyncio's Python classes.
+//!
+//! `isinstance(transport, asyncio.Transport)` has to hold, `asyncio.Transport` is written in
+//! Python and has a slot (`_extra`), and a class cannot inherit from two bases that both have
+//! storage. So the native class has to derive from asyncio's directly. PyO3 does that for built-in
+//! bases; three things are different when the base was made by a `class` statement:
+//!
+//! * its size is known only at run time: [`adopt`] compares it with the layout compiled in;
+//! * its `tp_dealloc`, `tp_traverse` and `tp_clear` are `subtype_dealloc` and friends, which start
+//!   from `Py_TYPE(self)` and call the first different function up the chain: ours, which would
+//!   call theirs again, for ever. So ours do the base's work themselves (its slots are plain
+//!   `PyObject *` fields behind the header) and never call up;
+//! * `tp_finalize` can be had: PyO3's macros have none.
+
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::impl_::pycell::{PyClassObjectBaseLayout, PyStaticClassObject};
+use pyo3::impl_::pyclass::{PyClassBaseType, PyClassImpl};
+use pyo3::impl_::pyclass_init::PyNativeTypeInitializer;
+use pyo3::prelude::*;
+use pyo3::pycell::PyBorrowError;
+use pyo3::pyclass::boolean_struct::True;
+use pyo3::sync::PyOnceLock;
+use pyo3::type_object::PyLayout;
+use pyo3::types::PyType;
+use pyo3::{PyClass, PyTypeInfo, ffi};
+
+/// Instances of a Python class with `SLOTS` names in the `__slots__` of it and its bases.
+#[repr(C)]
+pub(crate) struct SlotsLayout<const SLOTS: usize> {
+    header: ffi::PyObject,
+    slots: [*mut ffi::PyObject; SLOTS],
+}
+
+/// `asyncio.Transport`, as a base: one slot, `_extra` (Lib/asyncio/transports.py).
+pub(crate) struct AsyncioTransport(PhantomData<()>);
+
+static TRANSPORT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+// SAFETY: `type_object_raw` gives a type that lives as long as the interpreter: the static above
+// holds it.
+unsafe impl PyTypeInfo for AsyncioTransport {
+    fn type_object_raw(py: Python<'_>) -> *mut ffi::PyTypeObject {
+        match TRANSPORT.import(py, "asyncio.transports", "Transport") {
+            Ok(ty) => ty.as_type_ptr(),
+            // `adopt` imports it first, where an error can be reported.
+            Err(error) => {
+                error.write_unraisable(py, None);
+                &raw mut ffi::PyBaseObject_Type
+            }
+        }
+    }
+}
+
+impl PyClassBaseType for AsyncioTransport {
+    type LayoutAsBase = SlotsLayout<1>;
+    type BaseNativeType = Self;
+    type Initializer = PyNativeTypeInitializer<Self>;
+    type PyClassMutability = <PyAny as PyClassBaseType>::PyClassMutability;
+    type Layout<T: PyClassImpl> = PyStaticClassObject<T>;
+}
+
+// SAFETY: `adopt` compares the sizes before the first instance is made.
+unsafe impl PyLayout<AsyncioTransport> for SlotsLayout<1> {}
+
+impl PyClassObjectBaseLayout<AsyncioTransport> for SlotsLayout<1> {
+    fn ensure_threadsafe(&self) {}
+
+    fn check_threadsafe(&self) -> Result<(), PyBorrowError> {
+        Ok(())
+    }
+
+    unsafe fn tp_dealloc(_py: Python<'_>, slf: *mut ffi::PyObject) {
+        // SAFETY: called last in the life of an instance whose layout begins with this one.
+        unsafe {
+            let object = slf.cast::<Self>();
+            clear_slots(&mut (*object).slots);
+            free(slf);
+        }
+    }
+}
+
+/// What a class of ours must tell the garbage collector, and do when it is finalized.
+pub(crate) trait Adopted:
+    PyClass<Frozen = True, BaseType = AsyncioTransport> + PyTypeInfo + Sync
+{
+    /// Calls `visit` on every Python object held; ends with its first non-zero answer.
+    fn traverse(&self, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int;
+
+    /// Lets go of what could be part of a cycle.
+    fn clear(slf: &Bound<'_, Self>);
+
+    /// `__del__`: called once, before the object is taken apart.
+    fn finalize(slf: &Bound<'_, Self>);
+}
+
+/// Makes `T` fit for its Python-made base: call once, before the first instance.
+///
+/// # Errors
+/// ImportError where this interpreter's base class has another size than the one compiled in.
+pub(crate) fn adopt<T: Adopted>(py: Python<'_>) -> PyResult<()> {
+    let base = TRANSPORT.import(py, "asyncio.transports", "Transport")?;
+    // SAFETY: reading a field of a live type object.
+    let size = unsafe { (*base.as_type_ptr()).tp_basicsize };
+    if size != size_of::<SlotsLayout<1>>() as ffi::Py_ssize_t {
+        return Err(PyImportError::new_err(format!(
+            "asyncio.transports.Transport has instances of {size} bytes in this interpreter, \
+             this build of ferrio was made for {}",
+            size_of::<SlotsLayout<1>>()
+        )));
+    }
+    // SAFETY: attached, and no instance of the type exists; a #[pyclass] is a heap type, so its
+    // slots may be written, and PyType_Modified tells the interpreter so.
+    unsafe {
+        let ty = T::type_object_raw(py);
+        (*ty).tp_traverse = Some(traverse::<T>);
+        (*ty).tp_clear = Some(clear::<T>);
+        (*ty).tp_finalize = Some(finalize::<T>);
+        DEALLOC.get_or_init(py, || (*ty).tp_dealloc);
+        (*ty).tp_dealloc = Some(dealloc);
+        ffi::PyType_Modified(ty);
+    }
+    Ok(())
+}
+
+/// PyO3's own `tp_dealloc` of the adopted class.
+static DEALLOC: PyOnceLock<Option<ffi::destructor>> = PyOnceLock::new();
+
+unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls tp_dealloc attached, with the last reference; the finalizer may
+    // resurrect the object, which then stays as it is.
+    unsafe {
+        if ffi::PyObject_CallFinalizerFromDealloc(slf) < 0 {
+            return;
+        }
+        if let Some(Some(dealloc)) = DEALLOC.get(Python::assume_attached()) {
+            dealloc(slf);
+        }
+    }
+}
+
+unsafe extern "C" fn finalize<T: Adopted>(slf: *mut ffi::PyObject) {
+    // SAFETY: called attached on a whole instance of T. A finalizer must leave the error
+    // indicator as it was.
+    unsafe {
+        let py = Python::assume_attached();
+        let pending = PyErr::take(py);
+        T::finalize(&Borrowed::from_ptr(py, slf).cast_unchecked::<T>());
+        if let Some(error) = pending {
+            error.restore(py);
+        }
+    }
+}
+
+unsafe extern "C" fn traverse<T: Adopted>(
+    slf: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: the collector calls this attached, on a whole instance; nothing below touches a
+    // reference count or allocates.
+    unsafe {
+        let mut call = |object: *mut ffi::PyObject| {
+            if object.is_null() { 0 } else { visit(object, arg) }
+        };
+        let answer = call(ffi::Py_TYPE(slf).cast());
+        if answer != 0 {
+            return answer;
+        }
+        if let Some(dict) = dict_of::<T>(slf) {
+            let answer = call(*dict);
+            if answer != 0 {
+                return answer;
+            }
+        }
+        for slot in (*slf.cast::<SlotsLayout<1>>()).slots {
+            let answer = call(slot);
+            if answer != 0 {
+                return answer;
+            }
+        }
+        let slf = Borrowed::from_ptr(Python::assume_attached(), slf);
+        slf.cast_unchecked::<T>().get().traverse(&mut call)
+    }
+}
+
+unsafe extern "C" fn clear<T: Adopted>(slf: *mut ffi::PyObject) -> c_int {
+    // SAFETY: the collector calls this attached and holds a reference meanwhile.
+    unsafe {
+        let py = Python::assume_attached();
+        T::clear(&Borrowed::from_ptr(py, slf).cast_unchecked::<T>());
+        if let Some(dict) = dict_of::<T>(slf) {
+            ffi::Py_CLEAR(dict);
+        }
+        clear_slots(&mut (*slf.cast::<SlotsLayout<1>>()).slots);
+    }
+    0
+}
+
+/// Where the instance dict of a class of ours lies, if it was declared with one.
+///
+/// # Safety
+/// Attached; `slf` is a live instance of `T`.
+unsafe fn dict_of<T: Adopted>(slf: *mut ffi::PyObject) -> Option<*mut *mut ffi::PyObject> {
+    // SAFETY: the offset is that of `T` itself, whatever subclass `slf` belongs to.
+    unsafe {
+        let offset = (*T::type_object_raw(Python::assume_attached())).tp_dictoffset;
+        (offset > 0).then(|| slf.byte_offset(offset).cast())
+    }
+}
+
+/// # Safety
+/// Attached; the slots hold NULL or owned references.
+unsafe fn clear_slots(slots: &mut [*mut ffi::PyObject]) {
+    for slot in slots {
+        let object = std::mem::replace(slot, ptr::null_mut());
+        // SAFETY: passed on from the caller; the field no longer names the object when its
+        // destructor runs.
+        unsafe { ffi::Py_XDECREF(object) };
+    }
+}
+
+/// Frees the memory of an instance of a heap type, and the reference it holds to its type.
+///
+/// # Safety
+/// Attached; nothing uses the object any more, and its fields have been dropped.
+pub(super) unsafe fn free(slf: *mut ffi::PyObject) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let ty = ffi::Py_TYPE(slf);
+        if let Some(free) = (*ty).tp_free {
+            free(slf.cast());
+        }
+        ffi::Py_DECREF(ty.cast());
+    }
+}

@@ -1,0 +1,13 @@
+//! The one place that calls CPython's C API directly; the rest of the crate sees safe functions
+//! with PyO3 types.
+#![allow(unsafe_code)]
+
+pub(crate) mod call;
+pub(crate) mod class;
+pub(crate) mod fastcall;
+pub(crate) mod gil_cell;
+pub(crate) mod handle;
+pub(crate) mod iter;
+pub(crate) mod task;
+
+pub(crate) use call::{Context, call_in_context};

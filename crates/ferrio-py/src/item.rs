@@ -1,0 +1,91 @@
+//! What the ready queue of a loop carries, and what its sources are.
+
+use std::ffi::c_int;
+
+use ferrio_engine::Readiness;
+use pyo3::ffi as raw;
+use pyo3::prelude::*;
+
+use crate::event_loop::readers::Watch;
+use crate::event_loop::{Loop, report};
+use crate::ffi::handle::Handle;
+use crate::ffi::{self};
+
+/// One entry of the ready queue.
+pub(crate) enum Item {
+    /// A callback whose handle somebody may hold.
+    Handle(Handle),
+    /// A timer's handle, when it is due.
+    Timer(Handle),
+    /// A step or wake-up of a C task: no handle was made, since the task throws it away.
+    Call { callback: Py<PyAny>, argument: Option<Py<PyAny>>, context: Py<PyAny> },
+    /// Something of ours to run: a transport's event, a delivery from a thread.
+    Native(Box<dyn Native>),
+}
+
+/// A ready item that is not a Python callback.
+pub(crate) trait Native: Send {
+    /// Runs it. `Err` is only for what must leave `run_forever` (SystemExit, KeyboardInterrupt);
+    /// everything else goes to the exception handler or to whoever waits.
+    fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()>;
+
+    /// Calls `visit` on every Python object held; ends with its first non-zero answer.
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int;
+}
+
+impl Item {
+    /// Runs the item. `Err` leaves `run_forever`.
+    pub(crate) fn run(self, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        match self {
+            Item::Handle(handle) => report::run_handle(py, looop, &handle),
+            Item::Timer(handle) => {
+                handle.timer_fired(py)?;
+                report::run_handle(py, looop, &handle)
+            }
+            Item::Call { callback, argument, context } => {
+                match ffi::call_in_context(py, &context, &callback, argument.as_ref()) {
+                    Ok(()) => Ok(()),
+                    Err(error) => {
+                        let args = argument.as_ref();
+                        report::failed_call(py, looop, error, &callback, args, context)
+                    }
+                }
+            }
+            Item::Native(native) => native.run(py, looop),
+        }
+    }
+
+    /// Shows the collector what the item holds.
+    pub(crate) fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        match self {
+            Item::Handle(handle) | Item::Timer(handle) => visit(handle.as_object().as_ptr()),
+            Item::Call { callback, argument, context } => {
+                let argument = argument.as_ref().map_or(std::ptr::null_mut(), Py::as_ptr);
+                [callback.as_ptr(), argument, context.as_ptr()]
+                    .into_iter()
+                    .filter(|object| !object.is_null())
+                    .map(visit)
+                    .find(|&answer| answer != 0)
+                    .unwrap_or(0)
+            }
+            Item::Native(native) => native.traverse(visit),
+        }
+    }
+}
+
+/// Who gets the events of a registered descriptor.
+pub(crate) enum Source {
+    /// `add_reader`, `add_writer` and the `sock_*` coroutines.
+    Watch(Watch),
+    /// A transport, a listening socket, the signal pipe.
+    Native(Box<dyn NativeSource>),
+}
+
+/// A source of ours: says what an event puts on the ready queue.
+pub(crate) trait NativeSource: Send {
+    /// An item to run for this event, if any. Must not run Python code: the loop's state is lent.
+    fn event(&mut self, py: Python<'_>, readiness: Readiness) -> Option<Item>;
+
+    /// As [`Native::traverse`].
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int;
+}

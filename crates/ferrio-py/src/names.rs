@@ -1,0 +1,65 @@
+//! Python objects that are looked up once: modules and functions of asyncio.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyModule;
+
+macro_rules! module {
+    ($(#[$doc:meta])* $name:ident, $path:literal) => {
+        $(#[$doc])*
+        pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+            static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+            Ok(MODULE.get_or_try_init(py, || py.import($path).map(Bound::unbind))?.bind(py))
+        }
+    };
+}
+
+macro_rules! attribute {
+    ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
+        $(#[$doc])*
+        pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+            static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let object = OBJECT.get_or_try_init(py, || {
+                py.import($module)?.getattr($attribute).map(Bound::unbind)
+            })?;
+            Ok(object.bind(py))
+        }
+    };
+}
+
+module!(base_events, "asyncio.base_events");
+module!(format_helpers, "asyncio.format_helpers");
+module!(sys, "sys");
+
+attribute!(
+    /// `asyncio.log.logger`.
+    logger, "asyncio.log", "logger"
+);
+attribute!(set_running_loop, "asyncio.events", "_set_running_loop");
+attribute!(running_loop, "asyncio.events", "_get_running_loop");
+attribute!(ensure_future, "asyncio.tasks", "ensure_future");
+attribute!(is_future, "asyncio.futures", "isfuture");
+attribute!(future, "asyncio.futures", "Future");
+attribute!(task, "asyncio.tasks", "Task");
+attribute!(
+    /// The very function that anyio looks for among a task's callbacks to find the root task.
+    run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb"
+);
+attribute!(base_event_loop, "asyncio.base_events", "BaseEventLoop");
+attribute!(iscoroutine, "asyncio.coroutines", "iscoroutine");
+attribute!(extract_stack, "asyncio.format_helpers", "extract_stack");
+attribute!(getframe, "sys", "_getframe");
+
+/// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)
+pub(crate) fn callback_source_takes_debug(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            let code = format_helpers(py)?
+                .getattr(intern!(py, "_format_callback_source"))?
+                .getattr(intern!(py, "__code__"))?;
+            code.getattr(intern!(py, "co_varnames"))?.contains("debug")
+        })
+        .copied()
+}

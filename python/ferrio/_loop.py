@@ -1,0 +1,87 @@
+"""``ferrio.Loop``: the native loop completed to an ``asyncio.AbstractEventLoop``."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+import weakref
+from asyncio.base_events import BaseEventLoop
+from asyncio.coroutines import _is_debug_mode  # type: ignore[attr-defined]
+from typing import TYPE_CHECKING, Any
+
+from ._ferrio import BaseLoop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["Loop"]
+
+
+class Loop(BaseLoop, asyncio.AbstractEventLoop):
+    """An event loop for asyncio programs, written in Rust.
+
+    It is used like any other loop of asyncio::
+
+        asyncio.run(main(), loop_factory=ferrio.Loop)
+
+    What runs for every callback, packet or connection is native. What runs a few times in a
+    loop's life, and differs in its texts and in the order of its steps between versions of
+    CPython, is the interpreter's own function: it sees this loop as one of asyncio's.
+    """
+
+    #: Debug mode logs callbacks that take longer than this, in seconds.
+    slow_callback_duration: float
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow_callback_duration = 0.1
+        # The names are asyncio's (Lib/asyncio/base_events.py): its functions below use them, and
+        # so do programs.
+        self._exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
+        self._current_handle: asyncio.Handle | None = None
+        self._default_executor: ThreadPoolExecutor | None = None
+        self._executor_shutdown_called = False
+        self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self._asyncgens_shutdown_called = False
+        self._coroutine_origin_tracking_enabled = False
+        self._coroutine_origin_tracking_saved_depth: int | None = None
+        if _is_debug_mode():
+            self.set_debug(True)
+
+    # Errors.
+    set_exception_handler = BaseEventLoop.set_exception_handler
+    get_exception_handler = BaseEventLoop.get_exception_handler
+    default_exception_handler = BaseEventLoop.default_exception_handler
+    call_exception_handler = BaseEventLoop.call_exception_handler
+
+    # Debug mode.
+    _check_callback = BaseEventLoop._check_callback  # type: ignore[attr-defined]
+    _set_coroutine_origin_tracking = (
+        BaseEventLoop._set_coroutine_origin_tracking  # type: ignore[attr-defined]
+    )
+
+    # Asynchronous generators.
+    _asyncgen_firstiter_hook = BaseEventLoop._asyncgen_firstiter_hook  # type: ignore[attr-defined]
+    _asyncgen_finalizer_hook = BaseEventLoop._asyncgen_finalizer_hook  # type: ignore[attr-defined]
+    shutdown_asyncgens = BaseEventLoop.shutdown_asyncgens
+
+    # The default executor.
+    if hasattr(BaseEventLoop, "_check_default_executor"):
+        _check_default_executor = BaseEventLoop._check_default_executor
+    run_in_executor = BaseEventLoop.run_in_executor
+    set_default_executor = BaseEventLoop.set_default_executor
+    shutdown_default_executor = BaseEventLoop.shutdown_default_executor
+    _do_shutdown = BaseEventLoop._do_shutdown  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.__class__.__name__} running={self.is_running()} "
+            f"closed={self.is_closed()} debug={self.get_debug()}>"
+        )
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        if not self.is_closed():
+            _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
+            if not self.is_running():
+                self.close()
