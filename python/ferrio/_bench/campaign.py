@@ -1,0 +1,67 @@
+"""Runs rows over loops, interleaved, and tells an observer about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .child import ChildError
+from .results import LoopResult, RowResult
+from .row import Effort, Measurement, Row
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement to be made."""
+
+    row: Row
+    loop: str
+    round: int
+    """From 1."""
+    rounds: int
+    seconds: float
+    """How long it is expected to take."""
+
+
+class Observer(Protocol):
+    def begin(self, step: Step) -> None: ...
+
+    def end(self, step: Step, outcome: Measurement | str | None) -> None:
+        """`outcome`: the measurement, why there is none, or None if the step was left out."""
+
+
+def steps(rows: Sequence[Row], loops: Sequence[str], rounds: int, effort: Effort) -> Iterator[Step]:
+    """A B C, B C A, C A B, ... for each row.
+
+    Interleaved, so that a disturbance of the machine meets all loops alike; rotated, so that no
+    loop always comes after the same other one, which may have left the caches and the clock of
+    the CPU in some state.
+    """
+    for row in rows:
+        for number in range(rounds):
+            shift = number % len(loops)
+            for loop in (*loops[shift:], *loops[:shift]):
+                yield Step(row, loop, number + 1, rounds, row.expected_seconds(effort))
+
+
+def run(plan: Sequence[Step], effort: Effort, observer: Observer) -> Iterator[RowResult]:
+    """Makes the measurements; yields each row when it is complete."""
+    row_result: RowResult | None = None
+    for index, step in enumerate(plan):
+        if row_result is None:
+            row_result = RowResult.of(step.row)
+        result = row_result.loops.setdefault(step.loop, LoopResult())
+        outcome: Measurement | str | None = None
+        observer.begin(step)
+        # What a loop cannot do it will not be able to do in the next round.
+        if result.error is None:
+            try:
+                outcome = step.row.measure(step.loop, effort)
+                result.rounds.append(outcome)
+            except ChildError as error:
+                outcome = result.error = str(error)
+        observer.end(step, outcome)
+        if index + 1 == len(plan) or plan[index + 1].row is not step.row:
+            yield row_result
+            row_result = None

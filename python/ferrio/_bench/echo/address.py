@@ -1,0 +1,48 @@
+"""Where an echo server listens."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+BACKLOG = 1024
+
+
+class Address:
+    """A listening socket of the kind asked for, and what must stay alive while it is served."""
+
+    def __init__(self, unix_path: str | None) -> None:
+        if unix_path is None:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        else:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(unix_path)
+            self.listener.listen(BACKLOG)
+        self.listener.setblocking(False)
+        self._unix = unix_path is not None
+        self._kept: list[object] = []
+        # Asked now: some loops take the socket away from its Python object.
+        name = self.listener.getsockname()
+        self.target = ["--unix", name] if self._unix else ["--tcp", f"{name[0]}:{name[1]}"]
+        """The load generator's arguments that lead here."""
+
+    def keep(self, served: object) -> None:
+        self._kept.append(served)
+
+    async def create_server(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        loop = asyncio.get_running_loop()
+        if self._unix:
+            create = loop.create_unix_server(protocol, sock=self.listener, backlog=BACKLOG)
+        else:
+            create = loop.create_server(protocol, sock=self.listener, backlog=BACKLOG)
+        self.keep(await create)
+
+    async def start_server(self, handler: Handler) -> None:
+        if self._unix:
+            start = asyncio.start_unix_server(handler, sock=self.listener, backlog=BACKLOG)
+        else:
+            start = asyncio.start_server(handler, sock=self.listener, backlog=BACKLOG)
+        self.keep(await start)

@@ -1,0 +1,89 @@
+"""Echo rows: CPU time of the server per request."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from ..cpus import CpuTime
+from ..row import Effort, Measurement
+from .measured import load, serving
+
+
+@dataclass(frozen=True)
+class EchoRow:
+    name: str
+    kind: str
+    size_bytes: int
+    connections: int
+    depth: int = 1
+    unix: bool = False
+    quick: bool = False
+    group: str = "echo"
+    unit: str = "CPU-µs/request"
+    lower_is_better: bool = True
+
+    @property
+    def summary(self) -> str:
+        transport = "Unix socket, " if self.unix else ""
+        return (
+            f"echo server ({self.kind}), {transport}{self.size_bytes:,} B, "
+            f"{self.connections} connections, {self.depth} under way on each"
+        )
+
+    def missing(self) -> str | None:
+        return None if sys.platform.startswith("linux") else "needs Linux's per-process CPU clocks"
+
+    def expected_seconds(self, effort: Effort) -> float:
+        return effort.seconds * 1.25 + 0.3
+
+    def measure(self, loop: str, effort: Effort) -> Measurement:
+        options = [
+            *("--size", str(self.size_bytes)),
+            *("--connections", str(self.connections)),
+            *("--depth", str(self.depth)),
+            *("--threads", str(effort.placement.load_threads)),
+            *("--warmup-duration", str(effort.seconds / 4)),
+            *("--duration", str(effort.seconds)),
+        ]
+        with serving(loop, self.kind, effort, self.unix) as server:
+            before = CpuTime.of(server.child.pid)
+
+            def note_cpu_time() -> None:
+                nonlocal before
+                before = CpuTime.of(server.child.pid)
+
+            report = load(server, effort, options, at_gate=note_cpu_time)
+            total, user, system = CpuTime.of(server.child.pid).since(before)
+        requests = report["requests"]
+        return Measurement(
+            total / requests * 1e6,
+            {
+                "user_us": user / requests * 1e6,
+                "system_us": system / requests * 1e6,
+                "requests_per_second": report["requests_per_second"],
+                "p50_us": report["p50_us"],
+                "p99_us": report["p99_us"],
+                "max_us": report["max_us"],
+                # Below 1, the load was the limit and the server also paid for falling asleep.
+                "busy": total / report["seconds"],
+            },
+        )
+
+
+def _rows() -> tuple[EchoRow, ...]:
+    rows = []
+    for kind in ("protocol", "buffered", "streams", "sockets"):
+        quick = kind != "buffered"
+        rows.append(EchoRow(f"echo_{kind}_1k", kind, 1024, 50, quick=quick))
+        rows.append(EchoRow(f"echo_{kind}_64k", kind, 65536, 20))
+        # Many small messages at once measure the loop's buffering rather than its latency.
+        # sock_* answers each batch with one call, like protocol: nothing more to learn there.
+        if kind in ("protocol", "streams"):
+            rows.append(EchoRow(f"echo_{kind}_64b_depth32", kind, 64, 20, depth=32))
+    for kind in ("protocol", "streams", "sockets"):
+        rows.append(EchoRow(f"echo_{kind}_unix_1k", kind, 1024, 50, unix=True))
+    return tuple(rows)
+
+
+ECHO_ROWS = _rows()

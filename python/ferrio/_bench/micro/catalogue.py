@@ -1,0 +1,8 @@
+"""Every operation there is: importing the modules enters them."""
+
+from __future__ import annotations
+
+from . import descriptors, lifecycle, scheduling, tasks, threads
+from .operation import OPERATIONS
+
+__all__ = ["OPERATIONS", "descriptors", "lifecycle", "scheduling", "tasks", "threads"]

@@ -1,0 +1,1 @@
+"""Web servers people use, under `wrk`."""
