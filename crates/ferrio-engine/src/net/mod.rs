@@ -1,0 +1,12 @@
+//! Addresses and names: literals without libc, everything else through it, and the order to try
+//! them in.
+
+mod address;
+mod literal;
+mod order;
+mod resolve;
+
+pub use address::{Address, ip_text};
+pub use literal::literal;
+pub use order::interleave;
+pub use resolve::{GaiError, NameInfo, Query, Resolved, name_info, resolve};
