@@ -31,14 +31,16 @@ pub enum Timeout {
 
 /// A single-threaded event loop whose user, the *host*, runs what is ready.
 ///
-/// `T` is a ready item and `S` what a registered source is; both are the host's and opaque here. The crate's
-/// documentation shows one turn.
+/// `T` is a ready item and `S` what a registered source is; both are the host's and opaque here.
+/// The crate's documentation shows one turn.
 ///
-/// An engine may move between threads (asyncio makes a loop on one thread and runs it on another), hence it is
-/// `Send` if `T` and `S` are; but it is used by one thread at a time, so it is never `Sync`. Only [`Inbox`] is shared.
+/// An engine may move between threads (asyncio makes a loop on one thread and runs it on another),
+/// hence it is `Send` if `T` and `S` are; but it is used by one thread at a time, so it is never
+/// `Sync`. Only [`Inbox`] is shared.
 ///
-/// No method runs the host's code except the closures given to it, and dropping a `T` or `S` is left to the host: what
-/// is taken out is returned. Only dropping an engine that was not closed drops them inside.
+/// No method runs the host's code except the closures given to it, and dropping a `T` or `S` is
+/// left to the host: what is taken out is returned. Only dropping an engine that was not closed
+/// drops them inside.
 pub struct Engine<T, S> {
     ready: ReadyQueue<T>,
     timers: Timers<T>,
@@ -49,7 +51,8 @@ pub struct Engine<T, S> {
     _not_sync: PhantomData<Cell<()>>,
 }
 
-/// Everything that an engine held when it was closed, for the host to drop where running their destructors is safe.
+/// Everything that an engine held when it was closed, for the host to drop where running their
+/// destructors is safe.
 #[derive(Debug)]
 pub struct Drained<T, S> {
     /// What was ready, oldest first, then what was in the inbox.
@@ -106,14 +109,14 @@ impl<T, S> Engine<T, S> {
         self.ready.pop()
     }
 
-    /// Puts `item` on the ready queue in the first turn that begins at or after `deadline`. Never early; in order of
-    /// deadline, and of adding where deadlines are equal.
+    /// Puts `item` on the ready queue in the first turn that begins at or after `deadline`. Never
+    /// early; in order of deadline, and of adding where deadlines are equal.
     pub fn add_timer(&mut self, deadline: Instant, item: T) -> TimerKey {
         self.timers.add(deadline, item)
     }
 
-    /// Takes a timer back, in constant time on average however many are pending. `None` if it is on the ready queue
-    /// or beyond, or was cancelled before.
+    /// Takes a timer back, in constant time on average however many are pending. `None` if it is on
+    /// the ready queue or beyond, or was cancelled before.
     pub fn cancel_timer(&mut self, key: TimerKey) -> Option<T> {
         self.timers.cancel(key)
     }
@@ -124,10 +127,11 @@ impl<T, S> Engine<T, S> {
         self.timers.len()
     }
 
-    /// Asks the kernel to report on `fd`, which stays the caller's to close (after [`deregister`](Self::deregister)).
+    /// Asks the kernel to report on `fd`, which stays the caller's to close (after
+    /// [`deregister`](Self::deregister)).
     ///
-    /// If `fd` was registered before and closed without deregistering, its number may have a new file: the earlier
-    /// source gets no more events.
+    /// If `fd` was registered before and closed without deregistering, its number may have a new
+    /// file: the earlier source gets no more events.
     ///
     /// # Errors
     ///
@@ -146,8 +150,8 @@ impl<T, S> Engine<T, S> {
     ///
     /// # Errors
     ///
-    /// EBADF if `key` is stale, its descriptor was closed or was registered anew by another source, or the engine is
-    /// closed; the source then has no interest.
+    /// EBADF if `key` is stale, its descriptor was closed or was registered anew by another source,
+    /// or the engine is closed; the source then has no interest.
     pub fn set_interest(&mut self, key: Key, interest: Interest) -> io::Result<()> {
         self.reactor.set_interest(key, interest)
     }
@@ -158,8 +162,8 @@ impl<T, S> Engine<T, S> {
         self.reactor.interest(key)
     }
 
-    /// Takes a source out; `None` if `key` is stale. Call it before closing the descriptor; a descriptor closed
-    /// already is tolerated.
+    /// Takes a source out; `None` if `key` is stale. Call it before closing the descriptor; a
+    /// descriptor closed already is tolerated.
     pub fn deregister(&mut self, key: Key) -> Option<S> {
         self.reactor.deregister(key)
     }
@@ -182,8 +186,8 @@ impl<T, S> Engine<T, S> {
         self.reactor.len()
     }
 
-    /// Every item in the ready queue and in pending timers: what a garbage collector has to see. The inbox is left
-    /// out, since seeing into it would take its lock.
+    /// Every item in the ready queue and in pending timers: what a garbage collector has to see.
+    /// The inbox is left out, since seeing into it would take its lock.
     pub fn for_each_item(&self, f: impl FnMut(&T)) {
         self.ready.items().chain(self.timers.items()).for_each(f);
     }
@@ -193,8 +197,8 @@ impl<T, S> Engine<T, S> {
         self.reactor.sources().for_each(f);
     }
 
-    /// How long this turn may wait: [`Timeout::Zero`] if anything is ready or in the inbox or a timer is due at
-    /// `now`, else until the nearest deadline, else for ever.
+    /// How long this turn may wait: [`Timeout::Zero`] if anything is ready or in the inbox or a
+    /// timer is due at `now`, else until the nearest deadline, else for ever.
     #[must_use]
     pub fn timeout(&self, now: Instant) -> Timeout {
         if !self.ready.is_empty() || self.mailbox.is_notified() {
@@ -207,8 +211,8 @@ impl<T, S> Engine<T, S> {
         }
     }
 
-    /// Looks for events without waiting, for [`collect`](Self::collect) to hand out; returns how many there are. Makes
-    /// no system call if no source wants to be told of anything.
+    /// Looks for events without waiting, for [`collect`](Self::collect) to hand out; returns how
+    /// many there are. Makes no system call if no source wants to be told of anything.
     ///
     /// # Errors
     ///
@@ -217,8 +221,9 @@ impl<T, S> Engine<T, S> {
         self.reactor.poll_now()
     }
 
-    /// Begins to wait. The engine may be used until [`end_wait`](Self::end_wait); other threads' pushes to the inbox
-    /// end the wait from now on. If the inbox has something already, the wait will not block, whatever `timeout` says.
+    /// Begins to wait. The engine may be used until [`end_wait`](Self::end_wait); other threads'
+    /// pushes to the inbox end the wait from now on. If the inbox has something already, the wait
+    /// will not block, whatever `timeout` says.
     ///
     /// The real clock decides when the time is over: `now` is what is subtracted from a deadline.
     pub fn begin_wait(&mut self, timeout: Timeout, now: Instant) -> Wait {
@@ -237,12 +242,12 @@ impl<T, S> Engine<T, S> {
         self.reactor.end_wait(wait);
     }
 
-    /// Fills the ready queue, in asyncio's order (`BaseEventLoop._run_once`): what other threads sent, in order of
-    /// arrival; then events, which are given to `on_event` with their source, for it to push what is to run; then the
-    /// items of timers due at `now`, in order of deadline.
+    /// Fills the ready queue, in asyncio's order (`BaseEventLoop._run_once`): what other threads
+    /// sent, in order of arrival; then events, which are given to `on_event` with their source, for
+    /// it to push what is to run; then the items of timers due at `now`, in order of deadline.
     ///
-    /// Events of sources deregistered since the wait are dropped. An event may report conditions outside the source's
-    /// interest, errors and hang-ups above all: see [`Readiness::directions`].
+    /// Events of sources deregistered since the wait are dropped. An event may report conditions
+    /// outside the source's interest, errors and hang-ups above all: see [`Readiness::directions`].
     pub fn collect(
         &mut self,
         now: Instant,
@@ -258,8 +263,9 @@ impl<T, S> Engine<T, S> {
         }
     }
 
-    /// Closes the engine: its descriptors are closed, the inbox refuses items, and all that it held comes out. What is
-    /// used afterwards answers EBADF or does nothing. Closing twice brings nothing more.
+    /// Closes the engine: its descriptors are closed, the inbox refuses items, and all that it held
+    /// comes out. What is used afterwards answers EBADF or does nothing. Closing twice brings
+    /// nothing more.
     #[must_use = "what an engine held is dropped by the host, where that is safe"]
     pub fn close(&mut self) -> Drained<T, S> {
         let letters = self.mailbox.close();
@@ -270,10 +276,11 @@ impl<T, S> Engine<T, S> {
 }
 
 impl<T: Send + 'static, S> Engine<T, S> {
-    /// Starts a Rust future on this engine: its steps are queued among the items, the first one now.
+    /// Starts a Rust future on this engine: its steps are queued among the items, the first one
+    /// now.
     ///
-    /// It may be woken from any thread, through the inbox. Dropping the returned task cancels the future, `detach`
-    /// lets it run on. It must be `Send` because the engine is.
+    /// It may be woken from any thread, through the inbox. Dropping the returned task cancels the
+    /// future, `detach` lets it run on. It must be `Send` because the engine is.
     pub fn spawn<F>(&mut self, future: F) -> async_task::Task<F::Output>
     where
         F: Future + Send + 'static,

@@ -10,8 +10,9 @@ use crate::ready::Ready;
 
 /// Puts items on an engine's ready queue from any thread, and wakes the engine if it sleeps.
 ///
-/// Cheap to clone. Many pushes while the engine sleeps cost one system call together; while it runs, none.
-/// It keeps no engine alive: after [`Engine::close`](crate::Engine::close) pushes are refused.
+/// Cheap to clone. Many pushes while the engine sleeps cost one system call together; while it
+/// runs, none. It keeps no engine alive: after [`Engine::close`](crate::Engine::close) pushes are
+/// refused.
 pub struct Inbox<T> {
     mailbox: Arc<Mailbox<Ready<T>>>,
 }
@@ -21,7 +22,8 @@ impl<T> Inbox<T> {
         Self { mailbox }
     }
 
-    /// Queues `item`; the engine's next turn has it, in order of arrival and before that turn's I/O events.
+    /// Queues `item`; the engine's next turn has it, in order of arrival and before that turn's I/O
+    /// events.
     ///
     /// # Errors
     ///
@@ -33,8 +35,8 @@ impl<T> Inbox<T> {
         })
     }
 
-    /// Ends the engine's sleep, or lets its next one end at once; for when something changed that the engine
-    /// cannot see (a stop flag). Without effect once the engine is closed.
+    /// Ends the engine's sleep, or lets its next one end at once; for when something changed that
+    /// the engine cannot see (a stop flag). Without effect once the engine is closed.
     pub fn wake(&self) {
         self.mailbox.wake();
     }
@@ -46,7 +48,8 @@ impl<T> Inbox<T> {
     }
 
     pub(crate) fn push_task(&self, task: Runnable) {
-        // Refused by a closed engine: dropping the runnable cancels its task, and whoever awaits it is told.
+        // Refused by a closed engine: dropping the runnable cancels its task, and whoever awaits it
+        // is told.
         drop(self.mailbox.push(Ready::Task(task)));
     }
 }

@@ -1,18 +1,21 @@
-//! The event loop under ferrio: a complete single-threaded runtime that knows neither Python nor any other runtime.
+//! The event loop under ferrio: a complete single-threaded runtime that knows neither Python nor
+//! any other runtime.
 //!
-//! Its user, the *host*, chooses what a ready item is (`T`) and what a registered source is (`S`), and runs the items;
-//! the [`Engine`] says which are ready. Rust futures run beside them, on the same queue.
+//! Its user, the *host*, chooses what a ready item is (`T`) and what a registered source is (`S`),
+//! and runs the items; the [`Engine`] says which are ready. Rust futures run beside them, on the
+//! same queue.
 //!
 //! # One turn
 //!
 //! 1. [`Engine::timeout`]: zero if anything is ready, else the nearest deadline, else for ever.
-//! 2. [`Engine::poll_now`]: look for events without waiting. If there are none and the timeout allows, block:
-//!    [`Engine::begin_wait`] gives a [`Wait`], which blocks by itself while the engine may be used (a binding gives up
-//!    its interpreter lock here and nowhere else), and [`Engine::end_wait`] takes it back.
-//! 3. [`Engine::collect`]: the inbox's items, then events by way of their sources, then due timers go to the ready
-//!    queue, in this order. Timers are never early.
-//! 4. [`Engine::ready_len`] once, then [`Engine::pop`] exactly as often, running each entry while the engine is not
-//!    borrowed. What they add runs in the next turn.
+//! 2. [`Engine::poll_now`]: look for events without waiting. If there are none and the timeout
+//!    allows, block: [`Engine::begin_wait`] gives a [`Wait`], which blocks by itself while the
+//!    engine may be used (a binding gives up its interpreter lock here and nowhere else), and
+//!    [`Engine::end_wait`] takes it back.
+//! 3. [`Engine::collect`]: the inbox's items, then events by way of their sources, then due timers
+//!    go to the ready queue, in this order. Timers are never early.
+//! 4. [`Engine::ready_len`] once, then [`Engine::pop`] exactly as often, running each entry while
+//!    the engine is not borrowed. What they add runs in the next turn.
 //! 5. The host flushes what was written to in this turn, looks at its signals, and begins again.
 //!
 //! ```
@@ -58,24 +61,37 @@
 //! | `timer.rs` | deadlines; `slots.rs`: keys that go stale |
 //! | `inbox.rs` | [`Inbox`], the only `Send` door; `mailbox.rs`: how it wakes |
 //! | `reactor/` | [`Interest`], [`Readiness`], the registry of sources |
+//! | `transport/` | [`Stream`], [`WriteBuffer`], [`Listener`]: state machines over sockets |
+//! | `net/` | addresses and names; `pool.rs`: [`Pool`], threads for calls that block |
+//! | `signal.rs` | [`SignalPipe`] |
 //! | `sys/` | drivers; every system call and all `unsafe` |
 
 mod engine;
 mod inbox;
 mod mailbox;
+pub mod net;
+mod pool;
 mod reactor;
 mod ready;
+mod signal;
 mod slots;
 mod sync;
 mod sys;
 mod time;
 mod timer;
+mod transport;
 
 pub use async_task::{Runnable, Task};
 pub use engine::{Drained, Engine, Timeout};
 pub use inbox::Inbox;
+pub use pool::{Job, Pool, SubmitError};
 pub use reactor::{Interest, Key, Readiness, RegisterError, Trigger, Wait};
 pub use ready::{Ready, ReadyQueue};
-pub use sys::DriverKind;
+pub use signal::SignalPipe;
+pub use sys::{DriverKind, LentFd};
 pub use time::Instant;
 pub use timer::TimerKey;
+pub use transport::{
+    Accept, Flow, Flushed, Io, Limits, Listener, PushError, RETRY_DELAY, Read, Settled, Stream,
+    StreamKind, WriteBuffer,
+};

@@ -1,7 +1,7 @@
 //! A queue that many threads fill and one empties, and that wakes the one only if it sleeps.
 //!
-//! The receiver blocks in the kernel, so rousing it costs a system call; this file's business is to make at most
-//! one per sleep. One atomic says where the receiver is:
+//! The receiver blocks in the kernel, so rousing it costs a system call; this file's business is to
+//! make at most one per sleep. One atomic says where the receiver is:
 //!
 //! ```text
 //!            begin_sleep                     push, wake
@@ -12,10 +12,11 @@
 //!     └── push, wake: straight to NOTIFIED, nobody is called
 //! ```
 //!
-//! Why no letter is lost. (1) A push puts its letter in the queue before it sets NOTIFIED. (2) The receiver sets
-//! AWAKE before it empties the queue. So a letter that `drain` missed came after that, and its push sets NOTIFIED
-//! after the AWAKE. (3) `begin_sleep` refuses when it finds NOTIFIED, and whoever turns ASLEEP into NOTIFIED calls
-//! the waker, whose wake-up the kernel remembers even if the receiver has not blocked yet.
+//! Why no letter is lost. (1) A push puts its letter in the queue before it sets NOTIFIED. (2) The
+//! receiver sets AWAKE before it empties the queue. So a letter that `drain` missed came after
+//! that, and its push sets NOTIFIED after the AWAKE. (3) `begin_sleep` refuses when it finds
+//! NOTIFIED, and whoever turns ASLEEP into NOTIFIED calls the waker, whose wake-up the kernel
+//! remembers even if the receiver has not blocked yet.
 //!
 //! `tests/loom_mailbox.rs` tries all interleavings of this.
 
@@ -36,8 +37,8 @@ pub(crate) struct Mailbox<M> {
 
 struct Queue<M> {
     letters: Vec<M>,
-    /// `None` once closed. Counted, because closing must not pull the descriptor from under a thread that is just
-    /// about to write to it: its number might be somebody else's file by then.
+    /// `None` once closed. Counted, because closing must not pull the descriptor from under a
+    /// thread that is just about to write to it: its number might be somebody else's file by then.
     waker: Option<Arc<dyn Wake>>,
 }
 
@@ -56,7 +57,8 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// Queues a letter and sees to it that the receiver will look. Gives it back if the box is closed.
+    /// Queues a letter and sees to it that the receiver will look. Gives it back if the box is
+    /// closed.
     pub(crate) fn push(&self, letter: M) -> Result<(), M> {
         let mut queue = self.lock();
         if queue.waker.is_none() {
@@ -86,8 +88,8 @@ impl<M> Mailbox<M> {
         self.state.load(Ordering::Acquire) == NOTIFIED
     }
 
-    /// Receiver only: moves all letters into `letters`, oldest first. `letters` must be empty; its memory is
-    /// kept for the next round. Returns whether there was a notification.
+    /// Receiver only: moves all letters into `letters`, oldest first. `letters` must be empty; its
+    /// memory is kept for the next round. Returns whether there was a notification.
     pub(crate) fn drain(&self, letters: &mut Vec<M>) -> bool {
         debug_assert!(letters.is_empty());
         // The plain load keeps the cache line shared on the way that nearly every turn takes.

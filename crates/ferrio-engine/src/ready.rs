@@ -1,8 +1,8 @@
 //! What is to run next, in order: the host's items and steps of Rust futures on one queue.
 //!
 //! A turn runs exactly what was ready when its step began (CPython, `Lib/asyncio/base_events.py`,
-//! `BaseEventLoop._run_once`: `ntodo = len(self._ready)`), so the host takes [`ReadyQueue::len`] once and pops
-//! that many; what those add runs in the next turn.
+//! `BaseEventLoop._run_once`: `ntodo = len(self._ready)`), so the host takes [`ReadyQueue::len`]
+//! once and pops that many; what those add runs in the next turn.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,8 @@ use async_task::Runnable;
 pub enum Ready<T> {
     /// Something of the host's.
     Item(T),
-    /// A step of a future given to [`Engine::spawn`](crate::Engine::spawn): the host calls `run()` on it.
+    /// A step of a future given to [`Engine::spawn`](crate::Engine::spawn): the host calls `run()`
+    /// on it.
     Task(Runnable),
 }
 

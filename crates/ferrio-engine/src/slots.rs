@@ -1,8 +1,8 @@
-//! A slab whose keys go stale: what a key named is gone for good once it has been taken out, even when its
-//! slot has a new tenant.
+//! A slab whose keys go stale: what a key named is gone for good once it has been taken out, even
+//! when its slot has a new tenant.
 //!
-//! Both users need exactly that. A cancelled timer's handle may be cancelled again years later, and an event
-//! already taken from the kernel may name a source that was replaced a moment ago.
+//! Both users need exactly that. A cancelled timer's handle may be cancelled again years later, and
+//! an event already taken from the kernel may name a source that was replaced a moment ago.
 
 /// Names one value in a [`Slots`]: the slot's index and its generation at the time.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -17,7 +17,8 @@ impl SlotKey {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    /// The inverse of `to_bits`. Any number is accepted; one that `to_bits` never gave names nothing.
+    /// The inverse of `to_bits`. Any number is accepted; one that `to_bits` never gave names
+    /// nothing.
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
     }
@@ -44,7 +45,8 @@ enum Content<V> {
     Vacant { next: u32 },
 }
 
-/// Ends the list of vacant slots. The slot with this index is never made: its entries alone would fill 64 GiB.
+/// Ends the list of vacant slots. The slot with this index is never made: its entries alone would
+/// fill 64 GiB.
 const END: u32 = u32::MAX;
 
 impl<V> Slots<V> {
@@ -103,8 +105,8 @@ impl<V> Slots<V> {
         if slot.generation != key.generation || matches!(slot.content, Content::Vacant { .. }) {
             return None;
         }
-        // A slot that has used up its generations is retired, not reused: a key must never come back.
-        // That is one slot lost in four thousand million tenants of it.
+        // A slot that has used up its generations is retired, not reused: a key must never come
+        // back. That is one slot lost in four thousand million tenants of it.
         let next_generation = slot.generation.checked_add(1);
         let vacant = match next_generation {
             Some(generation) => {

@@ -1,7 +1,7 @@
 //! The engine's clock: nanoseconds since an arbitrary start, never going back.
 //!
-//! `std::time::Instant` hides its number, and a binding must be able to say `loop.time()` and to take
-//! `call_at(when)` on the very same scale; so this is the number itself.
+//! `std::time::Instant` hides its number, and a binding must be able to say `loop.time()` and to
+//! take `call_at(when)` on the very same scale; so this is the number itself.
 
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use crate::sys;
 /// A point on the monotonic clock, in nanoseconds.
 ///
 /// On Linux the clock is `CLOCK_MONOTONIC`, the one behind Python's `time.monotonic_ns()` (CPython,
-/// `Python/pytime.c`, `py_get_monotonic_clock`), so the two may be compared. 64 bits last 584 years; all
-/// arithmetic saturates at the ends, so no delay, however large, wraps round into the past.
+/// `Python/pytime.c`, `py_get_monotonic_clock`), so the two may be compared. 64 bits last 584
+/// years; all arithmetic saturates at the ends, so no delay, however large, wraps round into the
+/// past.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Deadlines: never early, first come first served among equals, cancelled for next to nothing.
 //!
-//! Programs cancel nearly every timer they set (a timeout around each request), so cancelling must not search
-//! the heap. It takes the item out of its slot and leaves a dead entry in the heap:
+//! Programs cancel nearly every timer they set (a timeout around each request), so cancelling must
+//! not search the heap. It takes the item out of its slot and leaves a dead entry in the heap:
 //!
 //! ```text
 //!   heap, by (deadline, sequence)         slots
@@ -12,10 +12,11 @@
 //!   └───────────────────────────┘         └──────────────────┘
 //! ```
 //!
-//! Two rules keep the dead from piling up: the top of the heap is always alive (so the nearest deadline can be
-//! read without changing anything), and once more than half of a heap is dead it is swept in one pass, which the
-//! cancellations since the last sweep have paid for. asyncio does the like at half of a hundred
-//! (`_MIN_SCHEDULED_TIMER_HANDLES` and `_MIN_CANCELLED_TIMER_HANDLES_FRACTION` in `Lib/asyncio/base_events.py`).
+//! Two rules keep the dead from piling up: the top of the heap is always alive (so the nearest
+//! deadline can be read without changing anything), and once more than half of a heap is dead it is
+//! swept in one pass, which the cancellations since the last sweep have paid for. asyncio does the
+//! like at half of a hundred (`_MIN_SCHEDULED_TIMER_HANDLES` and
+//! `_MIN_CANCELLED_TIMER_HANDLES_FRACTION` in `Lib/asyncio/base_events.py`).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,7 +35,8 @@ impl TimerKey {
         self.0.to_bits()
     }
 
-    /// The inverse of [`to_bits`](Self::to_bits). A number that came from elsewhere gives a key that names nothing.
+    /// The inverse of [`to_bits`](Self::to_bits). A number that came from elsewhere gives a key
+    /// that names nothing.
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self(SlotKey::from_bits(bits))
@@ -190,7 +192,8 @@ mod tests {
         }
     }
 
-    /// Every way to add four timers with deadlines 0..4 and to cancel any subset, then to ask at any time.
+    /// Every way to add four timers with deadlines 0..4 and to cancel any subset, then to ask at
+    /// any time.
     #[test]
     fn agrees_with_a_sorted_list_on_every_small_case() {
         for deadlines in 0..256u32 {

@@ -67,11 +67,12 @@ impl BitOrAssign for Interest {
 /// When a source is told.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Trigger {
-    /// In every turn for as long as it is so. What asyncio's `add_reader` and `add_writer` mean. The interest has
-    /// to be taken back while nobody acts on it, at a system call each time.
+    /// In every turn for as long as it is so. What asyncio's `add_reader` and `add_writer` mean.
+    /// The interest has to be taken back while nobody acts on it, at a system call each time.
     Level,
-    /// Once each time it becomes so: whoever is told must go on until the kernel says it would block, or remember
-    /// that it has not. Costs no system call between registering and deregistering.
+    /// Once each time it becomes so: whoever is told must go on until the kernel says it would
+    /// block, or remember that it has not. Costs no system call between registering and
+    /// deregistering.
     ///
     /// Also reports urgent data, see [`Readiness::PRIORITY`].
     Edge,

@@ -6,8 +6,9 @@ use super::Interest;
 
 /// A set of conditions reported in one event.
 ///
-/// Which of them matter to a reader or a writer is answered by [`is_readable`](Self::is_readable) and
-/// [`is_writable`](Self::is_writable), as asyncio's selectors answer it: errors and hang-ups rouse both.
+/// Which of them matter to a reader or a writer is answered by [`is_readable`](Self::is_readable)
+/// and [`is_writable`](Self::is_writable), as asyncio's selectors answer it: errors and hang-ups
+/// rouse both.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Readiness(u8);
 
@@ -18,16 +19,16 @@ impl Readiness {
     pub const READABLE: Self = Self(1);
     /// There is room to send (`EPOLLOUT`).
     pub const WRITABLE: Self = Self(2);
-    /// The peer may have finished sending (`EPOLLRDHUP`): a short read does not mean that nothing follows, the end
-    /// may. Only `recv` returning zero is the end itself. Drivers that cannot tell set this on every readable event.
-    /// Reported for [`Trigger::Edge`](super::Trigger::Edge) only.
+    /// The peer may have finished sending (`EPOLLRDHUP`): a short read does not mean that nothing
+    /// follows, the end may. Only `recv` returning zero is the end itself. Drivers that cannot tell
+    /// set this on every readable event. Reported for [`Trigger::Edge`](super::Trigger::Edge) only.
     pub const READ_CLOSED: Self = Self(4);
     /// Both directions are over (`EPOLLHUP`).
     pub const HANGUP: Self = Self(8);
     /// The source has failed (`EPOLLERR`); the next call on it says how.
     pub const ERROR: Self = Self(16);
-    /// There is urgent data (`EPOLLPRI`): `recv` stops short at the mark, so a short read means nothing.
-    /// Reported for [`Trigger::Edge`](super::Trigger::Edge) only.
+    /// There is urgent data (`EPOLLPRI`): `recv` stops short at the mark, so a short read means
+    /// nothing. Reported for [`Trigger::Edge`](super::Trigger::Edge) only.
     pub const PRIORITY: Self = Self(32);
 
     /// Whether everything in `other` is in `self`.
@@ -73,7 +74,8 @@ impl Readiness {
     }
 
     /// Which of the directions in `interest` should act. (CPython, `Lib/selectors.py`,
-    /// `_PollLikeSelector.select`: everything but OUT rouses readers, everything but IN rouses writers.)
+    /// `_PollLikeSelector.select`: everything but OUT rouses readers, everything but IN rouses
+    /// writers.)
     #[must_use]
     pub const fn directions(self, interest: Interest) -> Interest {
         let mut acting = Interest::NONE;

@@ -1,17 +1,22 @@
-//! Who is registered under which descriptor, kept true although descriptors are closed and reused behind our back.
+//! Who is registered under which descriptor, kept true although descriptors are closed and reused
+//! behind our back.
 //!
-//! A descriptor is a number. A user may close a registered one, and the next `socket()` gives the same number to
-//! something else; the kernel forgets the old registration by itself, or, if the file lives on under another number
-//! (`dup`, a forked child), keeps reporting it with no way to remove it. Hence these rules:
+//! A descriptor is a number. A user may close a registered one, and the next `socket()` gives the
+//! same number to something else; the kernel forgets the old registration by itself, or, if the
+//! file lives on under another number (`dup`, a forked child), keeps reporting it with no way to
+//! remove it. Hence these rules:
 //!
-//! 1. The kernel is given a [`Key`], slot and generation, not the number. An event whose key is not registered any
-//!    more goes nowhere.
-//! 2. A number belongs to the last source registered under it (`owners`). An earlier one still held is *orphaned*:
-//!    it gets no more events, and deregistering it does not touch the number's new owner.
-//! 3. EEXIST on adding means that the kernel still has the number (the file lives on): modify. ENOENT on modifying
-//!    means that it has not (closed and reopened): add. EBADF and ENOENT on deleting mean that it is done already.
-//! 4. An event that comes for the same dead key twice is one of those registrations that cannot be removed. Left
-//!    alone it would make every wait return at once, for ever; so the driver is renewed and all sources move over.
+//! 1. The kernel is given a [`Key`], slot and generation, not the number. An event whose key is not
+//!    registered any more goes nowhere.
+//! 2. A number belongs to the last source registered under it (`owners`). An earlier one still held
+//!    is *orphaned*: it gets no more events, and deregistering it does not touch the number's new
+//!    owner.
+//! 3. EEXIST on adding means that the kernel still has the number (the file lives on): modify.
+//!    ENOENT on modifying means that it has not (closed and reopened): add. EBADF and ENOENT on
+//!    deleting mean that it is done already.
+//! 4. An event that comes for the same dead key twice is one of those registrations that cannot be
+//!    removed. Left alone it would make every wait return at once, for ever; so the driver is
+//!    renewed and all sources move over.
 
 use std::fmt;
 use std::io;
@@ -37,7 +42,8 @@ impl Key {
         self.0.to_bits()
     }
 
-    /// The inverse of [`to_bits`](Self::to_bits). A number that came from elsewhere gives a key that names nothing.
+    /// The inverse of [`to_bits`](Self::to_bits). A number that came from elsewhere gives a key
+    /// that names nothing.
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self(SlotKey::from_bits(bits))
@@ -46,8 +52,9 @@ impl Key {
 
 /// A source that could not be registered, and why.
 pub struct RegisterError<S> {
-    /// What the system said: EPERM for files that are always ready (regular files, directories), EBADF for numbers
-    /// that are not open or an engine that is closed, ENOSPC and ENOMEM at the system's limits.
+    /// What the system said: EPERM for files that are always ready (regular files, directories),
+    /// EBADF for numbers that are not open or an engine that is closed, ENOSPC and ENOMEM at the
+    /// system's limits.
     pub error: io::Error,
     /// What was to be registered, for the caller to drop where that is safe.
     pub source: S,
@@ -73,8 +80,8 @@ impl<S> From<RegisterError<S>> for io::Error {
 
 /// One wait for events, to be made without the engine.
 ///
-/// It owns what the kernel writes to, so the engine may be used meanwhile, by other threads too: what they register
-/// counts at once, what they put on the inbox ends the wait.
+/// It owns what the kernel writes to, so the engine may be used meanwhile, by other threads too:
+/// what they register counts at once, what they put on the inbox ends the wait.
 pub struct Wait {
     /// `None` if the engine was closed when the wait was begun.
     driver: Option<Arc<Driver>>,
@@ -84,8 +91,9 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Blocks until there is an event, the inbox is filled or told to wake, the time is over, or a signal is
-    /// handled. Returns how many events came, a wake-up counted; 0 after a signal (EINTR) too.
+    /// Blocks until there is an event, the inbox is filled or told to wake, the time is over, or a
+    /// signal is handled. Returns how many events came, a wake-up counted; 0 after a signal (EINTR)
+    /// too.
     ///
     /// # Errors
     ///
@@ -108,8 +116,8 @@ pub(crate) struct Reactor<S> {
     /// `None` once closed. Shared with the [`Wait`] under way.
     driver: Option<Arc<Driver>>,
     sources: Slots<Source<S>>,
-    /// By descriptor number: the last source registered under it. Numbers are given out from the lowest, so the list
-    /// is about as long as the process has files open.
+    /// By descriptor number: the last source registered under it. Numbers are given out from the
+    /// lowest, so the list is about as long as the process has files open.
     owners: Vec<Option<SlotKey>>,
     /// How many sources the kernel has. With none there is nothing to poll for.
     attached: usize,
@@ -121,8 +129,8 @@ pub(crate) struct Reactor<S> {
 
 struct Source<S> {
     fd: RawFd,
-    /// What was asked for last. `NONE` is not in the kernel: it would report errors and hang-ups all the same, level
-    /// triggered, in every turn.
+    /// What was asked for last. `NONE` is not in the kernel: it would report errors and hang-ups
+    /// all the same, level triggered, in every turn.
     interest: Interest,
     trigger: Trigger,
     /// Whether the kernel has it, as far as we know.
@@ -180,7 +188,8 @@ impl<S> Reactor<S> {
             orphan.attached = false;
             self.attached -= 1;
             if interest.is_none() {
-                // The number may still carry the orphan's registration. If it does not, all the better.
+                // The number may still carry the orphan's registration. If it does not, all the
+                // better.
                 let _ = driver.delete(fd);
             }
         }
@@ -222,7 +231,8 @@ impl<S> Reactor<S> {
             source.attached = changed.is_ok();
             changed
         };
-        // After a failure the kernel has nothing of this source, so the next change must not be taken for none.
+        // After a failure the kernel has nothing of this source, so the next change must not be
+        // taken for none.
         source.interest = if result.is_ok() { interest } else { Interest::NONE };
         self.attached = self.attached - usize::from(was_attached) + usize::from(source.attached);
         result
@@ -236,7 +246,8 @@ impl<S> Reactor<S> {
         if source.attached {
             self.attached -= 1;
             if let Some(driver) = &self.driver {
-                // Nobody could do anything about it: the source is gone, and rule 4 catches what stays behind.
+                // Nobody could do anything about it: the source is gone, and rule 4 catches what
+                // stays behind.
                 let _ = detach(driver, source.fd);
             }
         }
@@ -350,7 +361,8 @@ impl<S> Reactor<S> {
         self.attached = 0;
         for (key, source) in self.sources.iter_mut().filter(|(_, source)| source.attached) {
             let token = key.to_bits();
-            // A source closed behind our back stays behind: in the new driver it has nothing to wait for.
+            // A source closed behind our back stays behind: in the new driver it has nothing to
+            // wait for.
             let added = driver.add(source.fd, token, source.interest, source.trigger);
             source.attached = added.is_ok();
             self.attached += usize::from(source.attached);

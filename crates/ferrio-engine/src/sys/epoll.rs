@@ -1,11 +1,13 @@
 //! Linux: epoll, one system call a wait.
 //!
-//! - `epoll_pwait2` takes nanoseconds (Linux 5.11). rustix offers it only as a promise made when building, which
-//!   would fail on an older kernel; so it is called by number, and the first refusal (ENOSYS, or EPERM from a
-//!   seccomp filter that does not know it) turns to `epoll_wait` with its milliseconds, rounded up: late, never early.
-//! - The waker is an eventfd, registered edge-triggered: each write is a new edge, so nobody ever reads it.
-//! - Edge-triggered sources also ask for EPOLLRDHUP and EPOLLPRI, which say when a short read may be trusted
-//!   (epoll(7), "Questions and answers", 9).
+//! - `epoll_pwait2` takes nanoseconds (Linux 5.11). rustix offers it only as a promise made when
+//!   building, which would fail on an older kernel; so it is called by number, and the first
+//!   refusal (ENOSYS, or EPERM from a seccomp filter that does not know it) turns to `epoll_wait`
+//!   with its milliseconds, rounded up: late, never early.
+//! - The waker is an eventfd, registered edge-triggered: each write is a new edge, so nobody ever
+//!   reads it.
+//! - Edge-triggered sources also ask for EPOLLRDHUP and EPOLLPRI, which say when a short read may
+//!   be trusted (epoll(7), "Questions and answers", 9).
 
 use std::fmt;
 use std::io;
@@ -126,7 +128,8 @@ impl Epoll {
     }
 }
 
-/// Rounds up, and down only at the end of what the call can take: 24 days, after which the host asks again.
+/// Rounds up, and down only at the end of what the call can take: 24 days, after which the host
+/// asks again.
 fn whole_millis(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
@@ -138,15 +141,17 @@ fn pwait2(
     timeout: Duration,
 ) -> Result<usize, Errno> {
     let timeout = Timespec {
-        // Kernel times end at 2^63 nanoseconds, far below i64::MAX seconds, and it clamps by itself.
+        // Kernel times end at 2^63 nanoseconds, far below i64::MAX seconds, and it clamps by
+        // itself.
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     };
     events.clear();
-    // SAFETY: `epoll` is an open descriptor for the time of the call. The kernel writes at most `capacity` events
-    // to memory that the vector owns and that nothing refers to, since it is empty. `Event` has the kernel's layout
-    // (rustix makes the same call with it), and so has `Timespec` where pointers have 64 bits; it is only read. The
-    // signal mask is null, for which its size is ignored.
+    // SAFETY: `epoll` is an open descriptor for the time of the call. The kernel writes at most
+    // `capacity` events to memory that the vector owns and that nothing refers to, since it is
+    // empty. `Event` has the kernel's layout (rustix makes the same call with it), and so has
+    // `Timespec` where pointers have 64 bits; it is only read. The signal mask is null, for which
+    // its size is ignored.
     let count = unsafe {
         libc::syscall(
             libc::SYS_epoll_pwait2,
@@ -161,7 +166,8 @@ fn pwait2(
     let Ok(count) = usize::try_from(count) else {
         return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL));
     };
-    // SAFETY: the kernel has initialised `count` events from the start, and never says more than it was given.
+    // SAFETY: the kernel has initialised `count` events from the start, and never says more than it
+    // was given.
     unsafe { events.set_len(count) };
     Ok(count)
 }
@@ -171,9 +177,10 @@ fn borrowed<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
     if fd < 0 {
         return Err(Errno::BADF.into());
     }
-    // SAFETY: the number is not -1. That it is open for this long cannot be promised: users register descriptors
-    // and close them behind our back. The borrow lasts for one epoll_ctl, which reads and writes no memory
-    // through it and answers EBADF for a closed number; a reused one is what the registry's generations are for.
+    // SAFETY: the number is not -1. That it is open for this long cannot be promised: users
+    // register descriptors and close them behind our back. The borrow lasts for one epoll_ctl,
+    // which reads and writes no memory through it and answers EBADF for a closed number; a reused
+    // one is what the registry's generations are for.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
@@ -216,8 +223,8 @@ pub(crate) struct EpollEvents {
     list: Vec<Event>,
 }
 
-// SAFETY: `Event` is not `Send` only because its data may be a pointer. Ours is a number everywhere (`new_u64`), and
-// it is read as one.
+// SAFETY: `Event` is not `Send` only because its data may be a pointer. Ours is a number everywhere
+// (`new_u64`), and it is read as one.
 unsafe impl Send for EpollEvents {}
 
 impl fmt::Debug for EpollEvents {
@@ -260,7 +267,8 @@ impl Wake for EventfdWaker {
 
 const WAKER_TOKEN: u64 = 0;
 const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// What does not fit is reported by the next wait; the kernel takes turns. 6 KiB, of which quiet loops touch a page.
+/// What does not fit is reported by the next wait; the kernel takes turns. 6 KiB, of which quiet
+/// loops touch a page.
 const EVENTS_PER_WAIT: usize = 512;
 /// For the process: kernels do not grow system calls while they run.
 static LACKS_PWAIT2: AtomicBool = AtomicBool::new(false);

@@ -1,17 +1,22 @@
-//! Everything that talks to the operating system. Outside this module the crate has no `unsafe` and no platform.
+//! Everything that talks to the operating system. Outside this module the crate has no `unsafe` and
+//! no platform.
 //!
 //! A driver, one per way of waiting, provides:
 //!
-//! - `add`, `modify`, `delete`: tell the kernel which descriptor is wanted, under which token (never 0), for what.
-//!   `add` of a number that the kernel still has fails with EEXIST, `modify` and `delete` of one that it has not
-//!   with ENOENT, any of one that is not open with EBADF; the reactor knows what each means.
-//! - `wait`: blocks for at most the given time and fills an [`Events`]; never returns before the time is over
-//!   without an event, a wake-up or a signal. EINTR is success with no events. May be called while another thread
-//!   adds and deletes.
+//! - `add`, `modify`, `delete`: tell the kernel which descriptor is wanted, under which token
+//!   (never 0), for what. `add` of a number that the kernel still has fails with EEXIST, `modify`
+//!   and `delete` of one that it has not with ENOENT, any of one that is not open with EBADF; the
+//!   reactor knows what each means.
+//! - `wait`: blocks for at most the given time and fills an [`Events`]; never returns before the
+//!   time is over without an event, a wake-up or a signal. EINTR is success with no events. May be
+//!   called while another thread adds and deletes.
 //! - `waker`: something that ends the current or the next `wait`, from any thread.
 #![allow(unsafe_code)]
 
 mod epoll;
+mod names;
+mod signal;
+mod socket;
 
 use std::io;
 use std::os::fd::RawFd;
@@ -24,6 +29,15 @@ use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
 
 pub(crate) use epoll::EpollEvents;
+pub(crate) use names::{gai_message, getaddrinfo, getnameinfo};
+pub(crate) use signal::{Caught, block_signals, pipe, read};
+pub use socket::LentFd;
+pub(crate) use socket::{accept, recv, recv_uninit, send, send_vectored, shutdown_write};
+
+#[cfg(test)]
+pub(crate) use names::inet_ntop;
+#[cfg(test)]
+pub(crate) use signal::{raise, write};
 
 /// Which way of waiting for events an engine uses.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -96,8 +110,8 @@ impl Driver {
         }
     }
 
-    /// A driver of the same kind, woken by the same waker, that knows no descriptor; `None` if this kind has no
-    /// such thing.
+    /// A driver of the same kind, woken by the same waker, that knows no descriptor; `None` if this
+    /// kind has no such thing.
     pub(crate) fn renewed(&self) -> Option<io::Result<Self>> {
         match self {
             Self::Epoll(epoll) => Some(epoll.renewed().map(Self::Epoll)),
@@ -144,6 +158,7 @@ impl Events {
 /// The clock behind [`Instant::now`](crate::Instant::now).
 pub(crate) fn monotonic_nanos() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
-    // Seconds since boot and a count below 10^9: neither is negative, and the product lasts 584 years.
+    // Seconds since boot and a count below 10^9: neither is negative, and the product lasts 584
+    // years.
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
