@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 
 use crate::event_loop::readers::Watch;
 use crate::event_loop::{Loop, report};
+use crate::ffi;
 use crate::ffi::handle::Handle;
-use crate::ffi::{self};
+use crate::transport::StreamTransport;
 
 /// One entry of the ready queue.
 pub(crate) enum Item {
@@ -19,7 +20,9 @@ pub(crate) enum Item {
     Timer(Handle),
     /// A step or wake-up of a C task: no handle was made, since the task throws it away.
     Call { callback: Py<PyAny>, argument: Option<Py<PyAny>>, context: Py<PyAny> },
-    /// Something of ours to run: a transport's event, a delivery from a thread.
+    /// An event for a stream.
+    Stream(Py<StreamTransport>, Readiness),
+    /// Something of ours to run: a transport's other steps, a delivery from a thread.
     Native(Box<dyn Native>),
 }
 
@@ -51,6 +54,9 @@ impl Item {
                     }
                 }
             }
+            Item::Stream(transport, readiness) => {
+                StreamTransport::ready(transport.bind(py), looop, readiness)
+            }
             Item::Native(native) => native.run(py, looop),
         }
     }
@@ -68,6 +74,7 @@ impl Item {
                     .find(|&answer| answer != 0)
                     .unwrap_or(0)
             }
+            Item::Stream(transport, _) => visit(transport.as_ptr()),
             Item::Native(native) => native.traverse(visit),
         }
     }
@@ -77,7 +84,9 @@ impl Item {
 pub(crate) enum Source {
     /// `add_reader`, `add_writer` and the `sock_*` coroutines.
     Watch(Watch),
-    /// A transport, a listening socket, the signal pipe.
+    /// A connection.
+    Stream(Py<StreamTransport>),
+    /// A listening socket, the signal pipe.
     Native(Box<dyn NativeSource>),
 }
 

@@ -5,14 +5,18 @@
 //! | `event_loop/` | [`Loop`](event_loop::Loop): one file for each section of `AbstractEventLoop` |
 //! | `item.rs` | what the ready queue carries and what sources are |
 //! | `coroutine.rs` | coroutines written in Rust |
+//! | `transport/` | asyncio's face of the engine's streams |
+//! | `error.rs` | from the engine's errors to exceptions |
 //! | `names.rs` | asyncio's own functions, looked up once |
 //! | `ffi/` | the one place with raw CPython calls |
 
 mod coroutine;
+mod error;
 mod event_loop;
 mod ffi;
 mod item;
 mod names;
+mod transport;
 
 use pyo3::prelude::*;
 
@@ -25,6 +29,8 @@ mod _ferrio {
     use crate::coroutine::Coroutine;
     #[pymodule_export]
     use crate::event_loop::Loop;
+    #[pymodule_export]
+    use crate::transport::StreamTransport;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -37,6 +43,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     ffi::handle::HandleTypes::install(py)?;
+    ffi::class::adopt::<transport::StreamTransport>(py)?;
     ffi::iter::install_send::<coroutine::Coroutine>(py);
     event_loop::install(py)
 }

@@ -49,6 +49,10 @@ attribute!(
 attribute!(base_event_loop, "asyncio.base_events", "BaseEventLoop");
 attribute!(iscoroutine, "asyncio.coroutines", "iscoroutine");
 attribute!(extract_stack, "asyncio.format_helpers", "extract_stack");
+attribute!(strerror, "os", "strerror");
+attribute!(socket_class, "socket", "socket");
+attribute!(transport_socket, "asyncio.trsock", "TransportSocket");
+attribute!(buffered_protocol, "asyncio.protocols", "BufferedProtocol");
 attribute!(getframe, "sys", "_getframe");
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)

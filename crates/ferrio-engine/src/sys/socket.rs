@@ -29,6 +29,14 @@ impl LentFd {
     }
 }
 
+impl LentFd {
+    /// Turns Nagle's algorithm off (`TCP_NODELAY`, tcp(7)); false if this is no TCP socket.
+    #[must_use]
+    pub fn set_nodelay(self) -> bool {
+        net::sockopt::set_tcp_nodelay(self, true).is_ok()
+    }
+}
+
 impl AsFd for LentFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the number is not -1, which `new` refuses. That it is open for the whole borrow

@@ -348,6 +348,40 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         Ok(Flushed { flow, blocked: !self.buffer.is_empty() })
     }
 
+    /// Sends the start of `data` at once, past the buffer, which must be empty; returns how much of
+    /// it the kernel took (0 if it has no room). The rest is the caller's to [`push`](Self::push).
+    ///
+    /// # Errors
+    ///
+    /// send(2), EPIPE and ECONNRESET above all; the stream is closed then.
+    pub fn send_now(&mut self, data: &[u8]) -> io::Result<usize> {
+        debug_assert!(self.buffer.is_empty(), "bytes would overtake those queued before");
+        if self.is_closed() || !self.has_room {
+            return Ok(0);
+        }
+        match self.io.send(data) {
+            Ok(sent) => {
+                if sent < data.len() {
+                    self.has_room = false;
+                }
+                Ok(sent)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.has_room = false;
+                Ok(0)
+            }
+            Err(error) => {
+                self.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether [`shutdown_write`](Self::shutdown_write) was called.
+    pub fn is_write_ended(&self) -> bool {
+        self.write_end != WriteEnd::Open
+    }
+
     /// Whether [`flush`](Self::flush) would try to send: bytes are queued and the kernel is not
     /// known to be full.
     pub fn wants_flush(&self) -> bool {

@@ -11,8 +11,9 @@ use pyo3::types::PyDict;
 
 use super::Loop;
 use crate::ffi::call::{check_signals, thread_ident};
-use crate::item::Source;
+use crate::item::{Item, Source};
 use crate::names;
+use crate::transport::StreamTransport;
 
 /// What `run_forever` found and has to put back.
 #[derive(Default)]
@@ -186,6 +187,9 @@ impl Loop {
         let ready = self.open(py, |state| {
             state.engine.collect(now, |_key, readiness, source, ready| match source {
                 Source::Watch(watch) => watch.event(py, readiness, ready),
+                Source::Stream(transport) => {
+                    ready.push(Item::Stream(transport.clone_ref(py), readiness));
+                }
                 Source::Native(native) => {
                     if let Some(item) = native.event(py, readiness) {
                         ready.push(item);
@@ -254,7 +258,7 @@ impl Loop {
             return Ok(());
         };
         for transport in unflushed {
-            transport.flush(py, slf)?;
+            StreamTransport::flush(transport.bind(py), slf)?;
         }
         Ok(())
     }

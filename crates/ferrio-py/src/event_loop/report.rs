@@ -120,3 +120,32 @@ pub(crate) fn call_exception_handler(
 ) -> PyResult<()> {
     looop.call_method1(intern!(looop.py(), "call_exception_handler"), (context,)).map(drop)
 }
+
+/// The report of an error in a transport: asyncio's keys message, exception, transport, protocol.
+pub(crate) fn transport_error(
+    looop: &Bound<'_, Loop>,
+    message: &str,
+    error: PyErr,
+    transport: &Bound<'_, PyAny>,
+    protocol: Option<&Py<PyAny>>,
+) -> PyResult<()> {
+    let py = looop.py();
+    let context = PyDict::new(py);
+    context.set_item(intern!(py, "message"), message)?;
+    context.set_item(intern!(py, "exception"), error.into_value(py))?;
+    context.set_item(intern!(py, "transport"), transport)?;
+    context.set_item(intern!(py, "protocol"), protocol)?;
+    call_exception_handler(looop, &context)
+}
+
+/// The ResourceWarning of an object that was never closed.
+pub(crate) fn warn_unclosed(object: &Bound<'_, PyAny>, noun: &str) -> PyResult<()> {
+    let py = object.py();
+    let text = format!("unclosed {noun} {}", object.repr()?);
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "source"), object)?;
+    let category = py.get_type::<pyo3::exceptions::PyResourceWarning>();
+    py.import(intern!(py, "warnings"))?
+        .call_method(intern!(py, "warn"), (text, category), Some(&options))
+        .map(drop)
+}

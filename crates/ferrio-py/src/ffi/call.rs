@@ -2,6 +2,7 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// A `contextvars.Context`.
 ///
@@ -105,6 +106,27 @@ pub(crate) fn call1<'py>(
             callable.as_ptr(),
             slots.as_mut_ptr().add(1),
             1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, result)
+    }
+}
+
+/// `object.name(argument)`, without making a bound method.
+pub(crate) fn call_method1<'py>(
+    py: Python<'py>,
+    object: &Py<PyAny>,
+    name: &Bound<'py, PyString>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let slots = [object.as_ptr(), argument.as_ptr()];
+    // SAFETY: attached; a vector of the object and one argument, both alive; no spare slot is
+    // promised.
+    unsafe {
+        let result = ffi::PyObject_VectorcallMethod(
+            name.as_ptr(),
+            slots.as_ptr(),
+            slots.len(),
             std::ptr::null_mut(),
         );
         Bound::from_owned_ptr_or_err(py, result)

@@ -88,7 +88,8 @@ pub(crate) trait Adopted:
     PyClass<Frozen = True, BaseType = AsyncioTransport> + PyTypeInfo + Sync
 {
     /// Calls `visit` on every Python object held; ends with its first non-zero answer.
-    fn traverse(&self, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int;
+    fn traverse(&self, py: Python<'_>, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int)
+    -> c_int;
 
     /// Lets go of what could be part of a cycle.
     fn clear(slf: &Bound<'_, Self>);
@@ -182,8 +183,8 @@ unsafe extern "C" fn traverse<T: Adopted>(
                 return answer;
             }
         }
-        let slf = Borrowed::from_ptr(Python::assume_attached(), slf);
-        slf.cast_unchecked::<T>().get().traverse(&mut call)
+        let py = Python::assume_attached();
+        Borrowed::from_ptr(py, slf).cast_unchecked::<T>().get().traverse(py, &mut call)
     }
 }
 

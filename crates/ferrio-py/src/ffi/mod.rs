@@ -2,6 +2,7 @@
 //! with PyO3 types.
 #![allow(unsafe_code)]
 
+pub(crate) mod buffer;
 pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod fastcall;

@@ -1,0 +1,97 @@
+//! The buffer protocol, for memory that the kernel fills or that is copied out at once.
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// A contiguous view of an object's memory; released when dropped.
+pub(crate) struct View<'py> {
+    raw: Box<ffi::Py_buffer>,
+    py: Python<'py>,
+}
+
+impl<'py> View<'py> {
+    /// A view to write to.
+    ///
+    /// # Errors
+    /// TypeError or BufferError as the object says: no buffer, read-only, not contiguous.
+    pub(crate) fn writable(object: &Bound<'py, PyAny>) -> PyResult<View<'py>> {
+        View::new(object, ffi::PyBUF_WRITABLE)
+    }
+
+    /// A view to read from.
+    ///
+    /// # Errors
+    /// As [`writable`](View::writable).
+    pub(crate) fn readable(object: &Bound<'py, PyAny>) -> PyResult<View<'py>> {
+        View::new(object, ffi::PyBUF_SIMPLE)
+    }
+
+    fn new(object: &Bound<'py, PyAny>, flags: c_int) -> PyResult<View<'py>> {
+        let py = object.py();
+        let mut raw = Box::new(MaybeUninit::<ffi::Py_buffer>::zeroed());
+        // SAFETY: attached; the struct is ours to fill, and on success it is filled.
+        unsafe {
+            if ffi::PyObject_GetBuffer(object.as_ptr(), raw.as_mut_ptr(), flags) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(View { raw: raw.assume_init(), py })
+        }
+    }
+
+    /// Size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        // Never negative for a buffer that was granted.
+        self.raw.len as usize
+    }
+
+    /// Lends the memory for writing. `body` runs no Python code, so that nobody else touches the
+    /// memory meanwhile (as far as the GIL can promise: other threads that hold a view of the
+    /// same memory while detached are their program's own affair, as with `socket.recv_into`).
+    pub(crate) fn fill<R>(&mut self, body: impl FnOnce(&mut [u8]) -> R) -> R {
+        let len = self.len();
+        if len == 0 {
+            return body(&mut []);
+        }
+        // SAFETY: asked for as writable and contiguous; alive until the view is released.
+        body(unsafe { std::slice::from_raw_parts_mut(self.raw.buf.cast(), len) })
+    }
+
+    /// Lends the memory for reading; as for [`fill`](View::fill).
+    pub(crate) fn read<R>(&self, body: impl FnOnce(&[u8]) -> R) -> R {
+        let len = self.len();
+        if len == 0 {
+            return body(&[]);
+        }
+        // SAFETY: contiguous; alive until the view is released.
+        body(unsafe { std::slice::from_raw_parts(self.raw.buf.cast(), len) })
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        let _attached = self.py;
+        // SAFETY: attached; the view was granted and is released once.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
+    }
+}
+
+/// The object's bytes, in C order whatever its strides.
+///
+/// # Errors
+/// TypeError if it has no buffer; MemoryError.
+pub(crate) fn copy(object: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
+    match View::readable(object) {
+        Ok(view) => Ok(view.read(|bytes| bytes.into())),
+        // Strided memory: `bytes()` knows how to walk it.
+        Err(error) if error.is_instance_of::<PyBufferError>(object.py()) => {
+            let bytes = object.py().get_type::<PyBytes>().call1((object,))?;
+            Ok(bytes.cast::<PyBytes>()?.as_bytes().into())
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,92 @@
+//! What `write()` was given, as owned bytes.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+use crate::ffi::buffer;
+
+/// Bytes to send. `bytes` objects are kept by reference: they cannot change. Everything else is
+/// copied when it is written, for its owner may change it before it is sent.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    bytes: Bytes,
+    /// How much of the front was sent already.
+    start: usize,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    /// Exactly `bytes`, no subclass: dropping it runs no Python code, so it may be dropped while
+    /// the loop's state is lent.
+    Shared(PyBackedBytes),
+    Copied(Box<[u8]>),
+}
+
+impl Chunk {
+    /// The argument of `write()`.
+    ///
+    /// # Errors
+    /// TypeError for anything but bytes, bytearray and memoryview, in this version's words.
+    pub(crate) fn from_write(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
+        if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            return Ok(Chunk::shared(bytes));
+        }
+        if data.is_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyByteArray>()
+            || data.is_instance_of::<PyMemoryView>()
+        {
+            return Chunk::copied(data);
+        }
+        let kind = data.get_type().name()?;
+        let expected = if cfg!(Py_3_12) {
+            "a bytes, bytearray, or memoryview object"
+        } else {
+            "a bytes-like object"
+        };
+        Err(PyTypeError::new_err(format!("data argument must be {expected}, not '{kind}'")))
+    }
+
+    /// One element of the argument of `writelines()`: anything with the buffer protocol.
+    pub(crate) fn from_line(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
+        match data.cast_exact::<PyBytes>() {
+            Ok(bytes) => Ok(Chunk::shared(bytes)),
+            Err(_) => Chunk::copied(data),
+        }
+    }
+
+    fn shared(bytes: &Bound<'_, PyBytes>) -> Chunk {
+        Chunk { bytes: Bytes::Shared(bytes.clone().into()), start: 0 }
+    }
+
+    fn copied(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
+        Ok(Chunk { bytes: Bytes::Copied(buffer::copy(data)?), start: 0 })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.as_ref().is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    /// Forgets the first `count` bytes: they are on their way.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.whole().len());
+    }
+
+    fn whole(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Shared(bytes) => bytes,
+            Bytes::Copied(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.whole()[self.start..]
+    }
+}

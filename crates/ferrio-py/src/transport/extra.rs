@@ -1,0 +1,159 @@
+//! `get_extra_info()` of a stream: the socket and its two names, made when first asked for.
+//!
+//! asyncio makes a `socket.socket` for each connection and asks the kernel for both names at
+//! once. Most connections are never asked, so here an accepted descriptor stays one until then.
+
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+
+use pyo3::exceptions::PyOSError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::names;
+
+/// What a stream transport reads and writes: the one owner of its descriptor.
+pub(crate) enum Endpoint {
+    /// A `socket.socket`, given by the program or made for it. Closed by its own `close()`.
+    Python { socket: Py<PyAny>, fd: RawFd },
+    /// A descriptor that no Python object knows of.
+    Native { fd: OwnedFd, family: i32, kind: i32, proto: i32 },
+    /// Closed; the number is for the repr.
+    Closed { fd: RawFd },
+}
+
+impl Endpoint {
+    /// Takes over a `socket.socket`.
+    pub(crate) fn from_socket(socket: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
+        let fd: RawFd = socket.call_method0(intern!(socket.py(), "fileno"))?.extract()?;
+        Ok(Endpoint::Python { socket: socket.clone().unbind(), fd })
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        match self {
+            Endpoint::Python { fd, .. } | Endpoint::Closed { fd } => *fd,
+            Endpoint::Native { fd, .. } => fd.as_raw_fd(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Endpoint::Closed { .. })
+    }
+
+    /// The `socket.socket` of an open endpoint, if one exists.
+    pub(crate) fn socket(&self) -> Option<&Py<PyAny>> {
+        match self {
+            Endpoint::Python { socket, .. } => Some(socket),
+            Endpoint::Native { .. } | Endpoint::Closed { .. } => None,
+        }
+    }
+
+    /// What a `socket.socket` for it is made of; None if there is one, or it is closed.
+    pub(crate) fn describe(&self) -> Option<Description> {
+        match self {
+            Endpoint::Native { fd, family, kind, proto } => Some(Description {
+                fd: fd.as_raw_fd(),
+                family: *family,
+                kind: *kind,
+                proto: *proto,
+            }),
+            Endpoint::Python { .. } | Endpoint::Closed { .. } => None,
+        }
+    }
+
+    /// Hands the descriptor of a native endpoint over to the `socket.socket` made for it.
+    pub(crate) fn give_to(&mut self, socket: Py<PyAny>) {
+        match self.take() {
+            Endpoint::Native { fd, .. } => {
+                *self = Endpoint::Python { socket, fd: fd.into_raw_fd() };
+            }
+            other @ (Endpoint::Python { .. } | Endpoint::Closed { .. }) => *self = other,
+        }
+    }
+
+    /// Leaves a closed endpoint here and gives the open one, for its owner to close.
+    pub(crate) fn take(&mut self) -> Endpoint {
+        let fd = self.fd();
+        std::mem::replace(self, Endpoint::Closed { fd })
+    }
+
+    /// Closes the descriptor.
+    ///
+    /// # Errors
+    /// Whatever a socket subclass's `close()` raises.
+    pub(crate) fn close(self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Endpoint::Python { socket, .. } => {
+                socket.call_method0(py, intern!(py, "close")).map(drop)
+            }
+            Endpoint::Native { fd, .. } => {
+                drop(fd);
+                Ok(())
+            }
+            Endpoint::Closed { .. } => Ok(()),
+        }
+    }
+}
+
+/// The parts of a native endpoint that a `socket.socket` is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Description {
+    fd: RawFd,
+    family: i32,
+    kind: i32,
+    proto: i32,
+}
+
+impl Description {
+    /// A `socket.socket` over the same descriptor, which the caller hands over if this succeeds.
+    pub(crate) fn make_socket(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "fileno"), self.fd)?;
+        // With all four given, the constructor asks the kernel nothing.
+        let arguments = (self.family, self.kind, self.proto);
+        let socket = names::socket_class(py)?.call(arguments, Some(&options))?;
+        if let Err(error) = socket.call_method1(intern!(py, "setblocking"), (false,)) {
+            socket.call_method0(intern!(py, "detach"))?;
+            return Err(error);
+        }
+        Ok(socket.unbind())
+    }
+}
+
+/// `socket`, `sockname` and `peername` as asyncio shows them.
+pub(crate) struct Extra {
+    /// An `asyncio.trsock.TransportSocket`.
+    pub(crate) socket: Py<PyAny>,
+    pub(crate) sockname: Py<PyAny>,
+    pub(crate) peername: Py<PyAny>,
+}
+
+impl Extra {
+    /// Asks the socket; a name that it cannot tell is None.
+    pub(crate) fn of(py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Extra> {
+        let socket = socket.bind(py);
+        Ok(Extra {
+            socket: names::transport_socket(py)?.call1((socket,))?.unbind(),
+            sockname: name_or_none(socket, "getsockname")?,
+            peername: name_or_none(socket, "getpeername")?,
+        })
+    }
+
+    pub(crate) fn get(&self, py: Python<'_>, name: &str) -> Option<Py<PyAny>> {
+        match name {
+            "socket" => Some(self.socket.clone_ref(py)),
+            "sockname" => Some(self.sockname.clone_ref(py)),
+            "peername" => Some(self.peername.clone_ref(py)),
+            _ => None,
+        }
+    }
+}
+
+fn name_or_none(socket: &Bound<'_, PyAny>, method: &str) -> PyResult<Py<PyAny>> {
+    let py = socket.py();
+    match socket.call_method1(method, PyTuple::empty(py)) {
+        Ok(name) => Ok(name.unbind()),
+        Err(error) if error.is_instance_of::<PyOSError>(py) => Ok(py.None()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,7 @@
+//! Transports: asyncio's face of the engine's streams.
+
+pub(crate) mod chunk;
+pub(crate) mod extra;
+pub(crate) mod stream;
+
+pub(crate) use stream::{Endpoint, StreamTransport};
