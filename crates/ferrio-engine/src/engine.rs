@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::inbox::Inbox;
 use crate::mailbox::Mailbox;
-use crate::reactor::{Interest, Key, Reactor, Readiness, RegisterError, Trigger, Wait};
+use crate::reactor::{Interest, Key, Reactor, Readiness, Rearmed, RegisterError, Trigger, Wait};
 use crate::ready::{Ready, ReadyQueue};
 use crate::sys::DriverKind;
 use crate::time::Instant;
@@ -156,6 +156,17 @@ impl<T, S> Engine<T, S> {
         self.reactor.set_interest(key, interest)
     }
 
+    /// As [`set_interest`](Self::set_interest), and changes the trigger too. Always asks the kernel,
+    /// so a file that was closed and reopened under the same number is watched again, and an
+    /// edge-triggered source is told anew of what is there already.
+    ///
+    /// # Errors
+    ///
+    /// Those of `set_interest`.
+    pub fn rearm(&mut self, key: Key, interest: Interest, trigger: Trigger) -> io::Result<Rearmed> {
+        self.reactor.rearm(key, interest, trigger)
+    }
+
     /// What a source asked for last; `None` if `key` is stale.
     #[must_use]
     pub fn interest(&self, key: Key) -> Option<Interest> {
@@ -180,6 +191,19 @@ impl<T, S> Engine<T, S> {
         self.reactor.source_mut(key)
     }
 
+    /// The source that was registered last under this number and is registered still. Whether the
+    /// number is the same file as then, the engine cannot know.
+    #[must_use]
+    #[inline]
+    pub fn key_of(&self, fd: RawFd) -> Option<Key> {
+        self.reactor.key_of(fd)
+    }
+
+    /// The first registered source, in no particular order, that `is_wanted`.
+    pub fn find(&self, is_wanted: impl Fn(&S) -> bool) -> Option<Key> {
+        self.reactor.sources().find(|(_, source)| is_wanted(source)).map(|(key, _)| key)
+    }
+
     /// How many sources are registered.
     #[must_use]
     pub fn source_len(&self) -> usize {
@@ -194,7 +218,7 @@ impl<T, S> Engine<T, S> {
 
     /// Every registered source.
     pub fn for_each_source(&self, f: impl FnMut(&S)) {
-        self.reactor.sources().for_each(f);
+        self.reactor.sources().map(|(_, source)| source).for_each(f);
     }
 
     /// How long this turn may wait: [`Timeout::Zero`] if anything is ready or in the inbox or a

@@ -85,7 +85,7 @@ pub use async_task::{Runnable, Task};
 pub use engine::{Drained, Engine, Timeout};
 pub use inbox::Inbox;
 pub use pool::{Job, Pool, SubmitError};
-pub use reactor::{Interest, Key, Readiness, RegisterError, Trigger, Wait};
+pub use reactor::{Interest, Key, Readiness, Rearmed, RegisterError, Trigger, Wait};
 pub use ready::{Ready, ReadyQueue};
 pub use signal::SignalPipe;
 pub use sys::{DriverKind, LentFd};

@@ -7,4 +7,4 @@ mod registry;
 pub use interest::{Interest, Trigger};
 pub use readiness::Readiness;
 pub(crate) use registry::Reactor;
-pub use registry::{Key, RegisterError, Wait};
+pub use registry::{Key, Rearmed, RegisterError, Wait};

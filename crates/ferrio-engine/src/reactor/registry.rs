@@ -78,6 +78,16 @@ impl<S> From<RegisterError<S>> for io::Error {
     }
 }
 
+/// What [`Engine::rearm`](crate::Engine::rearm) found in the kernel.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Rearmed {
+    /// Nothing unexpected.
+    Kept,
+    /// The kernel had forgotten the source, so its descriptor was closed behind our back, and is now
+    /// another file under the old number. That file is what is watched from here on.
+    Anew,
+}
+
 /// One wait for events, to be made without the engine.
 ///
 /// It owns what the kernel writes to, so the engine may be used meanwhile, by other threads too:
@@ -203,30 +213,44 @@ impl<S> Reactor<S> {
     }
 
     pub(crate) fn set_interest(&mut self, key: Key, interest: Interest) -> io::Result<()> {
-        let (Some(driver), Some(source)) = (&self.driver, self.sources.get_mut(key.0)) else {
+        let (Some(_), Some(source)) = (&self.driver, self.sources.get(key.0)) else {
             return Err(Errno::BADF.into());
         };
         if source.interest == interest {
             return Ok(());
         }
+        let trigger = source.trigger;
+        self.rearm(key, interest, trigger).map(drop)
+    }
+
+    pub(crate) fn rearm(
+        &mut self,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<Rearmed> {
+        let (Some(driver), Some(source)) = (&self.driver, self.sources.get_mut(key.0)) else {
+            return Err(Errno::BADF.into());
+        };
         if owner(&self.owners, source.fd) != Some(key.0) {
             return Err(Errno::BADF.into());
         }
+        source.trigger = trigger;
         let was_attached = source.attached;
+        let token = key.to_bits();
         let result = if interest.is_none() {
             source.attached = false;
-            if was_attached { detach(driver, source.fd) } else { Ok(()) }
+            if was_attached { detach(driver, source.fd) } else { Ok(()) }.map(|()| Rearmed::Kept)
         } else {
-            let token = key.to_bits();
             let changed = if was_attached {
-                match driver.modify(source.fd, token, interest, source.trigger) {
+                match driver.modify(source.fd, token, interest, trigger) {
                     Err(error) if is_errno(&error, Errno::NOENT) => {
-                        driver.add(source.fd, token, interest, source.trigger)
+                        driver.add(source.fd, token, interest, trigger).map(|()| Rearmed::Anew)
                     }
-                    changed => changed,
+                    changed => changed.map(|()| Rearmed::Kept),
                 }
             } else {
-                attach(driver, source.fd, token, interest, source.trigger)
+                attach(driver, source.fd, token, interest, trigger).map(|()| Rearmed::Kept)
             };
             source.attached = changed.is_ok();
             changed
@@ -266,8 +290,13 @@ impl<S> Reactor<S> {
         self.sources.get(key.0).map(|source| source.interest)
     }
 
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &S> {
-        self.sources.iter().map(|(_, source)| &source.payload)
+    /// The last source registered under this number.
+    pub(crate) fn key_of(&self, fd: RawFd) -> Option<Key> {
+        owner(&self.owners, fd).map(Key)
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (Key, &S)> {
+        self.sources.iter().map(|(key, source)| (Key(key), &source.payload))
     }
 
     pub(crate) fn len(&self) -> usize {
