@@ -974,6 +974,28 @@ impl StreamTransport {
     }
 }
 
+#[pymethods]
+impl Loop {
+    /// asyncio's private constructor, which libraries and tests call: a transport over a connected,
+    /// non-blocking `socket.socket`.
+    #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None, context=None))]
+    fn _make_socket_transport(
+        slf: &Bound<'_, Self>,
+        sock: &Bound<'_, PyAny>,
+        protocol: &Bound<'_, PyAny>,
+        waiter: Option<Py<PyAny>>,
+        extra: Option<&Bound<'_, PyAny>>,
+        server: Option<Py<PyAny>>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Py<StreamTransport>> {
+        // The names of the socket are asked from the socket itself.
+        let _peername = extra;
+        let endpoint = Endpoint::from_socket(sock)?;
+        let context = context.map(Context::from_object);
+        StreamTransport::open(slf, endpoint, protocol, waiter, server, context)
+    }
+}
+
 impl Adopted for StreamTransport {
     fn traverse(
         &self,
