@@ -1,0 +1,196 @@
+"""The command line of `python -m tests.conformance`."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import sources
+from .expectations import Expectations
+from .report import ModuleReport, Unexpected, summary, update_report_file
+from .supervisor import ModuleRun, Plan, run_modules
+
+# For loops of Windows, which fail to import elsewhere.
+NOT_HERE = ("test_proactor_events", "test_windows_")
+
+# Started first, so that the last one running is a short one.
+LONG = (
+    "test_ssl",
+    "test_subprocess",
+    "test_events",
+    "test_sslproto",
+    "test_tasks",
+    "test_sendfile",
+)
+
+DESCRIPTION = """\
+Run CPython's own test.test_asyncio, unmodified, on another event loop.
+
+Each module runs in a process of its own; a test that hangs or crashes is a result
+like any other. The run fails on every failure that expectations.toml does not give
+a reason for, and on every pass of a test that it says cannot pass.
+"""
+
+EPILOG = """\
+examples:
+  python -m tests.conformance
+  python -m tests.conformance --module test_streams --module test_server -v
+  python -m tests.conformance -k 'SelectEventLoopTests.test_create_server*' -v
+  python -m tests.conformance --loop asyncio      what fails on the stdlib's loop on this machine
+  python -m tests.conformance --loop opaque       what fails without a look at asyncio's insides
+  python -m tests.conformance --python .build/venv/3.14/bin/python --json result.json
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    version, available = ask(options.python)
+    modules = options.module or [m for m in available if not m.startswith(NOT_HERE)]
+    if unknown := set(modules) - set(available):
+        sys.exit(f"CPython {version} has no {', '.join(sorted(unknown))} in test.test_asyncio")
+    modules.sort(key=lambda m: LONG.index(m) if m in LONG else len(LONG))
+    pair = (int(version.split(".")[0]), int(version.split(".")[1]))
+    expectations = Expectations.load(options.loop, pair)
+    print(
+        f"test_asyncio of CPython {version} on {options.loop}: {len(modules)} modules", flush=True
+    )
+
+    start = time.monotonic()
+    plan = Plan(
+        python=options.python,
+        loop=options.loop,
+        timeout=options.timeout,
+        failing_timeout=options.failing_timeout,
+        wanted=selector(options.k),
+    )
+    runs: list[ModuleRun] = []
+    reports: list[ModuleReport] = []
+    for run in run_modules(plan, modules, options.jobs):
+        report = ModuleReport.of(run, expectations)
+        runs.append(run)
+        reports.append(report)
+        print(f"[{len(runs):2}/{len(modules)}] {report.line()}", flush=True)
+        if options.verbose:
+            for outcome in run.outcomes.values():
+                print(f"    {outcome.result:6} {outcome.seconds:7.2f} s  {outcome.test}")
+        for item in report.unexpected:
+            print(f"    UNEXPECTED {item}", flush=True)
+
+    unexpected = [item for report in reports for item in report.unexpected]
+    if not options.quiet:
+        show_details(unexpected)
+    print(f"\n{summary(reports)}\n")
+    print(f"{version} on {options.loop}: {time.monotonic() - start:.0f} s, ", end="")
+    print(f"{len(unexpected)} unexpected" if unexpected else "all as expected")
+    if options.propose:
+        print(propose(unexpected))
+    if options.json:
+        write_json(options.json, version, options.loop, runs, unexpected)
+    if options.update_report:
+        update_report_file(f"CPython {pair[0]}.{pair[1]}", reports)
+    nothing_ran = not any(run.outcomes for run in runs)
+    if nothing_ran:
+        print("no test was selected")
+    return 1 if unexpected or nothing_ran else 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.conformance",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--python", default=sys.executable, help="interpreter with the loop installed (this one)")
+    add(
+        "--loop",
+        default="ferrio",
+        metavar="LOOP",
+        help=f"{', '.join(sources.NAMED)}, {sources.STDLIB}, or module:callable (ferrio)",
+    )
+    add("--module", action="append", metavar="NAME", help="only this module; may be repeated")
+    add("-k", metavar="PATTERN", help="only ids that contain this, or match it if it has a *")
+    add("--jobs", type=int, default=2, help="modules at a time (2)")
+    add("--timeout", type=float, default=60.0, help="seconds for a test (60)")
+    add(
+        "--failing-timeout",
+        type=float,
+        default=5.0,
+        help="seconds for a test that is expected to fail (5)",
+    )
+    add("--json", type=Path, metavar="FILE", help="write every outcome there")
+    add("--update-report", action="store_true", help="put the summary into REPORT.md")
+    add("--propose", action="store_true", help="print entries for what is unexpected")
+    add("-v", "--verbose", action="store_true", help="print every test")
+    add("-q", "--quiet", action="store_true", help="no tracebacks")
+    options = parser.parse_args(arguments)
+    try:
+        if options.loop != sources.STDLIB:
+            sources.check_name(options.loop)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.update_report and (options.module or options.k or options.loop != "ferrio"):
+        parser.error("--update-report needs a whole run on ferrio")
+    return options
+
+
+def selector(pattern: str | None) -> Callable[[str], bool]:
+    if pattern is None:
+        return lambda test: True
+    if "*" in pattern:
+        return lambda test: fnmatch.fnmatchcase(test, f"*{pattern.strip('*')}*")
+    return lambda test: pattern in test
+
+
+def ask(python: str) -> tuple[str, list[str]]:
+    """The version of an interpreter and the modules of its test_asyncio."""
+    code = (
+        "import json, pathlib, platform, test.test_asyncio as t;"
+        "names = sorted(p.stem for p in pathlib.Path(t.__file__).parent.glob('test_*.py'));"
+        "print(json.dumps([platform.python_version(), names]))"
+    )
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{python} has no test.test_asyncio:\n{done.stderr}")
+    version, names = json.loads(done.stdout)
+    return version, names
+
+
+def show_details(unexpected: list[Unexpected]) -> None:
+    for item in unexpected:
+        if item.outcome.detail:
+            print(f"\n--- {item}")
+            print("\n".join(item.outcome.detail.rstrip().splitlines()[-40:]))
+
+
+def propose(unexpected: list[Unexpected]) -> str:
+    tests = sorted(item.outcome.test for item in unexpected if item.outcome.is_failure)
+    listed = "\n".join(f'    "{test}",' for test in tests)
+    return f'\n[[KIND]]\nwhy = ""\ntests = [\n{listed}\n]'
+
+
+def write_json(
+    path: Path, version: str, loop: str, runs: list[ModuleRun], unexpected: list[Unexpected]
+) -> None:
+    content = {
+        "python": version,
+        "loop": loop,
+        "modules": {
+            run.module: {
+                "seconds": round(run.seconds, 2),
+                "skipped": run.skipped,
+                "tests": {name: vars(outcome) for name, outcome in run.outcomes.items()},
+            }
+            for run in runs
+        },
+        "unexpected": [item.as_json() for item in unexpected],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1))

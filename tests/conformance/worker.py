@@ -1,0 +1,159 @@
+"""One process: runs the tests of one test_asyncio module and reports each as a line of JSON.
+
+Started by `supervisor`, which starts another one for the rest if a test takes the process down:
+by a crash, or by the watchdog here that dumps all stacks and exits if a test hangs.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import time
+import traceback
+import unittest
+from typing import Any
+
+from . import sources
+from .expectations import Expectations
+
+PACKAGE = "test.test_asyncio."
+
+
+def main() -> None:
+    order: dict[str, Any] = json.loads(sys.argv[1])
+    events = Events(order["events_fd"])
+    substitute: sources.Sources | None = None
+    if order["loop"] != sources.STDLIB:
+        substitute = sources.Sources(sources.factory_named(order["loop"]))
+        substitute.substitute(order["module"])
+    try:
+        suite = unittest.defaultTestLoader.loadTestsFromName(PACKAGE + order["module"])
+    except unittest.SkipTest as skip:  # raised by a module that is for another platform
+        events.send("collected", tests=[])
+        events.send("skipped", reason=str(skip))
+        return
+    tests = {short(test.id()): test for test in flatten(suite)}
+    events.send("collected", tests=list(tests))
+    chosen = tests if order["only"] is None else {t: tests[t] for t in order["only"] if t in tests}
+    expectations = Expectations.load(order["loop"], sys.version_info[:2])
+    result = Reporter(events, expectations, substitute, order["timeout"], order["failing_timeout"])
+    unittest.TestSuite(chosen.values()).run(result)
+    # What hangs from here on (threads that nobody joins) is no test's result.
+    events.send("end")
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def flatten(suite: unittest.TestSuite) -> list[unittest.TestCase]:
+    found = []
+    for item in suite:
+        found += flatten(item) if isinstance(item, unittest.TestSuite) else [item]
+    return found
+
+
+def short(test: str) -> str:
+    return test.removeprefix(PACKAGE)
+
+
+class Events:
+    """The line to the supervisor. Not inherited by what tests start, and silent in what they
+    fork."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self._fd = fd
+        self._pid = os.getpid()
+
+    def send(self, event: str, **details: Any) -> None:
+        if os.getpid() == self._pid:
+            os.write(self._fd, (json.dumps({"event": event, **details}) + "\n").encode())
+
+
+class Reporter(unittest.TestResult):
+    def __init__(
+        self,
+        events: Events,
+        expectations: Expectations,
+        substitute: sources.Sources | None,
+        timeout: float,
+        failing_timeout: float,
+    ) -> None:
+        super().__init__()
+        self._events = events
+        self._expectations = expectations
+        self._substitute = substitute
+        self._timeout = timeout
+        # An expected failure may well be a hang, and needn't be waited for as long.
+        self._failing_timeout = failing_timeout
+        self._started = 0.0
+        self._loops_before = 0
+        self._outcome, self._detail = "", ""
+        self._is_running = False
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        name = short(test.id())
+        expectation = self._expectations.of(name)
+        must_pass = expectation is None or not expectation.is_strict
+        timeout = self._timeout if must_pass else self._failing_timeout
+        self._outcome, self._detail = "pass", ""
+        self._loops_before = self._loops_made()
+        self._events.send("start", test=name, stderr=os.fstat(2).st_size, timeout=timeout)
+        self._started = time.monotonic()
+        self._is_running = True
+        faulthandler.dump_traceback_later(timeout, exit=True, file=2)
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        seconds = round(time.monotonic() - self._started, 3) if self._is_running else 0.0
+        self._events.send(
+            "done",
+            test=short(test.id()),
+            outcome=self._outcome,
+            detail=self._detail,
+            seconds=seconds,
+            on_loop=self._loops_made() > self._loops_before,
+        )
+        self._is_running = False
+        super().stopTest(test)
+
+    def _loops_made(self) -> int:
+        return self._substitute.loops_made if self._substitute is not None else 0
+
+    def _failed(self, outcome: str, test: Any, err: Any) -> None:
+        detail = "".join(traceback.format_exception(*err))
+        if not isinstance(test, unittest.TestCase):
+            self._fixture_ended(test, outcome, detail)
+        elif self._outcome in ("pass", "skip"):  # the first failure counts
+            self._outcome, self._detail = outcome, detail
+
+    def addError(self, test: Any, err: Any) -> None:
+        self._failed("error", test, err)
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        self._failed("fail", test, err)
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        if err is not None:
+            self._failed("fail", test, err)
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        outcome = "repeat" if reason == sources.REPEAT else "skip"
+        if not isinstance(test, unittest.TestCase):
+            self._fixture_ended(test, outcome, reason)
+        elif self._outcome == "pass" or not self._is_running:
+            # 3.12.1 stops a skipped test without having started it.
+            self._outcome, self._detail = outcome, reason
+
+    def _fixture_ended(self, fixture: Any, outcome: str, detail: str) -> None:
+        """A setUpClass or setUpModule failed or skipped: its tests are never started."""
+        self._events.send("fixture", test=str(fixture), outcome=outcome, detail=detail)
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        self._outcome, self._detail = "fail", "unexpected success of a test that expects to fail"
+
+
+if __name__ == "__main__":
+    main()
