@@ -1,0 +1,145 @@
+"""Builds ferrio for the interpreter that runs this file, into a virtual environment.
+
+    python3.13 tests/setup/environment.py [--lint]
+
+The environment is `.build/venv/3.13`, one for each version, so several versions can be tested side
+by side. Nothing is done twice: dependencies are installed again only if a requirements file
+changed, the extension is built again only if something that goes into it changed.
+
+Runs on a bare interpreter: standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / ".build"
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+ENVIRONMENT = BUILD / "venv" / VERSION
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+LINT_REQUIREMENTS = ROOT / "tests" / "requirements-lint.txt"
+
+# What goes into the wheel: a change in any of these files means another build.
+SOURCES = (
+    "Cargo.toml",
+    "Cargo.lock",
+    "pyproject.toml",
+    "rust-toolchain.toml",
+    "crates/**/*.rs",
+    "crates/**/Cargo.toml",
+    "python/**/*",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=f"Build ferrio and its tests' dependencies into {ENVIRONMENT.relative_to(ROOT)}"
+    )
+    parser.add_argument("--lint", action="store_true", help="also install ruff and mypy")
+    options = parser.parse_args()
+    check_machine()
+    create()
+    install(REQUIREMENTS)
+    if options.lint:
+        install(LINT_REQUIREMENTS)
+    build()
+
+
+def check_machine() -> None:
+    """Says what is missing before any work is done, rather than in the middle of it."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - that it is not is what we check
+        sys.exit(f"ferrio needs Python 3.11 or newer; {sys.executable} is {VERSION}")
+    if shutil.which("cargo") is None:
+        sys.exit("ferrio is built by cargo, which is not on PATH: install Rust (https://rustup.rs)")
+
+
+def create() -> None:
+    if (ENVIRONMENT / "bin" / "python").exists():
+        return
+    with step(f"creating {ENVIRONMENT.relative_to(ROOT)} ({sys.executable})"):
+        try:
+            venv.create(ENVIRONMENT, with_pip=True, symlinks=True)
+        except subprocess.CalledProcessError:
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            sys.exit(
+                f"{sys.executable} cannot make virtual environments with pip "
+                f"(on Debian: apt-get install python{VERSION}-venv)"
+            )
+
+
+def install(requirements: Path) -> None:
+    stamp = Stamp(requirements.stem, [requirements])
+    if stamp.is_current():
+        return
+    with step(f"installing {requirements.relative_to(ROOT)}"):
+        pip("install", "--quiet", "--prefer-binary", "--requirement", requirements)
+        stamp.write()
+
+
+def build() -> None:
+    stamp = Stamp("wheel", (path for pattern in SOURCES for path in ROOT.glob(pattern)))
+    if stamp.is_current():
+        return
+    wheels = BUILD / "wheel" / VERSION
+    with step(f"building ferrio for CPython {VERSION} (release profile, a minute or two)"):
+        shutil.rmtree(wheels, ignore_errors=True)
+        python = ENVIRONMENT / "bin" / "python"
+        maturin: list[str | Path] = [python, "-m", "maturin"]
+        run([*maturin, "build", "--release", "--locked", "--interpreter", python, "--out", wheels])
+        (wheel,) = wheels.glob("*.whl")
+        pip("install", "--quiet", "--no-deps", "--force-reinstall", wheel)
+        stamp.write()
+
+
+class Stamp:
+    """Remembers the content of some files at the time that something was made from them."""
+
+    def __init__(self, name: str, sources: Iterator[Path] | Sequence[Path]) -> None:
+        self._path = ENVIRONMENT / f"{name}.stamp"
+        digest = hashlib.sha256()
+        for source in sorted(sources):
+            if source.is_file() and "__pycache__" not in source.parts:
+                digest.update(f"{source.relative_to(ROOT)}\n".encode())
+                digest.update(source.read_bytes())
+        self._digest = digest.hexdigest()
+
+    def is_current(self) -> bool:
+        return self._path.exists() and self._path.read_text() == self._digest
+
+    def write(self) -> None:
+        self._path.write_text(self._digest)
+
+
+@contextlib.contextmanager
+def step(what: str) -> Iterator[None]:
+    print(f"[{VERSION}] {what} ...", flush=True)
+    start = time.monotonic()
+    yield
+    print(f"[{VERSION}] done in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def pip(*arguments: str | Path) -> None:
+    run([ENVIRONMENT / "bin" / "python", "-m", "pip", "--disable-pip-version-check", *arguments])
+
+
+def run(command: Sequence[str | Path]) -> None:
+    # maturin looks for an active environment; ours is the interpreter it is told about.
+    environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if done.returncode != 0:
+        sys.exit(f"[{VERSION}] failed ({done.returncode}): {' '.join(map(str, command))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+# Targets that build ferrio for one interpreter, test it and check the code. Part of the Makefile.
+#
+#   make test                       on `python3`
+#   make test PYTHON=python3.14     on another one
+#   make pytest ARGS='tests/parity -k signal'
+#   make conformance ARGS='--module test_streams -v'
+
+# Arguments for the one tool that a target runs.
+ARGS ?=
+
+# The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
+VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+.PHONY: venv test engine servers pytest conformance lint free-threaded clean
+
+venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
+	@$(PYTHON) tests/setup/environment.py
+
+test: engine pytest conformance ## every test there is, on $(PYTHON)
+
+engine: ## cargo test of the engine
+	cargo test --locked --package ferrio-engine
+
+pytest: venv servers ## parity, stress and ecosystem tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+servers:
+	@$(PYTHON) tests/setup/servers.py
+
+conformance: venv ## CPython's own test_asyncio on ferrio
+	$(VENV)/bin/python -m tests.conformance $(ARGS)
+
+lint: lint-rust lint-python lint-stubs ## formatting, clippy, ruff, mypy, stubs against the binary
+
+.PHONY: lint-environment lint-rust lint-python lint-stubs
+lint-environment:
+	@$(PYTHON) tests/setup/environment.py --lint
+
+lint-rust: lint-environment
+	cargo fmt --all --check
+	PYO3_PYTHON=$(abspath $(VENV)/bin/python) \
+	  cargo clippy --locked --workspace --all-targets -- --deny warnings
+
+lint-python: lint-environment
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy --strict python/ferrio tests/conformance tests/setup
+
+lint-stubs: lint-environment
+	$(VENV)/bin/python -m mypy.stubtest ferrio
+
+# No such interpreter is needed: PyO3 is told what it would be like. Proves types and Send/Sync.
+free-threaded: ## cargo check for a free-threaded CPython 3.14
+	PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$(abspath tests/setup/free-threaded.cfg) \
+	  cargo check --locked --package ferrio-py --target-dir target/free-threaded
+
+clean: ## remove everything that was built
+	rm -rf .build target
