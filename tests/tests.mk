@@ -7,6 +7,8 @@
 
 # Arguments for the one tool that a target runs.
 ARGS ?=
+# What cargo builds the extension with; dev is quicker to build and asserts more.
+PROFILE ?= release
 
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -14,7 +16,7 @@ VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version
 .PHONY: venv test engine servers pytest conformance lint free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
-	@$(PYTHON) tests/setup/environment.py
+	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
 
 test: engine pytest conformance ## every test there is, on $(PYTHON)
 
@@ -34,7 +36,7 @@ lint: lint-rust lint-python lint-stubs ## formatting, clippy, ruff, mypy, stubs 
 
 .PHONY: lint-environment lint-rust lint-python lint-stubs
 lint-environment:
-	@$(PYTHON) tests/setup/environment.py --lint
+	@$(PYTHON) tests/setup/environment.py --lint --profile $(PROFILE)
 
 lint-rust: lint-environment
 	cargo fmt --all --check

@@ -47,13 +47,16 @@ def main() -> None:
         description=f"Build ferrio and its tests' dependencies into {ENVIRONMENT.relative_to(ROOT)}"
     )
     parser.add_argument("--lint", action="store_true", help="also install ruff and mypy")
+    parser.add_argument(
+        "--profile", default="release", help="cargo's: dev is quicker to build and asserts more"
+    )
     options = parser.parse_args()
     check_machine()
     create()
     install(REQUIREMENTS)
     if options.lint:
         install(LINT_REQUIREMENTS)
-    build()
+    build(options.profile)
 
 
 def check_machine() -> None:
@@ -87,16 +90,26 @@ def install(requirements: Path) -> None:
         stamp.write()
 
 
-def build() -> None:
-    stamp = Stamp("wheel", (path for pattern in SOURCES for path in ROOT.glob(pattern)))
+def build(profile: str) -> None:
+    sources = [path for pattern in SOURCES for path in ROOT.glob(pattern)]
+    stamp = Stamp("wheel", sources, profile)
     if stamp.is_current():
         return
     wheels = BUILD / "wheel" / VERSION
-    with step(f"building ferrio for CPython {VERSION} (release profile, a minute or two)"):
+    with step(f"building ferrio for CPython {VERSION} ({profile} profile, a minute or two)"):
         shutil.rmtree(wheels, ignore_errors=True)
         python = ENVIRONMENT / "bin" / "python"
         maturin: list[str | Path] = [python, "-m", "maturin"]
-        run([*maturin, "build", "--release", "--locked", "--interpreter", python, "--out", wheels])
+        options: list[str | Path] = [
+            "--profile",
+            profile,
+            "--locked",
+            "--interpreter",
+            python,
+            "--out",
+            wheels,
+        ]
+        run([*maturin, "build", *options])
         (wheel,) = wheels.glob("*.whl")
         pip("install", "--quiet", "--no-deps", "--force-reinstall", wheel)
         stamp.write()
@@ -105,9 +118,9 @@ def build() -> None:
 class Stamp:
     """Remembers the content of some files at the time that something was made from them."""
 
-    def __init__(self, name: str, sources: Iterator[Path] | Sequence[Path]) -> None:
+    def __init__(self, name: str, sources: Sequence[Path], how: str = "") -> None:
         self._path = ENVIRONMENT / f"{name}.stamp"
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(how.encode())
         for source in sorted(sources):
             if source.is_file() and "__pycache__" not in source.parts:
                 digest.update(f"{source.relative_to(ROOT)}\n".encode())
