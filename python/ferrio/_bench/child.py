@@ -90,6 +90,15 @@ class Child:
         except BrokenPipeError:
             raise ChildError(self._last_words()) from None
 
+    def finish(self, timeout: float = START_SECONDS) -> None:
+        """Closes the process's stdin and waits until it has ended by itself, and well."""
+        try:
+            _, stderr = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise ChildError("did not end") from None
+        if self._process.returncode != 0:
+            raise ChildError(_last_line(stderr) or f"status {self._process.returncode}")
+
     def _next_line(self, deadline: float) -> bytes | None:
         """A line of stdout; None once the process has closed it."""
         assert self._process.stdout is not None
@@ -108,8 +117,7 @@ class Child:
     def _last_words(self) -> str:
         """Why it ended: the last line of its stderr, which is where Python puts the exception."""
         _, stderr = self._process.communicate()
-        lines = stderr.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"ended with status {self._process.returncode}"
+        return _last_line(stderr) or f"ended with status {self._process.returncode}"
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +131,13 @@ class Child:
         # Not a polite end: there is nothing to save, and a loop that handles SIGTERM badly must not
         # hold up the others.
         self._process.kill()
-        self._process.communicate()
+        if self._process.returncode is None:
+            self._process.communicate()
+
+
+def _last_line(stderr: bytes) -> str:
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def python_argv(module: str, args: Sequence[str]) -> list[str]:

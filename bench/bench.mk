@@ -1,0 +1,35 @@
+# Benchmarks. Included by the Makefile after tests/tests.mk, whose `venv` builds ferrio (release profile).
+#
+#   make bench                                  everything, on `python3`; half an hour
+#   make bench ARGS=--quick                     a first impression
+#   make bench PYTHON=python3.14 ARGS='--rows "echo_*" --rounds 9'
+#   make bench-figures PYTHON=python3.14        everything, and the tables of bench/README.md from it
+
+LOAD_GENERATOR := target/release/ferrio-load
+BENCH = $(VENV)/bin/python -m ferrio._bench --load-generator $(LOAD_GENERATOR)
+BENCH_RESULTS = bench/results/$(notdir $(VENV))
+
+.PHONY: bench bench-quick bench-figures bench-instructions bench-tools bench-test
+
+bench: bench-tools ## measure ferrio beside the loops it competes with
+	@$(BENCH) $(ARGS)
+
+bench-quick: bench-tools
+	@$(BENCH) --quick $(ARGS)
+
+bench-figures: bench-tools ## measure all of it and write the tables of bench/README.md
+	@mkdir -p bench/results
+	@$(BENCH) --json $(BENCH_RESULTS).json --plot $(BENCH_RESULTS).svg $(ARGS)
+	@$(VENV)/bin/python bench/figures.py $(BENCH_RESULTS).json
+
+bench-instructions: bench-tools ## instructions per operation, counted by valgrind
+	@$(VENV)/bin/python bench/instructions.py --load-generator $(LOAD_GENERATOR) $(ARGS)
+
+bench-test: ## test the load generator
+	cargo test -p ferrio-load
+
+bench-tools: venv
+	@cargo build --quiet --release -p ferrio-load
+	@$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary \
+	  --requirement bench/requirements.txt
+	@command -v wrk >/dev/null || echo 'without wrk (apt-get install wrk) there are no web rows'
