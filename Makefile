@@ -9,3 +9,4 @@ help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 include tests/tests.mk
+include bench/bench.mk
