@@ -1,1 +1,47 @@
-"""asyncio, all of it, in Rust."""
+"""asyncio, all of it, in Rust.
+
+    ferrio.run(main())                                         as asyncio.run
+    asyncio.run(main(), loop_factory=ferrio.new_event_loop)    the same through asyncio (3.12)
+    asyncio.Runner(loop_factory=ferrio.new_event_loop)
+    ferrio.install(); asyncio.run(main())                      every later loop of the process
+
+Importing this package changes nothing in the process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._ferrio import __version__
+from ._install import HAS_POLICIES, install, uninstall
+from ._loop import Loop
+from ._runner import new_event_loop, run
+
+if TYPE_CHECKING:
+    from ._policy import EventLoopPolicy as EventLoopPolicy
+
+__all__ = [
+    "Loop",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "run",
+    "uninstall",
+]
+
+if HAS_POLICIES:
+    __all__ += ["EventLoopPolicy"]
+
+
+def __getattr__(name: str) -> Any:
+    # Made when asked for: from 3.16 on its base class is gone, and until then few need it.
+    if name == "EventLoopPolicy" and HAS_POLICIES:
+        from ._policy import EventLoopPolicy
+
+        globals()[name] = EventLoopPolicy
+        return EventLoopPolicy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,55 @@
+"""`new_event_loop` and `run`: a loop for the asking, and one for the length of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+from ._loop import Loop
+
+T = TypeVar("T")
+
+if sys.version_info >= (3, 14):
+    from collections.abc import Awaitable
+
+    Main: TypeAlias = Awaitable[T]
+else:
+    from collections.abc import Coroutine
+
+    Main: TypeAlias = Coroutine[Any, Any, T]
+
+
+def new_event_loop() -> Loop:
+    """A new loop: what to give as `loop_factory` to whoever asks for one.
+
+    Like `asyncio.new_event_loop()` it makes the loop and nothing else: the loop is nobody's current
+    one, and whoever made it closes it.
+    """
+    return Loop()
+
+
+def run(
+    main: Main[T],
+    *,
+    debug: bool | None = None,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """Run `main` to its end on a new loop and return its result.
+
+    `asyncio.run` of the Python at hand, on ferrio: remaining tasks are cancelled at the end,
+    asynchronous generators and the default executor are shut down, Ctrl-C cancels `main`. Unlike
+    the function of asyncio it takes `loop_factory` on Python 3.11 too.
+
+    debug: True or False sets the loop's debug mode, None leaves what the interpreter was started
+        with (`-X dev`, `PYTHONASYNCIODEBUG`).
+    loop_factory: makes the loop; `new_event_loop` if it is None.
+
+    Raises RuntimeError if a loop is running in this thread.
+    """
+    # Runner would find out too, but speak of a method that was not called here.
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("ferrio.run() cannot be called from a running event loop")
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory or new_event_loop) as runner:
+        return runner.run(main)
