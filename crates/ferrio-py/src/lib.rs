@@ -8,14 +8,18 @@
 //! | `transport/` | asyncio's face of the engine's streams |
 //! | `error.rs` | from the engine's errors to exceptions |
 //! | `names.rs` | asyncio's own functions, looked up once |
+//! | `build_info.rs` | how this module was built |
+//! | `program.rs` | what `ferrio run` needs of the interpreter |
 //! | `ffi/` | the one place with raw CPython calls |
 
+mod build_info;
 mod coroutine;
 mod error;
 mod event_loop;
 mod ffi;
 mod item;
 mod names;
+mod program;
 mod transport;
 
 use pyo3::prelude::*;
@@ -26,9 +30,16 @@ mod _ferrio {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::build_info::build_info;
+    #[pymodule_export]
     use crate::coroutine::Coroutine;
     #[pymodule_export]
     use crate::event_loop::Loop;
+    #[pymodule_export]
+    use crate::program::report_uncaught;
+    #[cfg(unix)]
+    #[pymodule_export]
+    use crate::program::{die_after_shutdown, run_file};
     #[pymodule_export]
     use crate::transport::StreamTransport;
 

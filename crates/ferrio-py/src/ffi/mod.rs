@@ -9,6 +9,8 @@ pub(crate) mod fastcall;
 pub(crate) mod gil_cell;
 pub(crate) mod handle;
 pub(crate) mod iter;
+#[cfg(unix)]
+pub(crate) mod process;
 pub(crate) mod task;
 
 pub(crate) use call::{Context, call_in_context};
