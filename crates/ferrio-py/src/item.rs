@@ -6,7 +6,7 @@ use ferrio_engine::Readiness;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 
-use crate::event_loop::readers::Watch;
+use crate::event_loop::watch::Watch;
 use crate::event_loop::{Loop, report};
 use crate::ffi;
 use crate::ffi::handle::Handle;

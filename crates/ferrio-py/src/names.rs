@@ -53,6 +53,7 @@ attribute!(strerror, "os", "strerror");
 attribute!(socket_class, "socket", "socket");
 attribute!(transport_socket, "asyncio.trsock", "TransportSocket");
 attribute!(buffered_protocol, "asyncio.protocols", "BufferedProtocol");
+attribute!(invalid_state_error, "asyncio.exceptions", "InvalidStateError");
 attribute!(getframe, "sys", "_getframe");
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)

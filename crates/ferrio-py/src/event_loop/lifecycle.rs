@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::Loop;
+use super::{Loop, watch};
 use crate::ffi::call::{check_signals, thread_ident};
 use crate::item::{Item, Source};
 use crate::names;
@@ -184,9 +184,10 @@ impl Loop {
         let py = slf.py();
         self.wait(py)?;
         let now = Instant::now();
-        let ready = self.open(py, |state| {
-            state.engine.collect(now, |_key, readiness, source, ready| match source {
-                Source::Watch(watch) => watch.event(py, readiness, ready),
+        let woken = self.open(py, |state| {
+            let woken = &mut state.woken;
+            state.engine.collect(now, |key, readiness, source, ready| match source {
+                Source::Watch(watch) => watch.event(py, key, readiness, ready, woken),
                 Source::Stream(transport) => {
                     ready.push(Item::Stream(transport.clone_ref(py), readiness));
                 }
@@ -196,8 +197,12 @@ impl Loop {
                     }
                 }
             });
-            state.engine.ready_len()
+            std::mem::take(woken)
         })?;
+        if !woken.is_empty() {
+            self.wake(py, woken)?;
+        }
+        let ready = self.open(py, |state| state.engine.ready_len())?;
         let mut result = Ok(());
         for _ in 0..ready {
             // An earlier item may have closed transports or cleared the queue, never the loop:
@@ -241,6 +246,18 @@ impl Loop {
             result?;
         }
         Ok(())
+    }
+
+    /// Wakes the `sock_*` coroutines that this turn's events are for. They go on in this turn:
+    /// what asyncio's event callback does they do themselves (bench: `sockets`).
+    fn wake(&self, py: Python<'_>, mut woken: Vec<Py<PyAny>>) -> PyResult<()> {
+        let mut result = Ok(());
+        for future in woken.drain(..) {
+            result = result.and(watch::wake(py, &future));
+        }
+        // Its memory is kept for the next turn.
+        self.with_state(py, |state| state.woken = woken);
+        result
     }
 
     /// Sends what transports were given in this turn, each transport's in one call.

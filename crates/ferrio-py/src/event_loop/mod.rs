@@ -12,13 +12,14 @@ pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;
 mod tasks;
+pub(crate) mod watch;
 
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ferrio_engine::{DriverKind, Engine, Inbox, TimerKey};
+use ferrio_engine::{DriverKind, Engine, Inbox, Interest, Key, RegisterError, TimerKey, Trigger};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -55,6 +56,8 @@ pub(crate) struct State {
     pub(crate) engine: Engine<Item, Source>,
     /// Streams that were written to in this turn, to be flushed at its end.
     pub(crate) unflushed: Vec<Py<StreamTransport>>,
+    /// Futures of `sock_*` coroutines that this turn's events wake; empty between turns.
+    pub(crate) woken: Vec<Py<PyAny>>,
     /// Which transport owns a descriptor: `add_reader` and its like refuse those.
     pub(crate) transports: HashMap<RawFd, Py<PyAny>>,
 }
@@ -73,6 +76,7 @@ impl Loop {
             state: GilCell::new(Some(State {
                 engine,
                 unflushed: Vec::new(),
+                woken: Vec::new(),
                 transports: HashMap::new(),
             })),
             inbox,
@@ -156,6 +160,28 @@ impl Loop {
             None => Some(item),
         });
         drop(rejected);
+    }
+
+    /// Registers a descriptor for its owner. Callbacks and waiting coroutines that a program left
+    /// on that number give way.
+    ///
+    /// # Errors
+    /// RuntimeError for a closed loop; inside, what the kernel says, with the source.
+    pub(crate) fn register(
+        &self,
+        py: Python<'_>,
+        fd: RawFd,
+        interest: Interest,
+        trigger: Trigger,
+        source: Source,
+    ) -> PyResult<Result<Key, RegisterError<Source>>> {
+        let (evicted, registered) = self.open(py, |state| {
+            (state.evict_watch(fd), state.engine.register(fd, interest, trigger, source))
+        })?;
+        if let Some(watch) = evicted {
+            watch.abandon(py)?;
+        }
+        Ok(registered)
     }
 
     /// Lends the loop's receive buffer, made at first use.

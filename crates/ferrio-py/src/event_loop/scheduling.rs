@@ -85,7 +85,9 @@ impl<'py> Callback<'py> {
 }
 
 /// Debug mode: where the handle was made, the caller's frame last.
-fn source_traceback<'py>(looop: &Bound<'py, Loop>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(super) fn source_traceback<'py>(
+    looop: &Bound<'py, Loop>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = looop.py();
     if !looop.get().is_debug() {
         return Ok(None);

@@ -254,6 +254,13 @@ impl Handle {
         invoke(py, &context, &callback, &args)
     }
 
+    /// `Handle.cancel()`, for a handle that is no timer's.
+    pub(crate) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        debug_assert!(self.kind_is(py, HandleTypes::installed(py)?, Kind::Soon));
+        // SAFETY: attached; `self` is a live handle of ours.
+        unsafe { mark_cancelled(py, self.0.as_ptr()) }.map(drop)
+    }
+
     /// Was it cancelled?
     pub(crate) fn is_cancelled(&self, py: Python<'_>) -> PyResult<bool> {
         let types = HandleTypes::installed(py)?;

@@ -269,9 +269,7 @@ impl StreamTransport {
             return Ok(());
         };
         let source = Source::Stream(slf.clone().unbind());
-        let registered = looop
-            .get()
-            .open(py, |state| state.engine.register(fd, Interest::BOTH, Trigger::Edge, source))?;
+        let registered = looop.get().register(py, fd, Interest::BOTH, Trigger::Edge, source)?;
         match registered {
             Ok(key) => {
                 self.with(py, |state| state.key = Some(key));
