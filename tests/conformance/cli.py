@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import sources
+from tests import loops
+
 from .expectations import Expectations
 from .report import ModuleReport, Unexpected, summary, update_report_file
 from .supervisor import ModuleRun, Plan, run_modules
@@ -111,9 +112,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--python", default=sys.executable, help="interpreter with the loop installed (this one)")
     add(
         "--loop",
-        default="ferrio",
+        default=loops.DEFAULT,
         metavar="LOOP",
-        help=f"{', '.join(sources.NAMED)}, {sources.STDLIB}, or module:callable (ferrio)",
+        help=f"{', '.join(loops.NAMED)} or module:callable ({loops.DEFAULT})",
     )
     add("--module", action="append", metavar="NAME", help="only this module; may be repeated")
     add("-k", metavar="PATTERN", help="only ids that contain this, or match it if it has a *")
@@ -132,11 +133,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("-q", "--quiet", action="store_true", help="no tracebacks")
     options = parser.parse_args(arguments)
     try:
-        if options.loop != sources.STDLIB:
-            sources.check_name(options.loop)
+        loops.check_name(options.loop)
     except ValueError as error:
         parser.error(str(error))
-    if options.update_report and (options.module or options.k or options.loop != "ferrio"):
+    if options.update_report and (options.module or options.k or options.loop != loops.DEFAULT):
         parser.error("--update-report needs a whole run on ferrio")
     return options
 

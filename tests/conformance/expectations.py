@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .sources import STDLIB
+from tests.loops import DEFAULT, REFERENCE
 
 PATH = Path(__file__).with_name("expectations.toml")
 KINDS = ("white-box", "not-yet", "stdlib")
@@ -69,7 +69,7 @@ class Expectations:
                     and _applies(kind, loop)
                     and loop not in table.get("passes-on", [])
                 ):
-                    is_strict = kind != "stdlib" or loop == STDLIB
+                    is_strict = kind != "stdlib" or loop == REFERENCE
                     patterns = tuple(table["tests"])
                     entries.append(Expectation(kind, table["why"], patterns, is_strict))
         return cls(entries)
@@ -94,9 +94,9 @@ def _applies(kind: str, loop: str) -> bool:
         case "stdlib":
             return True
         case "white-box":
-            return loop != STDLIB
+            return loop != REFERENCE
         case _:
-            return loop == "ferrio"
+            return loop == DEFAULT
 
 
 def _check(table: dict[str, Any], path: Path) -> None:

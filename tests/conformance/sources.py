@@ -11,44 +11,17 @@ from __future__ import annotations
 import asyncio
 import asyncio.base_events
 import asyncio.unix_events
-import importlib
 import selectors
 import unittest
-from collections.abc import Callable
 from typing import Any
 
-Factory = Callable[[], asyncio.AbstractEventLoop]
-
-# The loops that have a short name; anything else is given as `module:callable`.
-NAMED = {
-    "ferrio": "ferrio:new_event_loop",
-    "uvloop": "uvloop:new_event_loop",
-    "opaque": "tests.conformance.opaque:new_event_loop",
-}
-
-# No substitution at all: the run that shows what fails on the stdlib's loop too.
-STDLIB = "asyncio"
+from tests.loops import Factory
 
 # These modules call `BaseEventLoop()` for want of a cheaper loop, then ask it public questions.
 # Elsewhere the name is only subclassed or patched, which must go to the real class.
 BASE_LOOP_IS_A_SOURCE = {"test_base_events", "test_pep492", "test_runners"}
 
 REPEAT = "repeat: the same loop under another selector's name"
-
-
-def factory_named(name: str) -> Factory:
-    """The callable behind `ferrio`, `uvloop`, `opaque` or `module:callable`."""
-    module, _, attribute = check_name(name).partition(":")
-    factory: Factory = getattr(importlib.import_module(module), attribute)
-    return factory
-
-
-def check_name(name: str) -> str:
-    """`module:callable` of what `name` stands for, without importing it."""
-    path = NAMED.get(name, name)
-    if ":" not in path:
-        raise ValueError(f"no loop is called {name!r}; give {', '.join(NAMED)} or module:callable")
-    return path
 
 
 class Sources:

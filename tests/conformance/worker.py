@@ -15,6 +15,8 @@ import traceback
 import unittest
 from typing import Any
 
+from tests.loops import REFERENCE, factory_named
+
 from . import sources
 from .expectations import Expectations
 
@@ -24,9 +26,10 @@ PACKAGE = "test.test_asyncio."
 def main() -> None:
     order: dict[str, Any] = json.loads(sys.argv[1])
     events = Events(order["events_fd"])
+    # On the reference nothing is substituted: that run shows what fails on the stdlib's loop too.
     substitute: sources.Sources | None = None
-    if order["loop"] != sources.STDLIB:
-        substitute = sources.Sources(sources.factory_named(order["loop"]))
+    if order["loop"] != REFERENCE:
+        substitute = sources.Sources(factory_named(order["loop"]))
         substitute.substitute(order["module"])
     try:
         suite = unittest.defaultTestLoader.loadTestsFromName(PACKAGE + order["module"])
