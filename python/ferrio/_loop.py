@@ -74,6 +74,9 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     shutdown_default_executor = BaseEventLoop.shutdown_default_executor
     _do_shutdown = BaseEventLoop._do_shutdown  # type: ignore[attr-defined]
 
+    # Names.
+    _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
+
     def __repr__(self) -> str:
         return (
             f"<{self.__class__.__name__} running={self.is_running()} "

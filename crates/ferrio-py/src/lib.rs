@@ -7,6 +7,7 @@
 //! | `coroutine.rs` | coroutines written in Rust |
 //! | `transport/` | asyncio's face of the engine's streams |
 //! | `error.rs` | from the engine's errors to exceptions |
+//! | `socket.rs` | Python's sockets and their addresses |
 //! | `names.rs` | asyncio's own functions, looked up once |
 //! | `build_info.rs` | how this module was built |
 //! | `program.rs` | what `ferrio run` needs of the interpreter |
@@ -20,6 +21,7 @@ mod ffi;
 mod item;
 mod names;
 mod program;
+mod socket;
 mod transport;
 
 use pyo3::prelude::*;

@@ -1,10 +1,13 @@
-//! Socket calls, none of which blocks. Interrupted ones are repeated: a call that does not wait has
-//! nothing to give up.
+//! Socket calls, none of which blocks: where a flag can say so (`MSG_DONTWAIT`), not even on a
+//! blocking socket. Interrupted ones are repeated: a call that does not wait has nothing to give
+//! up.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
@@ -35,6 +38,68 @@ impl LentFd {
     pub fn set_nodelay(self) -> bool {
         net::sockopt::set_tcp_nodelay(self, true).is_ok()
     }
+
+    /// Receives a datagram, or what a stream has, into `buf`, and says from whom; `None` where the
+    /// kernel says nothing (connected streams, Unix sockets without a name). For sockets of IP and
+    /// Unix families: others have addresses that [`Address`] cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// recvfrom(2); `WouldBlock` where it would wait.
+    pub fn recv_from(self, buf: &mut [u8]) -> io::Result<(usize, Option<Address>)> {
+        let (count, _, from) =
+            retry_on_intr(|| net::recvfrom(self, &mut *buf, RecvFlags::DONTWAIT))?;
+        Ok((count, from.map(|from| address(&from))))
+    }
+
+    /// Sends a datagram, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// sendto(2); `WouldBlock` where it would wait.
+    pub fn send_to(self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(retry_on_intr(|| net::sendto(self, buf, flags, &to))?)
+    }
+
+    /// Begins to connect a non-blocking socket.
+    ///
+    /// # Errors
+    ///
+    /// connect(2); `WouldBlock` if the connection is under way and
+    /// [`connected`](Self::connected) is to be asked once the socket is writable.
+    pub fn connect(self, to: SocketAddr) -> io::Result<()> {
+        match net::connect(self, &to) {
+            // Interrupted, the connection goes on in the background.
+            Err(Errno::INPROGRESS | Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
+            connected => Ok(connected?),
+        }
+    }
+
+    /// What became of a connection under way.
+    ///
+    /// # Errors
+    ///
+    /// What it failed with; `WouldBlock` if it is not decided yet, which an event that was meant
+    /// for an earlier use of the socket can make one ask.
+    pub fn connected(self) -> io::Result<()> {
+        net::sockopt::socket_error(self)??;
+        let mut fds = [PollFd::new(&self, PollFlags::OUT)];
+        match retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Accepts a connection: non-blocking, close-on-exec, and the caller's to close. Blocks on a
+    /// blocking socket.
+    ///
+    /// # Errors
+    ///
+    /// accept(2), as it comes; [`Listener`](crate::Listener) knows what to make of them.
+    pub fn accept(self) -> io::Result<(OwnedFd, Address)> {
+        Ok(accept(self.as_fd())?)
+    }
 }
 
 impl AsFd for LentFd {
@@ -54,21 +119,22 @@ impl AsRawFd for LentFd {
 }
 
 pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| net::recv(fd, &mut *buf, RecvFlags::empty()))?.0)
+    Ok(retry_on_intr(|| net::recv(fd, &mut *buf, RecvFlags::DONTWAIT))?.0)
 }
 
 /// The first bytes of `buf`, as many as are returned, have been initialised.
 pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| Ok(net::recv(fd, &mut *buf, RecvFlags::empty())?.0.0.len()))?)
+    Ok(retry_on_intr(|| Ok(net::recv(fd, &mut *buf, RecvFlags::DONTWAIT)?.0.0.len()))?)
 }
 
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| net::send(fd, buf, SendFlags::NOSIGNAL))?)
+    Ok(retry_on_intr(|| net::send(fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))?)
 }
 
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut no_control = SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| net::sendmsg(fd, bufs, &mut no_control, SendFlags::NOSIGNAL))?)
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(retry_on_intr(|| net::sendmsg(fd, bufs, &mut no_control, flags))?)
 }
 
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -82,7 +148,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Err
 }
 
 fn address(any: &SocketAddrAny) -> Address {
-    if let Ok(inet) = std::net::SocketAddr::try_from(any.clone()) {
+    if let Ok(inet) = SocketAddr::try_from(any.clone()) {
         return Address::Inet(inet);
     }
     match net::SocketAddrUnix::try_from(any.clone()) {

@@ -11,6 +11,7 @@ mod lifecycle;
 pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;
+mod sockets;
 mod tasks;
 pub(crate) mod watch;
 

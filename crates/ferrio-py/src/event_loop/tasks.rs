@@ -12,7 +12,7 @@ use crate::names;
 #[pymethods]
 impl Loop {
     /// A new `asyncio.Future` of this loop.
-    fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let options = PyDict::new(py);
         options.set_item(intern!(py, "loop"), slf)?;

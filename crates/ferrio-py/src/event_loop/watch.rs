@@ -17,7 +17,6 @@ use std::ffi::c_int;
 use std::os::fd::RawFd;
 
 use ferrio_engine::{Interest, Key, Readiness, ReadyQueue, Rearmed, Trigger};
-use pyo3::exceptions::PyTypeError;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
@@ -336,7 +335,9 @@ pub(crate) struct Waiter {
 
 impl Waiter {
     /// Queues up: `future` is done when the call is worth another try. `socket` is the object whose
-    /// number `fd` is, and has just answered EAGAIN.
+    /// number `fd` is. `is_plain` says that the kernel itself has just answered EAGAIN; anything
+    /// else may say so while there is something to be had, so its registration is made anew for
+    /// every wait, which reports what is there already.
     ///
     /// # Errors
     /// RuntimeError for a closed loop; what the kernel says to watching it.
@@ -346,6 +347,7 @@ impl Waiter {
         fd: RawFd,
         direction: Direction,
         future: Py<PyAny>,
+        is_plain: bool,
     ) -> PyResult<Waiter> {
         let py = looop.py();
         let this = looop.get();
@@ -354,13 +356,8 @@ impl Waiter {
         let key = match kept {
             Ok(key) => key,
             Err(waiting) => {
-                let weak = match PyWeakrefReference::new(socket) {
-                    Ok(weak) => Some(weak.unbind()),
-                    // Not every object with the methods of a socket can be referred to weakly. Its
-                    // registration is made anew for every wait.
-                    Err(error) if error.is_instance_of::<PyTypeError>(py) => None,
-                    Err(error) => return Err(error),
-                };
+                let weak =
+                    if is_plain { Some(PyWeakrefReference::new(socket)?.unbind()) } else { None };
                 let (key, left) =
                     this.open(py, |state| state.wait_anew(weak, fd, direction, waiting))?;
                 left.settle(py)?;

@@ -12,5 +12,6 @@ pub(crate) mod iter;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod task;
+pub(crate) mod version;
 
 pub(crate) use call::{Context, call_in_context};

@@ -1,0 +1,174 @@
+//! Python's sockets: which of them are nothing but a descriptor, their fields, and addresses as
+//! the `socket` module shows them.
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use ferrio_engine::net::{Address, ip_text};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple, PyType};
+
+use crate::ffi::gil_cell::GilCell;
+use crate::ffi::version::Version;
+use crate::names;
+
+/// Is this a `socket.socket` whose methods nobody has replaced? Then calling the kernel is what
+/// they would do. A subclass may override `recv` or `send` and counts on being called.
+pub(crate) fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static PLAIN: GilCell<Option<Version>> = GilCell::new(None);
+
+    let py = socket.py();
+    let class = socket.get_type();
+    let version = Version::of(&class);
+    if version.is_some() && version == PLAIN.with(py, |plain| *plain) {
+        return Ok(true);
+    }
+    if !class.is(names::socket_class(py)?) || !has_c_methods(&class)? {
+        return Ok(false);
+    }
+    // Looking the methods up has given the class its tag.
+    let version = Version::of(&class);
+    PLAIN.with(py, |plain| *plain = version);
+    Ok(true)
+}
+
+/// Are the methods that do I/O those of `_socket.socket`? (A mock may have been put in the class.)
+fn has_c_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let base = names::c_socket_class(class.py())?;
+    for name in [
+        "fileno",
+        "recv",
+        "recv_into",
+        "recvfrom",
+        "recvfrom_into",
+        "send",
+        "sendto",
+        "connect",
+        "_accept",
+        "getsockopt",
+        "gettimeout",
+    ] {
+        if !class.getattr(name)?.is(base.getattr(name)?) {
+            return Ok(false);
+        }
+    }
+    // A function of the module's own; there is no other place to compare it with.
+    let accept = class.getattr("accept")?;
+    let name =
+        accept.getattr_opt("__qualname__")?.map_or(Ok(false), |name| name.eq("socket.accept"))?;
+    let module = accept.getattr_opt("__module__")?.map_or(Ok(false), |name| name.eq("socket"))?;
+    Ok(name && module)
+}
+
+/// `socket.fileno()`.
+pub(crate) fn fileno(socket: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    socket.call_method0(intern!(socket.py(), "fileno"))?.extract()
+}
+
+/// True for a socket that answers at once, as far as its object knows.
+pub(crate) fn is_nonblocking(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    socket.call_method0(intern!(socket.py(), "gettimeout"))?.eq(0)
+}
+
+/// Family, type and protocol, as numbers: `socket.socket` makes enums of them, which takes longer
+/// than a system call.
+pub(crate) fn kind(socket: &Bound<'_, PyAny>) -> PyResult<(i32, i32, i32)> {
+    static FIELDS: PyOnceLock<[Py<PyAny>; 3]> = PyOnceLock::new();
+
+    let py = socket.py();
+    let fields = FIELDS.get_or_try_init(py, || {
+        let class = names::c_socket_class(py)?;
+        let field = |name| class.getattr(name).map(Bound::unbind);
+        PyResult::Ok([field("family")?, field("type")?, field("proto")?])
+    })?;
+    let read = |field: &Py<PyAny>| -> PyResult<i32> {
+        field.bind(py).call_method1(intern!(py, "__get__"), (socket,))?.extract()
+    };
+    let [family, kind, proto] = fields;
+    Ok((read(family)?, read(kind)?, read(proto)?))
+}
+
+/// A non-blocking `socket.socket` that owns `fd`.
+pub(crate) fn adopt<'py>(
+    py: Python<'py>,
+    fd: OwnedFd,
+    (family, kind, proto): (i32, i32, i32),
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "fileno"), fd.as_raw_fd())?;
+    let socket = names::socket_class(py)?.call((family, kind | NONBLOCK, proto), Some(&options))?;
+    // The object closes it from here on.
+    let _owned = fd.into_raw_fd();
+    if NONBLOCK == 0 {
+        socket.call_method1(intern!(py, "setblocking"), (false,))?;
+    }
+    Ok(socket)
+}
+
+/// Tells the new object what its descriptor is already; `setblocking` would ask the kernel to make
+/// it so once more. (`init_sockobject`, Modules/socketmodule.c.)
+#[cfg(target_os = "linux")]
+const NONBLOCK: i32 = libc::SOCK_NONBLOCK;
+#[cfg(not(target_os = "linux"))]
+const NONBLOCK: i32 = 0;
+
+/// An address as the `socket` module shows it (`makesockaddr`, Modules/socketmodule.c).
+pub(crate) fn address_object<'py>(
+    py: Python<'py>,
+    address: &Address,
+) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match address {
+        Address::Inet(SocketAddr::V4(inet)) => {
+            (ip_text((*inet.ip()).into()), inet.port()).into_pyobject(py)?.into_any()
+        }
+        Address::Inet(SocketAddr::V6(inet)) => {
+            let ip = ip_text((*inet.ip()).into());
+            (ip, inet.port(), inet.flowinfo(), inet.scope_id()).into_pyobject(py)?.into_any()
+        }
+        // In the file system's encoding, with surrogates for what it cannot say.
+        Address::Path(path) => OsStr::from_bytes(path).into_pyobject(py)?.into_any(),
+        Address::Abstract(name) => {
+            let mut whole = vec![0];
+            whole.extend_from_slice(name);
+            PyBytes::new(py, &whole).into_any()
+        }
+        Address::Unnamed => PyString::new(py, "").into_any(),
+    })
+}
+
+/// What `socket.connect` or `sendto` would make of this address, if it is a plain one: a literal of
+/// the socket's family and a number in range. None for all that has to be resolved or refused,
+/// which the `socket` module does.
+pub(crate) fn literal_address(
+    family: i32,
+    address: &Bound<'_, PyAny>,
+) -> PyResult<Option<SocketAddr>> {
+    let Ok(parts) = address.cast_exact::<PyTuple>() else { return Ok(None) };
+    let number = |index: usize| -> Option<u32> {
+        match parts.get_item(index) {
+            Ok(item) => item.cast_exact::<PyInt>().ok()?.extract().ok(),
+            Err(_) => Some(0),
+        }
+    };
+    if !(2..=4).contains(&parts.len()) {
+        return Ok(None);
+    }
+    let Ok(host) = parts.get_item(0)?.cast_into_exact::<PyString>() else { return Ok(None) };
+    let Some(port) = number(1).and_then(|port| u16::try_from(port).ok()) else { return Ok(None) };
+    let (Some(flow), Some(scope)) = (number(2), number(3)) else { return Ok(None) };
+    let Ok(ip) = host.to_str().unwrap_or_default().parse::<IpAddr>() else { return Ok(None) };
+    const FLOW_BITS: u32 = 0xf_ffff; // "flowinfo must be 0-1048575."
+    Ok(match ip {
+        IpAddr::V4(ip) if family == libc::AF_INET && parts.len() == 2 => {
+            Some(SocketAddrV4::new(ip, port).into())
+        }
+        IpAddr::V6(ip) if family == libc::AF_INET6 && flow <= FLOW_BITS => {
+            Some(SocketAddrV6::new(ip, port, flow, scope).into())
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    })
+}
