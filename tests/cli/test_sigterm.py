@@ -1,0 +1,349 @@
+"""SIGTERM under `ferrio run`: the first is as gentle as Ctrl-C, the second kills."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .command import PATIENCE, Command, ferrio_run, python
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals as POSIX has them")
+
+FORMS = [
+    pytest.param(ferrio_run(), id="ferrio"),
+    pytest.param(ferrio_run("--loop", "asyncio"), id="asyncio"),
+]
+
+
+@contextmanager
+def started(form: Command, source: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The program `source`, once it has printed its first line, "ready"."""
+    (cwd / "app.py").write_text(source)
+    with form.start(["app.py"], cwd=cwd) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def ending(process: subprocess.Popen[bytes]) -> tuple[int, list[str], str]:
+    """Exit status, remaining lines, and what was written to stderr."""
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    return process.returncode, stdout.decode().splitlines(), stderr.decode()
+
+
+TIDY = """
+import asyncio, atexit, contextlib
+atexit.register(print, "exit handler")
+
+@contextlib.asynccontextmanager
+async def resource(name):
+    try:
+        yield
+    finally:
+        await asyncio.sleep(0.01)
+        print("released", name)
+
+async def background():
+    async with resource("of a task"):
+        await asyncio.sleep(1000)
+
+async def generator():
+    try:
+        yield 1
+    finally:
+        print("generator closed")
+
+async def main():
+    task = asyncio.create_task(background())
+    agen = generator()
+    async for _ in agen:
+        break
+    async with resource("of main"):
+        await asyncio.sleep(0)
+        print("ready", flush=True)
+        await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+class TestGently:
+    def test_everything_is_released(self, form: Command, tmp_path: Path) -> None:
+        with started(form, TIDY, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            status, lines, stderr = ending(process)
+        assert lines[0] == "released of main"
+        assert set(lines[1:-1]) == {"released of a task", "generator closed"}
+        assert lines[-1] == "exit handler"
+        assert (status, stderr) == (-signal.SIGTERM, "")
+
+    def test_the_second_kills(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        print("cleaning up", flush=True)
+        await asyncio.sleep(1000)
+        print("not reached")
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"cleaning up\n"
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, [], "")
+
+    def test_as_ctrl_c_for_those_who_catch_that(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, ["interrupted"], "")
+
+    def test_exit_status_of_the_programs_own(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, sys
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (5, [], "")
+
+    def test_failing_clean_up_is_reported(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        1 / 0
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            status, lines, stderr = ending(process)
+        assert (status, lines) == (1, [])
+        assert stderr.endswith("ZeroDivisionError: division by zero\n")
+
+    def test_while_the_loop_is_busy(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    try:
+        while True:
+            sum(range(1000))
+            await asyncio.sleep(0)
+    finally:
+        print("released")
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, ["released"], "")
+
+    def test_run_forever(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio
+loop = asyncio.new_event_loop()
+loop.call_soon(lambda: print("ready", flush=True))
+try:
+    loop.run_forever()
+finally:
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    print("closed")
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, ["closed"], "")
+
+    def test_sigint_handler_of_the_loop_is_used(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, signal
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    print("ready", flush=True)
+    await stop.wait()
+    print("stopped")
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, ["stopped"], "")
+
+    def test_where_sigint_is_ignored(self, form: Command, tmp_path: Path) -> None:
+        program = TIDY.replace("asyncio.run(", "import signal\nsignal.signal(2, 1)\nasyncio.run(")
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            status, lines, stderr = ending(process)
+        assert (status, stderr) == (-signal.SIGTERM, "")
+        assert {"released of main", "released of a task", "exit handler"} <= set(lines)
+
+    def test_a_later_run_is_gentle_too(self, form: Command, tmp_path: Path) -> None:
+        program = "import asyncio\nasyncio.run(asyncio.sleep(0))\n" + TIDY
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process)[0::2] == (-signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize("form", FORMS)
+class TestLeftAlone:
+    def test_handler_of_the_program(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, signal, sys
+def handler(signum, frame):
+    print("own handler")
+    sys.exit(6)
+signal.signal(signal.SIGTERM, handler)
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (6, ["own handler"], "")
+
+    def test_handler_of_the_programs_loop(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, signal
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("ready", flush=True)
+    await stop.wait()
+    print("stopped")
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (0, ["stopped"], "")
+
+    def test_ignored(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, signal, os
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+async def main():
+    print("ready", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.05)
+    print("done")
+asyncio.run(main())
+"""
+        with started(form, program, tmp_path) as process:
+            assert ending(process) == (0, ["done"], "")
+
+    def test_program_without_a_loop(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import atexit, signal, time
+atexit.register(print, "not reached")
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+print("ready", flush=True)
+time.sleep(1000)
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, [], "")
+
+    def test_program_between_two_loops(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, atexit, time
+atexit.register(print, "not reached")
+asyncio.run(asyncio.sleep(0))
+print("ready", flush=True)
+time.sleep(1000)
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, [], "")
+
+    def test_loop_in_another_thread(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, threading
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()
+threading.Event().wait()
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, [], "")
+
+    def test_forked_child(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio, os, signal, time
+asyncio.run(asyncio.sleep(0))
+reader, writer = os.pipe()
+child = os.fork()
+if not child:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    os.write(writer, b"ready\\n")
+    time.sleep(1000)
+    os._exit(0)
+print(os.read(reader, 100).decode(), end="", flush=True)
+os.kill(child, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+        with started(form, program, tmp_path) as process:
+            assert ending(process)[:2] == (0, [str(-signal.SIGTERM)])
+
+
+@pytest.mark.parametrize("form", [*FORMS, pytest.param(python(), id="python")])
+class TestCtrlC:
+    """Ctrl-C stays what it was; the interpreter itself stands beside the forms as a check."""
+
+    def test_ends_by_sigint_after_cleaning_up(self, form: Command, tmp_path: Path) -> None:
+        with started(form, TIDY, tmp_path) as process:
+            process.send_signal(signal.SIGINT)
+            status, lines, stderr = ending(process)
+        assert lines[-1] == "exit handler"
+        assert "released of main" in lines
+        assert status == -signal.SIGINT
+        assert stderr.endswith("KeyboardInterrupt\n")
+
+    def test_caught(self, form: Command, tmp_path: Path) -> None:
+        program = """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("caught")
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGINT)
+            assert ending(process) == (0, ["caught"], "")
