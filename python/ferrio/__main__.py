@@ -77,7 +77,13 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ferrio {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(
+        # Else the usage above would stand before each command's own.
+        prog="ferrio",
+        dest="command",
+        metavar="COMMAND",
+        help=argparse.SUPPRESS,
+    )
 
     run = commands.add_parser(
         "run",
@@ -103,6 +109,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     kind.add_argument("-c", dest="is_command", action="store_true", help="run text")
     # Everything from the program's name on is the program's, options included.
     run.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    run.set_defaults(error=run.error)
 
     bench = commands.add_parser(
         "bench",
@@ -128,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     match options.command:
         case "run":
-            return run(parser, options)
+            return run(options)
         case "bench":
             from . import _bench
 
@@ -142,12 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
 
 
-def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """`ferrio run`."""
     from . import _run
 
     if not options.program:
         what = "MODULE" if options.is_module else "CODE" if options.is_command else "FILE"
-        parser.error(f"run: {what} is missing (try: ferrio run --help)")
+        options.error(f"{what} is missing (try: ferrio run --help)")
     target, *arguments = options.program
     program: _run.Program
     if options.is_module:

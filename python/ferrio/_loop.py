@@ -30,6 +30,9 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     CPython, is the interpreter's own function: it sees this loop as one of asyncio's.
     """
 
+    # Where its users find it.
+    __module__ = "ferrio"
+
     #: Debug mode logs callbacks that take longer than this, in seconds.
     slow_callback_duration: float
 

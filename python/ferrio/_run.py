@@ -194,11 +194,19 @@ class Termination:
     the process on the spot.
 
     The default is kept where there is nothing to be gentle with: until the program makes its first
-    loop, and in the moments in which none runs. A handler of the program's own is never replaced.
+    loop, in the moments in which none runs, and in forked children until they make theirs. A
+    handler of the program's own is never replaced.
     """
 
     def __init__(self) -> None:
         self.received = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        self.received = False
+        if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def watch(self) -> None:
         """Called for each loop that is made."""
