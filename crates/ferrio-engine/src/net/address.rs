@@ -1,7 +1,11 @@
 //! The address of one end of a socket.
 
 use std::fmt::Write;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+
+use crate::sys;
 
 /// Who is at one end of a socket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -14,6 +18,15 @@ pub enum Address {
     Abstract(Vec<u8>),
     /// A Unix socket that was never bound, or a family that is none of these.
     Unnamed,
+}
+
+/// The address that a socket is bound to.
+///
+/// # Errors
+///
+/// getsockname(2).
+pub fn local_address(socket: impl AsFd) -> io::Result<Address> {
+    sys::local_address(socket.as_fd())
 }
 
 /// An IP address as `inet_ntop` writes it, which is what Python's socket module shows. Without a
@@ -56,7 +69,6 @@ fn compatible(address: Ipv6Addr) -> Option<[u8; 4]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys;
 
     /// Every pattern of zero and non-zero groups, with non-zero groups short and long.
     #[test]

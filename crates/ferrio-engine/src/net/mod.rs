@@ -6,7 +6,7 @@ mod literal;
 mod order;
 mod resolve;
 
-pub use address::{Address, ip_text};
+pub use address::{Address, ip_text, local_address};
 pub use literal::literal;
 pub use order::interleave;
 pub use resolve::{GaiError, NameInfo, Query, Resolved, name_info, resolve};

@@ -32,7 +32,9 @@ pub(crate) use epoll::EpollEvents;
 pub(crate) use names::{gai_message, getaddrinfo, getnameinfo};
 pub(crate) use signal::{Caught, block_signals, pipe, read};
 pub use socket::LentFd;
-pub(crate) use socket::{accept, recv, recv_uninit, send, send_vectored, shutdown_write};
+pub(crate) use socket::{
+    accept, local_address, recv, recv_uninit, send, send_vectored, shutdown_write,
+};
 
 #[cfg(test)]
 pub(crate) use names::inet_ntop;

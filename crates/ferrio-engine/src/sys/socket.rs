@@ -147,6 +147,10 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Err
     Ok((connection, peer.map_or(Address::Unnamed, |peer| address(&peer))))
 }
 
+pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<Address> {
+    Ok(address(&net::getsockname(socket)?))
+}
+
 fn address(any: &SocketAddrAny) -> Address {
     if let Ok(inet) = SocketAddr::try_from(any.clone()) {
         return Address::Inet(inet);
