@@ -16,12 +16,14 @@ from ._ferrio import __version__
 from ._install import HAS_POLICIES, install, uninstall
 from ._loop import Loop
 from ._runner import new_event_loop, run
+from ._server import Server
 
 if TYPE_CHECKING:
     from ._policy import EventLoopPolicy as EventLoopPolicy
 
 __all__ = [
     "Loop",
+    "Server",
     "__version__",
     "install",
     "new_event_loop",

@@ -5,7 +5,9 @@
 //! | `event_loop/` | [`Loop`](event_loop::Loop): one file for each section of `AbstractEventLoop` |
 //! | `item.rs` | what the ready queue carries and what sources are |
 //! | `coroutine.rs` | coroutines written in Rust |
+//! | `server.rs` | [`Server`](server::Server): who is connected to a server |
 //! | `transport/` | asyncio's face of the engine's streams |
+//! | `address.rs` | socket addresses as Python shows them |
 //! | `error.rs` | from the engine's errors to exceptions |
 //! | `socket.rs` | Python's sockets and their addresses |
 //! | `names.rs` | asyncio's own functions, looked up once |
@@ -13,6 +15,7 @@
 //! | `program.rs` | what `ferrio run` needs of the interpreter |
 //! | `ffi/` | the one place with raw CPython calls |
 
+mod address;
 mod build_info;
 mod coroutine;
 mod error;
@@ -22,6 +25,7 @@ mod item;
 mod names;
 mod program;
 mod socket;
+mod server;
 mod transport;
 
 use pyo3::prelude::*;
@@ -42,6 +46,8 @@ mod _ferrio {
     #[cfg(unix)]
     #[pymodule_export]
     use crate::program::{die_after_shutdown, run_file};
+    #[pymodule_export]
+    use crate::server::Server;
     #[pymodule_export]
     use crate::transport::StreamTransport;
 

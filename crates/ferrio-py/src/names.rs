@@ -50,12 +50,14 @@ attribute!(base_event_loop, "asyncio.base_events", "BaseEventLoop");
 attribute!(iscoroutine, "asyncio.coroutines", "iscoroutine");
 attribute!(extract_stack, "asyncio.format_helpers", "extract_stack");
 attribute!(strerror, "os", "strerror");
+attribute!(fsdecode, "os", "fsdecode");
 attribute!(socket_class, "socket", "socket");
 attribute!(c_socket_class, "_socket", "socket");
 attribute!(transport_socket, "asyncio.trsock", "TransportSocket");
 attribute!(buffered_protocol, "asyncio.protocols", "BufferedProtocol");
 attribute!(invalid_state_error, "asyncio.exceptions", "InvalidStateError");
 attribute!(check_ssl_socket, "asyncio.base_events", "_check_ssl_socket");
+attribute!(weak_set, "weakref", "WeakSet");
 attribute!(getframe, "sys", "_getframe");
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)
