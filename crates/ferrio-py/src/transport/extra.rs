@@ -5,21 +5,22 @@
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
+use ferrio_engine::net::{Address, local_address};
 use pyo3::exceptions::PyOSError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::names;
+use crate::{address, names};
 
 /// What a stream transport reads and writes: the one owner of its descriptor.
 pub(crate) enum Endpoint {
     /// A `socket.socket`, given by the program or made for it. Closed by its own `close()`.
     Python { socket: Py<PyAny>, fd: RawFd },
     /// A descriptor that no Python object knows of.
-    Native { fd: OwnedFd, family: i32, kind: i32, proto: i32 },
-    /// Closed; the number is for the repr.
-    Closed { fd: RawFd },
+    Native { fd: OwnedFd, family: i32, kind: i32, proto: i32, peer: Address },
+    /// Closed; the number is for the repr, the rest for who asks about it only now.
+    Closed { fd: RawFd, past: Option<Box<Description>> },
 }
 
 impl Endpoint {
@@ -31,7 +32,7 @@ impl Endpoint {
 
     pub(crate) fn fd(&self) -> RawFd {
         match self {
-            Endpoint::Python { fd, .. } | Endpoint::Closed { fd } => *fd,
+            Endpoint::Python { fd, .. } | Endpoint::Closed { fd, .. } => *fd,
             Endpoint::Native { fd, .. } => fd.as_raw_fd(),
         }
     }
@@ -48,33 +49,35 @@ impl Endpoint {
         }
     }
 
-    /// What a `socket.socket` for it is made of; None if there is one, or it is closed.
+    /// What can be told of an endpoint that has no `socket.socket`.
     pub(crate) fn describe(&self) -> Option<Description> {
         match self {
-            Endpoint::Native { fd, family, kind, proto } => Some(Description {
-                fd: fd.as_raw_fd(),
+            Endpoint::Native { fd, family, kind, proto, peer } => Some(Description {
+                fd: Some(fd.as_raw_fd()),
                 family: *family,
                 kind: *kind,
                 proto: *proto,
+                local: local_address(fd).ok(),
+                peer: peer.clone(),
             }),
-            Endpoint::Python { .. } | Endpoint::Closed { .. } => None,
+            Endpoint::Closed { past, .. } => past.as_deref().cloned(),
+            Endpoint::Python { .. } => None,
         }
     }
 
     /// Hands the descriptor of a native endpoint over to the `socket.socket` made for it.
     pub(crate) fn give_to(&mut self, socket: Py<PyAny>) {
-        match self.take() {
-            Endpoint::Native { fd, .. } => {
-                *self = Endpoint::Python { socket, fd: fd.into_raw_fd() };
-            }
-            other @ (Endpoint::Python { .. } | Endpoint::Closed { .. }) => *self = other,
-        }
+        let open = std::mem::replace(self, Endpoint::Closed { fd: self.fd(), past: None });
+        *self = match open {
+            Endpoint::Native { fd, .. } => Endpoint::Python { socket, fd: fd.into_raw_fd() },
+            Endpoint::Python { .. } | Endpoint::Closed { .. } => open,
+        };
     }
 
     /// Leaves a closed endpoint here and gives the open one, for its owner to close.
     pub(crate) fn take(&mut self) -> Endpoint {
-        let fd = self.fd();
-        std::mem::replace(self, Endpoint::Closed { fd })
+        let past = self.describe().map(|past| Box::new(Description { fd: None, ..past }));
+        std::mem::replace(self, Endpoint::Closed { fd: self.fd(), past })
     }
 
     /// Closes the descriptor.
@@ -95,28 +98,51 @@ impl Endpoint {
     }
 }
 
-/// The parts of a native endpoint that a `socket.socket` is made of.
-#[derive(Clone, Copy)]
+/// All that a native endpoint is.
+#[derive(Clone)]
 pub(crate) struct Description {
-    fd: RawFd,
+    /// None once closed.
+    fd: Option<RawFd>,
     family: i32,
     kind: i32,
     proto: i32,
+    /// None if the kernel did not tell.
+    local: Option<Address>,
+    peer: Address,
 }
 
 impl Description {
-    /// A `socket.socket` over the same descriptor, which the caller hands over if this succeeds.
-    pub(crate) fn make_socket(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "fileno"), self.fd)?;
-        // With all four given, the constructor asks the kernel nothing.
+    /// A `socket.socket` over the same descriptor, which the caller hands over if this succeeds;
+    /// a closed one for a closed endpoint.
+    pub(crate) fn make_socket(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let arguments = (self.family, self.kind, self.proto);
+        let Some(fd) = self.fd else {
+            let socket = names::socket_class(py)?.call1(arguments)?;
+            socket.call_method0(intern!(py, "close"))?;
+            return Ok(socket.unbind());
+        };
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "fileno"), fd)?;
+        // With all four given, the constructor asks the kernel nothing.
         let socket = names::socket_class(py)?.call(arguments, Some(&options))?;
         if let Err(error) = socket.call_method1(intern!(py, "setblocking"), (false,)) {
             socket.call_method0(intern!(py, "detach"))?;
             return Err(error);
         }
         Ok(socket.unbind())
+    }
+
+    /// What `get_extra_info()` tells, given the socket from [`make_socket`](Self::make_socket).
+    pub(crate) fn extra(&self, py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Extra> {
+        let name = |address: Option<&Address>| match address {
+            Some(address) => address::to_python(py, address).map(Bound::unbind),
+            None => Ok(py.None()),
+        };
+        Ok(Extra {
+            socket: names::transport_socket(py)?.call1((socket,))?.unbind(),
+            sockname: name(self.local.as_ref())?,
+            peername: name(Some(&self.peer))?,
+        })
     }
 }
 

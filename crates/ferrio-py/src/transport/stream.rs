@@ -161,19 +161,24 @@ impl StreamTransport {
 
     /// The socket and its names; made now if nobody has asked before.
     fn extra(&self, py: Python<'_>) -> PyResult<()> {
-        if self.with(py, |state| state.extra.is_some() || state.endpoint.is_closed()) {
+        if self.with(py, |state| state.extra.is_some()) {
             return Ok(());
         }
-        if let Some(description) = self.with(py, |state| state.endpoint.describe()) {
-            let socket = description.make_socket(py)?;
-            self.with(py, |state| state.endpoint.give_to(socket));
-        }
-        let socket = self.with(py, |state| state.endpoint.socket().map(|s| s.clone_ref(py)));
-        if let Some(socket) = socket {
-            let extra = Extra::of(py, &socket)?;
-            let old = self.with(py, |state| state.extra.replace(extra));
-            drop(old);
-        }
+        let (description, socket) = self.with(py, |state| {
+            let socket = state.endpoint.socket().map(|socket| socket.clone_ref(py));
+            (state.endpoint.describe(), socket)
+        });
+        let extra = match (description, socket) {
+            (Some(description), _) => {
+                let socket = description.make_socket(py)?;
+                self.with(py, |state| state.endpoint.give_to(socket.clone_ref(py)));
+                description.extra(py, &socket)?
+            }
+            (None, Some(socket)) => Extra::of(py, &socket)?,
+            (None, None) => return Ok(()),
+        };
+        let old = self.with(py, |state| state.extra.replace(extra));
+        drop(old);
         Ok(())
     }
 }
