@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import warnings
 import weakref
 from asyncio.base_events import BaseEventLoop
@@ -10,6 +11,7 @@ from asyncio.coroutines import _is_debug_mode  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
 from ._ferrio import BaseLoop
+from ._server import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -79,6 +81,34 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
 
     # Names.
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
+
+    # Servers.
+    _create_server_getaddrinfo = (
+        BaseEventLoop._create_server_getaddrinfo  # type: ignore[attr-defined]
+    )
+
+    @functools.wraps(BaseEventLoop.create_server)
+    async def create_server(self, *args: Any, start_serving: bool = True, **kwargs: Any) -> Server:
+        # asyncio's function checks the arguments and makes the sockets; what it puts around them
+        # has not begun to serve, and is thrown away.
+        idle: Any = await BaseEventLoop.create_server(self, *args, start_serving=False, **kwargs)
+        if idle._ssl_context is not None:
+            if kwargs.get("sock") is None:
+                for sock in idle._sockets:
+                    sock.close()
+            raise NotImplementedError("TLS is not implemented yet in ferrio: create_server(ssl=)")
+        server = Server(
+            self,
+            idle._sockets,
+            idle._protocol_factory,
+            idle._ssl_context,
+            idle._backlog,
+            idle._ssl_handshake_timeout,
+            idle._ssl_shutdown_timeout,
+        )
+        if start_serving:
+            await server.start_serving()
+        return server
 
     def __repr__(self) -> str:
         return (

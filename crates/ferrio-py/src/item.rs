@@ -10,7 +10,7 @@ use crate::event_loop::watch::Watch;
 use crate::event_loop::{Loop, report};
 use crate::ffi;
 use crate::ffi::handle::Handle;
-use crate::transport::StreamTransport;
+use crate::transport::{Listener, StreamTransport};
 
 /// One entry of the ready queue.
 pub(crate) enum Item {
@@ -86,7 +86,9 @@ pub(crate) enum Source {
     Watch(Watch),
     /// A connection.
     Stream(Py<StreamTransport>),
-    /// A listening socket, the signal pipe.
+    /// A listening socket.
+    Listener(Py<Listener>),
+    /// Anything else of ours: the signal pipe.
     Native(Box<dyn NativeSource>),
 }
 

@@ -24,8 +24,8 @@ mod ffi;
 mod item;
 mod names;
 mod program;
-mod socket;
 mod server;
+mod socket;
 mod transport;
 
 use pyo3::prelude::*;

@@ -14,6 +14,7 @@ use crate::ffi::call::{check_signals, thread_ident};
 use crate::item::{Item, Source};
 use crate::names;
 use crate::transport::StreamTransport;
+use crate::transport::listener::Readable;
 
 /// What `run_forever` found and has to put back.
 #[derive(Default)]
@@ -190,6 +191,9 @@ impl Loop {
                 Source::Watch(watch) => watch.event(py, key, readiness, ready, woken),
                 Source::Stream(transport) => {
                     ready.push(Item::Stream(transport.clone_ref(py), readiness));
+                }
+                Source::Listener(listener) => {
+                    ready.push(Readable::item(listener.clone_ref(py)));
                 }
                 Source::Native(native) => {
                     if let Some(item) = native.event(py, readiness) {

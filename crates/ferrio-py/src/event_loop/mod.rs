@@ -11,6 +11,7 @@ mod lifecycle;
 pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;
+mod serve;
 mod sockets;
 mod tasks;
 pub(crate) mod watch;
@@ -109,6 +110,7 @@ impl Loop {
                 match source {
                     Source::Watch(watch) => watch.traverse(&mut call),
                     Source::Stream(transport) => call(transport.as_ptr()),
+                    Source::Listener(listener) => call(listener.as_ptr()),
                     Source::Native(native) => native.traverse(&mut call),
                 };
             });

@@ -179,14 +179,14 @@ impl State {
         let key = self.engine.key_of(fd)?;
         match self.engine.source_mut(key)? {
             Source::Watch(watch) => Some((key, watch)),
-            Source::Stream(_) | Source::Native(_) => None,
+            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => None,
         }
     }
 
     fn watch_of(&mut self, key: Key) -> Option<&mut Watch> {
         match self.engine.source_mut(key)? {
             Source::Watch(watch) => Some(watch),
-            Source::Stream(_) | Source::Native(_) => None,
+            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => None,
         }
     }
 
@@ -194,7 +194,7 @@ impl State {
     pub(crate) fn find_file(&self, file: &Bound<'_, PyAny>) -> Option<Key> {
         self.engine.find(|source| match source {
             Source::Watch(watch) => watch.is_of_file(file),
-            Source::Stream(_) | Source::Native(_) => false,
+            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => false,
         })
     }
 
@@ -202,7 +202,7 @@ impl State {
         match self.engine.deregister(key)? {
             Source::Watch(watch) => Some(watch),
             // The key is that of a watch: callers have just looked.
-            Source::Stream(_) | Source::Native(_) => None,
+            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => None,
         }
     }
 

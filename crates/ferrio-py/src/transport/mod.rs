@@ -2,6 +2,8 @@
 
 pub(crate) mod chunk;
 pub(crate) mod extra;
+pub(crate) mod listener;
 pub(crate) mod stream;
 
+pub(crate) use listener::Listener;
 pub(crate) use stream::{Endpoint, StreamTransport};

@@ -1,0 +1,62 @@
+//! Listening sockets, as `asyncio.Server` asks its loop for them
+//! (Lib/asyncio/selector_events.py, `_start_serving`, `_stop_serving`).
+//!
+//! `create_server` itself is Python, in `python/ferrio/_loop.py`: it binds sockets, a few times in
+//! a program's life, in the words of its version of asyncio.
+
+use pyo3::exceptions::PyNotImplementedError;
+use pyo3::prelude::*;
+
+use super::Loop;
+use crate::ffi::Context;
+use crate::transport::listener::{Listener, Service};
+
+#[pymethods]
+impl Loop {
+    /// Accepts connections on a socket that listens; asyncio's server calls this.
+    ///
+    /// A context, which asyncio passes from 3.15 on, is copied for each connection, and all of the
+    /// connection's callbacks run in that copy.
+    #[pyo3(signature = (protocol_factory, sock, sslcontext=None, server=None, backlog=100,
+                        ssl_handshake_timeout=None, ssl_shutdown_timeout=None, context=None))]
+    #[expect(clippy::too_many_arguments, reason = "asyncio's")]
+    fn _start_serving(
+        slf: &Bound<'_, Self>,
+        protocol_factory: Py<PyAny>,
+        sock: Py<PyAny>,
+        sslcontext: Option<&Bound<'_, PyAny>>,
+        server: Option<Py<PyAny>>,
+        backlog: i64,
+        ssl_handshake_timeout: Option<&Bound<'_, PyAny>>,
+        ssl_shutdown_timeout: Option<&Bound<'_, PyAny>>,
+        context: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let _tls = (ssl_handshake_timeout, ssl_shutdown_timeout);
+        if sslcontext.is_some() {
+            return Err(no_tls());
+        }
+        let service = Service {
+            socket: sock,
+            protocol_factory,
+            server,
+            backlog: usize::try_from(backlog).unwrap_or(0),
+            is_context_fixed: context.is_some(),
+            context: Context::from_argument(context, py)?,
+        };
+        Listener::start(slf, service)
+    }
+
+    /// Accepts no more, and closes the socket.
+    fn _stop_serving(slf: &Bound<'_, Self>, sock: &Bound<'_, PyAny>) -> PyResult<()> {
+        Listener::stop(slf, sock);
+        sock.call_method0(pyo3::intern!(slf.py(), "close")).map(drop)
+    }
+}
+
+/// What every `ssl=` gets for now.
+pub(crate) fn no_tls() -> PyErr {
+    PyNotImplementedError::new_err(
+        "TLS is not implemented yet in ferrio: connections and servers take no ssl= argument",
+    )
+}

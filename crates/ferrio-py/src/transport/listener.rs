@@ -1,0 +1,340 @@
+//! Accepting: from a listening socket to protocols (Lib/asyncio/selector_events.py,
+//! `_start_serving`, `_accept_connection`, `_accept_connection2`).
+//!
+//! An event accepts what waits, a connection each becomes an item of the next turn, and there its
+//! protocol and transport are made: the turns are asyncio's, where the second step is a task. No
+//! `socket.socket` is made for a connection, no task and no future.
+//!
+//! ```text
+//!   Listening ── out of descriptors ──> Resting ── a second later ──> Listening
+//!       └──────────────── stop() ──────────┴──────────────> Stopped
+//! ```
+
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use ferrio_engine::net::Address;
+use ferrio_engine::{Accept, Instant, Interest, Key, LentFd, RETRY_DELAY, TimerKey, Trigger};
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{ffi as raw, intern};
+
+use super::{Endpoint, StreamTransport};
+use crate::address;
+use crate::error::os_error;
+use crate::event_loop::{Loop, report};
+use crate::ffi::Context;
+use crate::ffi::call::call0;
+use crate::ffi::gil_cell::GilCell;
+use crate::item::{Item, Native, Source};
+use crate::names;
+use crate::server::Server;
+
+/// A listening socket and what becomes of its connections.
+#[pyclass(module = "ferrio._ferrio", frozen)]
+pub(crate) struct Listener {
+    service: Service,
+    /// What the socket said when it began to listen; its connections are of the same.
+    family: i32,
+    kind: i32,
+    proto: i32,
+    state: GilCell<State>,
+}
+
+/// For whom connections are accepted.
+pub(crate) struct Service {
+    /// The `socket.socket`, which the program may close at any time.
+    pub(crate) socket: Py<PyAny>,
+    pub(crate) protocol_factory: Py<PyAny>,
+    /// An `asyncio.Server`, told of every transport.
+    pub(crate) server: Option<Py<PyAny>>,
+    /// An event accepts at most one connection more than this.
+    pub(crate) backlog: usize,
+    /// Each connection gets a copy.
+    pub(crate) context: Context,
+    /// Whether all callbacks of a connection run in that one copy, as from CPython 3.15 on.
+    pub(crate) is_context_fixed: bool,
+}
+
+struct State {
+    accepting: ferrio_engine::Listener<LentFd>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Listening(Key),
+    Resting(Key, TimerKey),
+    Stopped,
+}
+
+impl Listener {
+    /// Begins to accept on a non-blocking socket that listens.
+    ///
+    /// # Errors
+    /// ValueError for a closed socket, OSError if it cannot be watched, RuntimeError on a closed
+    /// loop.
+    pub(crate) fn start(looop: &Bound<'_, Loop>, service: Service) -> PyResult<()> {
+        let py = looop.py();
+        let socket = service.socket.bind(py);
+        let number: i32 = socket.call_method0(intern!(py, "fileno"))?.extract()?;
+        let Some(fd) = LentFd::new(number) else {
+            return Err(PyValueError::new_err(format!("Invalid file descriptor: {number}")));
+        };
+        let listener = Listener {
+            family: socket.getattr(intern!(py, "family"))?.extract()?,
+            kind: socket.getattr(intern!(py, "type"))?.extract()?,
+            proto: socket.getattr(intern!(py, "proto"))?.extract()?,
+            service,
+            state: GilCell::new(State {
+                accepting: ferrio_engine::Listener::new(fd),
+                phase: Phase::Stopped,
+            }),
+        };
+        let listener = Py::new(py, listener)?;
+        let source = Source::Listener(listener.clone_ref(py));
+        match looop.get().register(py, number, Interest::READ, Trigger::Level, source)? {
+            Ok(key) => {
+                listener.get().state.with(py, |state| state.phase = Phase::Listening(key));
+                Ok(())
+            }
+            Err(refused) => {
+                drop(refused.source);
+                Err(os_error(refused.error))
+            }
+        }
+    }
+
+    /// Accepts no more on this socket.
+    pub(crate) fn stop(looop: &Bound<'_, Loop>, socket: &Bound<'_, PyAny>) {
+        let py = looop.py();
+        let found = looop.get().with_state(py, |state| {
+            let key = state.engine.find(|source| match source {
+                Source::Listener(listener) => listener.get().service.socket.is(socket),
+                Source::Watch(_) | Source::Stream(_) | Source::Native(_) => false,
+            })?;
+            match state.engine.source(key) {
+                Some(Source::Listener(listener)) => Some(listener.clone_ref(py)),
+                Some(Source::Watch(_) | Source::Stream(_) | Source::Native(_)) | None => None,
+            }
+        });
+        if let Some(listener) = found.flatten() {
+            listener.get().halt(py, looop);
+        }
+    }
+
+    fn halt(&self, py: Python<'_>, looop: &Bound<'_, Loop>) {
+        let phase =
+            self.state.with(py, |state| std::mem::replace(&mut state.phase, Phase::Stopped));
+        let (key, timer) = match phase {
+            Phase::Listening(key) => (key, None),
+            Phase::Resting(key, timer) => (key, Some(timer)),
+            Phase::Stopped => return,
+        };
+        let held = looop.get().with_state(py, |state| {
+            let item = timer.and_then(|timer| state.engine.cancel_timer(timer));
+            (state.engine.deregister(key), item)
+        });
+        drop(held);
+    }
+
+    /// The socket is readable.
+    pub(crate) fn ready(slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        for _ in 0..=this.service.backlog {
+            // Looked at anew each time: what is called in between may close the server.
+            let accepted = this.state.with(py, |state| match state.phase {
+                Phase::Listening(_) => state.accepting.accept(),
+                Phase::Resting(..) | Phase::Stopped => Accept::Blocked,
+            });
+            match accepted {
+                Accept::Connection(fd, peer) => {
+                    let accepted = Accepted { listener: slf.clone().unbind(), fd, peer };
+                    if looop.get().is_debug() {
+                        accepted.log(py)?;
+                    }
+                    looop.get().push(py, Item::Native(Box::new(accepted)));
+                }
+                Accept::Blocked => break,
+                Accept::Exhausted { error, is_news } => {
+                    this.rest(slf, looop)?;
+                    if is_news {
+                        // asyncio's words, once: it says so as often as the backlog is long.
+                        let text = "socket.accept() out of system resource";
+                        this.report(looop, text, error)?;
+                    }
+                    break;
+                }
+                Accept::Failed(error) => {
+                    // asyncio leaves the socket watched, and is called again at once, for ever.
+                    this.rest(slf, looop)?;
+                    this.report(looop, "socket.accept() failed", error)?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the socket alone for a second.
+    fn rest(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let resume = Item::Native(Box::new(Resume { listener: slf.clone().unbind() }));
+        let deadline = Instant::now().saturating_add(RETRY_DELAY);
+        self.state.with(py, |state| {
+            let Phase::Listening(key) = state.phase else { return Ok(()) };
+            looop.get().open(py, |open| {
+                state.phase = Phase::Resting(key, open.engine.add_timer(deadline, resume));
+                // It fails for a socket closed behind our back, which then brings no events
+                // either; `resume` finds out.
+                let _ = open.engine.set_interest(key, Interest::NONE);
+            })
+        })
+    }
+
+    /// The second is over.
+    fn resume(&self, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let Phase::Resting(key, _) = self.state.with(py, |state| state.phase) else {
+            return Ok(());
+        };
+        self.state.with(py, |state| state.phase = Phase::Listening(key));
+        let armed = looop.get().open(py, |state| state.engine.set_interest(key, Interest::READ))?;
+        if armed.is_err() {
+            self.halt(py, looop);
+        }
+        Ok(())
+    }
+
+    fn report(
+        &self,
+        looop: &Bound<'_, Loop>,
+        message: &str,
+        error: std::io::Error,
+    ) -> PyResult<()> {
+        let py = looop.py();
+        let context = PyDict::new(py);
+        context.set_item(intern!(py, "message"), message)?;
+        context.set_item(intern!(py, "exception"), os_error(error).into_value(py))?;
+        let socket = names::transport_socket(py)?.call1((&self.service.socket,))?;
+        context.set_item(intern!(py, "socket"), socket)?;
+        report::call_exception_handler(looop, &context)
+    }
+}
+
+#[pymethods]
+impl Listener {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.service.socket)?;
+        visit.call(&self.service.protocol_factory)?;
+        visit.call(&self.service.server)?;
+        visit.call(self.service.context.as_object())
+    }
+}
+
+/// An event of a listening socket.
+pub(crate) struct Readable {
+    listener: Py<Listener>,
+}
+
+impl Readable {
+    pub(crate) fn item(listener: Py<Listener>) -> Item {
+        Item::Native(Box::new(Readable { listener }))
+    }
+}
+
+impl Native for Readable {
+    fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        Listener::ready(self.listener.bind(py), looop)
+    }
+
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        visit(self.listener.as_ptr())
+    }
+}
+
+/// The end of a rest.
+struct Resume {
+    listener: Py<Listener>,
+}
+
+impl Native for Resume {
+    fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        self.listener.get().resume(py, looop)
+    }
+
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        visit(self.listener.as_ptr())
+    }
+}
+
+/// A connection that has no protocol yet.
+struct Accepted {
+    listener: Py<Listener>,
+    fd: OwnedFd,
+    peer: Address,
+}
+
+impl Native for Accepted {
+    fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let Accepted { listener, fd, peer } = *self;
+        let listener = listener.get();
+        let service = &listener.service;
+        // Closed since the connection was accepted: asyncio trips over an assertion and drops the
+        // connection, too.
+        if let Some(server) = &service.server
+            && let Ok(server) = server.bind(py).cast::<Server>()
+            && server.get().is_closed(py)
+        {
+            return Ok(());
+        }
+        let endpoint = Endpoint::Native {
+            fd,
+            family: listener.family,
+            kind: listener.kind,
+            proto: listener.proto,
+            peer,
+        };
+        let context = service.context.copy(py)?;
+        let mut protocol = None;
+        let opened = context.run(py, || {
+            let protocol = protocol.insert(call0(py, &service.protocol_factory)?);
+            let server = service.server.as_ref().map(|server| server.clone_ref(py));
+            let fixed = service.is_context_fixed.then(|| context.clone_ref(py));
+            StreamTransport::open(looop, endpoint, protocol, None, server, fixed)
+        });
+        match opened {
+            Ok(_) => Ok(()),
+            Err(error) if report::is_fatal(py, &error) => Err(error),
+            // asyncio says nothing of it except in debug mode.
+            Err(_) if !looop.get().is_debug() => Ok(()),
+            Err(error) => {
+                let context = PyDict::new(py);
+                let text = "Error on transport creation for incoming connection";
+                context.set_item(intern!(py, "message"), text)?;
+                context.set_item(intern!(py, "exception"), error.into_value(py))?;
+                if let Some(protocol) = protocol {
+                    context.set_item(intern!(py, "protocol"), protocol)?;
+                }
+                report::call_exception_handler(looop, &context)
+            }
+        }
+    }
+
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        visit(self.listener.as_ptr())
+    }
+}
+
+impl Accepted {
+    /// Debug mode's line.
+    fn log(&self, py: Python<'_>) -> PyResult<()> {
+        let server = self.listener.get().service.server.as_ref();
+        let peer = address::to_python(py, &self.peer)?;
+        let fd = self.fd.as_raw_fd();
+        let arguments = ("%r got a new connection from %r: fd=%d", server, peer, fd);
+        names::logger(py)?.call_method1(intern!(py, "debug"), arguments).map(drop)
+    }
+}
