@@ -544,3 +544,6 @@ fn send_front<B: AsRef<[u8]>>(io: &impl Io, buffer: &WriteBuffer<B>) -> (io::Res
 /// Below IOV_MAX (1024) everywhere, and 1 KiB of stack; with this many the system call is no longer
 /// the cost.
 const SLICES_PER_SEND: usize = 64;
+
+#[cfg(test)]
+mod tests;
