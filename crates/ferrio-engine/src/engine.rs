@@ -14,7 +14,7 @@ use crate::inbox::Inbox;
 use crate::mailbox::Mailbox;
 use crate::reactor::{Interest, Key, Reactor, Readiness, Rearmed, RegisterError, Trigger, Wait};
 use crate::ready::{Ready, ReadyQueue};
-use crate::sys::DriverKind;
+use crate::sys::{Driver, DriverKind, Simulation};
 use crate::time::Instant;
 use crate::timer::{TimerKey, Timers};
 
@@ -70,18 +70,27 @@ impl<T, S> Engine<T, S> {
     ///
     /// What the system says if it has no descriptor left (EMFILE, ENFILE) or no memory.
     pub fn new(driver: DriverKind) -> io::Result<Self> {
-        let reactor = Reactor::new(driver)?;
-        let Some(waker) = reactor.waker() else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
-        Ok(Self {
+        Ok(Self::with_driver(Driver::new(driver)?))
+    }
+
+    /// An engine in virtual time, for tests: no descriptors, no sleeping. The host must take `now`
+    /// from the [`Simulation`] wherever it would read the clock.
+    #[must_use]
+    pub fn simulated() -> (Self, Simulation) {
+        let simulation = Simulation::new();
+        (Self::with_driver(Driver::Simulated(simulation.clone())), simulation)
+    }
+
+    fn with_driver(driver: Driver) -> Self {
+        let mailbox = Mailbox::new(driver.waker());
+        Self {
             ready: ReadyQueue::new(),
             timers: Timers::new(),
-            reactor,
-            mailbox: Arc::new(Mailbox::new(waker)),
+            reactor: Reactor::new(driver),
+            mailbox: Arc::new(mailbox),
             letters: Vec::new(),
             _not_sync: PhantomData,
-        })
+        }
     }
 
     /// The door for other threads.

@@ -88,7 +88,7 @@ pub use pool::{Job, Pool, SubmitError};
 pub use reactor::{Interest, Key, Readiness, Rearmed, RegisterError, Trigger, Wait};
 pub use ready::{Ready, ReadyQueue};
 pub use signal::SignalPipe;
-pub use sys::{DriverKind, LentFd};
+pub use sys::{DriverKind, LentFd, Simulation};
 pub use time::Instant;
 pub use timer::TimerKey;
 pub use transport::{

@@ -27,9 +27,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::{Interest, Readiness, Trigger};
-use crate::mailbox::Wake;
 use crate::slots::{SlotKey, Slots};
-use crate::sys::{Driver, DriverKind, Events};
+use crate::sys::{Driver, Events};
 
 /// Names a registered source. Stale once that is deregistered, and then harmless for ever.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -102,8 +101,8 @@ pub struct Wait {
 
 impl Wait {
     /// Blocks until there is an event, the inbox is filled or told to wake, the time is over, or a
-    /// signal is handled. Returns how many events came, a wake-up counted; 0 after a signal (EINTR)
-    /// too.
+    /// signal is handled (EINTR). Returns how many events came, among which a driver may count the
+    /// wake-up: 0 means that there is nothing to hand out.
     ///
     /// # Errors
     ///
@@ -149,20 +148,15 @@ struct Source<S> {
 }
 
 impl<S> Reactor<S> {
-    pub(crate) fn new(kind: DriverKind) -> io::Result<Self> {
-        Ok(Self {
-            driver: Some(Arc::new(Driver::new(kind)?)),
+    pub(crate) fn new(driver: Driver) -> Self {
+        Self {
+            driver: Some(Arc::new(driver)),
             sources: Slots::new(),
             owners: Vec::new(),
             attached: 0,
             idle_wait: None,
             stray: None,
-        })
-    }
-
-    /// `None` once closed.
-    pub(crate) fn waker(&self) -> Option<Arc<dyn Wake>> {
-        self.driver.as_ref().map(|driver| driver.waker())
+        }
     }
 
     pub(crate) fn register(
@@ -324,7 +318,7 @@ impl<S> Reactor<S> {
             }
             None => Wait {
                 driver: self.driver.clone(),
-                events: self.driver.as_ref().map_or_else(Events::none, |driver| driver.events()),
+                events: self.driver.as_ref().map_or(Events::None, |driver| driver.events()),
                 timeout,
             },
         }

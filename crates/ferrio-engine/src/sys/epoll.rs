@@ -21,6 +21,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
+use super::borrowed;
 use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
 
@@ -170,18 +171,6 @@ fn pwait2(
     // was given.
     unsafe { events.set_len(count) };
     Ok(count)
-}
-
-/// A descriptor that its owner vouches for by number. `Err` for numbers that none can have.
-fn borrowed<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
-    if fd < 0 {
-        return Err(Errno::BADF.into());
-    }
-    // SAFETY: the number is not -1. That it is open for this long cannot be promised: users
-    // register descriptors and close them behind our back. The borrow lasts for one epoll_ctl,
-    // which reads and writes no memory through it and answers EBADF for a closed number; a reused
-    // one is what the registry's generations are for.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 fn flags(interest: Interest, trigger: Trigger) -> EventFlags {

@@ -13,24 +13,28 @@
 //! - `waker`: something that ends the current or the next `wait`, from any thread.
 #![allow(unsafe_code)]
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
 mod names;
+mod portable;
 mod signal;
+mod simulated;
 mod socket;
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
 
-pub(crate) use epoll::EpollEvents;
 pub(crate) use names::{gai_message, getaddrinfo, getnameinfo};
 pub(crate) use signal::{Caught, block_signals, pipe, read};
+pub use simulated::Simulation;
 pub use socket::LentFd;
 pub(crate) use socket::{
     accept, local_address, recv, recv_uninit, send, send_vectored, shutdown_write,
@@ -41,36 +45,58 @@ pub(crate) use names::inet_ntop;
 #[cfg(test)]
 pub(crate) use signal::{raise, write};
 
-/// Which way of waiting for events an engine uses.
+/// Which way of waiting for events an engine uses. The default is the platform's best.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum DriverKind {
     /// epoll through its system calls: one for each wait, with timeouts in nanoseconds.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[default]
     Epoll,
+    /// The `polling` crate: kqueue on macOS and the BSDs. On Linux for tests.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), default)]
+    Portable,
 }
 
 #[derive(Debug)]
 pub(crate) enum Driver {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     Epoll(epoll::Epoll),
+    Portable(portable::Portable),
+    Simulated(Simulation),
+}
+
+/// Calls the same method of whichever driver it is.
+macro_rules! delegate {
+    ($self:expr, $driver:ident => $call:expr) => {
+        match $self {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Driver::Epoll($driver) => $call,
+            Driver::Portable($driver) => $call,
+            Driver::Simulated($driver) => $call,
+        }
+    };
 }
 
 impl Driver {
     pub(crate) fn new(kind: DriverKind) -> io::Result<Self> {
         match kind {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
             DriverKind::Epoll => epoll::Epoll::new().map(Self::Epoll),
+            DriverKind::Portable => portable::Portable::new().map(Self::Portable),
         }
     }
 
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {
-        match self {
-            Self::Epoll(epoll) => epoll.waker(),
-        }
+        delegate!(self, driver => driver.waker())
     }
 
     pub(crate) fn events(&self) -> Events {
         match self {
-            Self::Epoll(_) => Events::Epoll(EpollEvents::new()),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Epoll(_) => Events::Epoll(epoll::EpollEvents::new()),
+            Self::Portable(_) => Events::Portable(portable::PortableEvents::new()),
+            Self::Simulated(_) => Events::Simulated(Vec::new()),
         }
     }
 
@@ -81,9 +107,7 @@ impl Driver {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        match self {
-            Self::Epoll(epoll) => epoll.add(fd, token, interest, trigger),
-        }
+        delegate!(self, driver => driver.add(fd, token, interest, trigger))
     }
 
     pub(crate) fn modify(
@@ -93,22 +117,21 @@ impl Driver {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        match self {
-            Self::Epoll(epoll) => epoll.modify(fd, token, interest, trigger),
-        }
+        delegate!(self, driver => driver.modify(fd, token, interest, trigger))
     }
 
     pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
-        match self {
-            Self::Epoll(epoll) => epoll.delete(fd),
-        }
+        delegate!(self, driver => driver.delete(fd))
     }
 
-    /// Replaces whatever was in `events`. `None` is for ever.
+    /// Replaces whatever was in `events`, which this driver has made. `None` is for ever.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         match (self, events) {
-            (Self::Epoll(epoll), Events::Epoll(events)) => epoll.wait(events, timeout),
-            (Self::Epoll(_), Events::None) => Ok(0),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            (Self::Epoll(driver), Events::Epoll(events)) => driver.wait(events, timeout),
+            (Self::Portable(driver), Events::Portable(events)) => driver.wait(events, timeout),
+            (Self::Simulated(driver), Events::Simulated(events)) => driver.wait(events, timeout),
+            (_, _) => Err(Errno::INVAL.into()),
         }
     }
 
@@ -116,7 +139,9 @@ impl Driver {
     /// kind has no such thing.
     pub(crate) fn renewed(&self) -> Option<io::Result<Self>> {
         match self {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
             Self::Epoll(epoll) => Some(epoll.renewed().map(Self::Epoll)),
+            Self::Portable(_) | Self::Simulated(_) => None,
         }
     }
 }
@@ -126,35 +151,56 @@ impl Driver {
 pub(crate) enum Events {
     /// Of an engine that is closed.
     None,
-    Epoll(EpollEvents),
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Epoll(epoll::EpollEvents),
+    Portable(portable::PortableEvents),
+    Simulated(Vec<(u64, Readiness)>),
 }
 
 impl Events {
-    pub(crate) fn none() -> Self {
-        Self::None
-    }
-
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::None => 0,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
             Self::Epoll(events) => events.len(),
+            Self::Portable(events) => events.len(),
+            Self::Simulated(events) => events.len(),
         }
     }
 
-    /// Token and readiness of one event. The waker's own event has a token of 0.
+    /// Token and readiness of one event. The waker's own event, if the driver has one, has a token
+    /// of 0.
     pub(crate) fn at(&self, index: usize) -> Option<(u64, Readiness)> {
         match self {
             Self::None => None,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
             Self::Epoll(events) => events.at(index),
+            Self::Portable(events) => events.at(index),
+            Self::Simulated(events) => events.get(index).copied(),
         }
     }
 
     pub(crate) fn clear(&mut self) {
         match self {
             Self::None => {}
+            #[cfg(any(target_os = "linux", target_os = "android"))]
             Self::Epoll(events) => events.clear(),
+            Self::Portable(events) => events.clear(),
+            Self::Simulated(events) => events.clear(),
         }
     }
+}
+
+/// A descriptor that its owner vouches for by number. `Err` for numbers that none can have.
+fn borrowed<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
+    if fd < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: the number is not -1. That it is open for this long cannot be promised: users
+    // register descriptors and close them behind our back. The borrow lasts for one epoll_ctl,
+    // which reads and writes no memory through it and answers EBADF for a closed number; a reused
+    // one is what the registry's generations are for.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// The clock behind [`Instant::now`](crate::Instant::now).
