@@ -10,11 +10,12 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Letter};
 use crate::mailbox::Mailbox;
 use crate::reactor::{Interest, Key, Reactor, Readiness, Rearmed, RegisterError, Trigger, Wait};
 use crate::ready::{Ready, ReadyQueue};
 use crate::sys::{Driver, DriverKind, Simulation};
+use crate::task::{Alarm, Watch};
 use crate::time::Instant;
 use crate::timer::{TimerKey, Timers};
 
@@ -43,12 +44,24 @@ pub enum Timeout {
 /// drops them inside.
 pub struct Engine<T, S> {
     ready: ReadyQueue<T>,
-    timers: Timers<T>,
-    reactor: Reactor<S>,
-    mailbox: Arc<Mailbox<Ready<T>>>,
+    timers: Timers<Due<T>>,
+    reactor: Reactor<Source<S>>,
+    mailbox: Arc<Mailbox<Letter<T>>>,
     /// Between two turns, so that each need not allocate. Empty.
-    letters: Vec<Ready<T>>,
+    letters: Vec<Letter<T>>,
     _not_sync: PhantomData<Cell<()>>,
+}
+
+/// What a timer is for.
+enum Due<T> {
+    Item(T),
+    Alarm(Arc<Alarm>),
+}
+
+/// What a source is for.
+enum Source<S> {
+    Host(S),
+    Watch(Arc<Watch>),
 }
 
 /// Everything that an engine held when it was closed, for the host to drop where running their
@@ -121,13 +134,16 @@ impl<T, S> Engine<T, S> {
     /// Puts `item` on the ready queue in the first turn that begins at or after `deadline`. Never
     /// early; in order of deadline, and of adding where deadlines are equal.
     pub fn add_timer(&mut self, deadline: Instant, item: T) -> TimerKey {
-        self.timers.add(deadline, item)
+        self.timers.add(deadline, Due::Item(item))
     }
 
     /// Takes a timer back, in constant time on average however many are pending. `None` if it is on
     /// the ready queue or beyond, or was cancelled before.
     pub fn cancel_timer(&mut self, key: TimerKey) -> Option<T> {
-        self.timers.cancel(key)
+        match self.timers.cancel(key)? {
+            Due::Item(item) => Some(item),
+            Due::Alarm(_) => None,
+        }
     }
 
     /// How many timers are pending.
@@ -152,7 +168,12 @@ impl<T, S> Engine<T, S> {
         trigger: Trigger,
         source: S,
     ) -> Result<Key, RegisterError<S>> {
-        self.reactor.register(fd, interest, trigger, source)
+        self.reactor.register(fd, interest, trigger, Source::Host(source)).map_err(|failed| {
+            match failed.source {
+                Source::Host(source) => RegisterError { error: failed.error, source },
+                Source::Watch(_) => unreachable!("what comes back is what was given"),
+            }
+        })
     }
 
     /// Changes what a source is told of. No system call if nothing changes.
@@ -185,19 +206,25 @@ impl<T, S> Engine<T, S> {
     /// Takes a source out; `None` if `key` is stale. Call it before closing the descriptor; a
     /// descriptor closed already is tolerated.
     pub fn deregister(&mut self, key: Key) -> Option<S> {
-        self.reactor.deregister(key)
+        self.reactor.deregister(key).and_then(Source::host)
     }
 
     /// A registered source; `None` if `key` is stale.
     #[must_use]
     pub fn source(&self, key: Key) -> Option<&S> {
-        self.reactor.source(key)
+        match self.reactor.source(key)? {
+            Source::Host(source) => Some(source),
+            Source::Watch(_) => None,
+        }
     }
 
     /// A registered source; `None` if `key` is stale.
     #[must_use]
     pub fn source_mut(&mut self, key: Key) -> Option<&mut S> {
-        self.reactor.source_mut(key)
+        match self.reactor.source_mut(key)? {
+            Source::Host(source) => Some(source),
+            Source::Watch(_) => None,
+        }
     }
 
     /// The source that was registered last under this number and is registered still. Whether the
@@ -205,12 +232,12 @@ impl<T, S> Engine<T, S> {
     #[must_use]
     #[inline]
     pub fn key_of(&self, fd: RawFd) -> Option<Key> {
-        self.reactor.key_of(fd)
+        self.reactor.key_of(fd).filter(|key| self.source(*key).is_some())
     }
 
     /// The first registered source, in no particular order, that `is_wanted`.
     pub fn find(&self, is_wanted: impl Fn(&S) -> bool) -> Option<Key> {
-        self.reactor.sources().find(|(_, source)| is_wanted(source)).map(|(key, _)| key)
+        self.host_sources().find(|(_, source)| is_wanted(source)).map(|(key, _)| key)
     }
 
     /// How many sources are registered.
@@ -222,12 +249,16 @@ impl<T, S> Engine<T, S> {
     /// Every item in the ready queue and in pending timers: what a garbage collector has to see.
     /// The inbox is left out, since seeing into it would take its lock.
     pub fn for_each_item(&self, f: impl FnMut(&T)) {
-        self.ready.items().chain(self.timers.items()).for_each(f);
+        let timers = self.timers.items().filter_map(|due| match due {
+            Due::Item(item) => Some(item),
+            Due::Alarm(_) => None,
+        });
+        self.ready.items().chain(timers).for_each(f);
     }
 
     /// Every registered source.
-    pub fn for_each_source(&self, f: impl FnMut(&S)) {
-        self.reactor.sources().map(|(_, source)| source).for_each(f);
+    pub fn for_each_source(&self, mut f: impl FnMut(&S)) {
+        self.host_sources().for_each(|(_, source)| f(source));
     }
 
     /// How long this turn may wait: [`Timeout::Zero`] if anything is ready or in the inbox or a
@@ -286,14 +317,20 @@ impl<T, S> Engine<T, S> {
         now: Instant,
         mut on_event: impl FnMut(Key, Readiness, &mut S, &mut ReadyQueue<T>),
     ) {
-        if self.mailbox.drain(&mut self.letters) {
-            self.ready.extend(self.letters.drain(..));
-        }
+        self.read_letters();
         let ready = &mut self.ready;
-        self.reactor.collect(|key, readiness, source| on_event(key, readiness, source, ready));
-        while let Some(item) = self.timers.pop_due(now) {
-            self.ready.push(item);
+        self.reactor.collect(|key, readiness, source| match source {
+            Source::Host(source) => on_event(key, readiness, source, ready),
+            Source::Watch(watch) => watch.wake(readiness),
+        });
+        while let Some(due) = self.timers.pop_due(now) {
+            match due {
+                Due::Item(item) => self.ready.push(item),
+                Due::Alarm(alarm) => alarm.ring(),
+            }
         }
+        // Tasks that were just woken are in the inbox, and need not wait for the next turn.
+        self.read_letters();
     }
 
     /// Closes the engine: its descriptors are closed, the inbox refuses items, and all that it held
@@ -301,10 +338,86 @@ impl<T, S> Engine<T, S> {
     /// nothing more.
     #[must_use = "what an engine held is dropped by the host, where that is safe"]
     pub fn close(&mut self) -> Drained<T, S> {
-        let letters = self.mailbox.close();
         let mut ready = self.ready.take();
-        ready.extend(letters);
-        Drained { ready, timers: self.timers.drain(), sources: self.reactor.close() }
+        for letter in self.mailbox.close() {
+            match letter {
+                Letter::Ready(entry) => ready.push_back(entry),
+                Letter::Set(alarm) => drop(alarm.dismiss()),
+                Letter::Watch(watch) => drop(watch.dismiss()),
+                Letter::Unset(_) | Letter::Unwatch(_) => {}
+            }
+        }
+        let timers = self.timers.drain().into_iter().filter_map(Due::item).collect();
+        let sources = self.reactor.close().into_iter().filter_map(Source::host).collect();
+        Drained { ready, timers, sources }
+    }
+
+    fn host_sources(&self) -> impl Iterator<Item = (Key, &S)> {
+        self.reactor.sources().filter_map(|(key, source)| match source {
+            Source::Host(source) => Some((key, source)),
+            Source::Watch(_) => None,
+        })
+    }
+
+    fn read_letters(&mut self) {
+        let mut letters = std::mem::take(&mut self.letters);
+        if self.mailbox.drain(&mut letters) {
+            for letter in letters.drain(..) {
+                self.read(letter);
+            }
+        }
+        self.letters = letters;
+    }
+
+    fn read(&mut self, letter: Letter<T>) {
+        match letter {
+            Letter::Ready(Ready::Item(item)) => self.ready.push(item),
+            Letter::Ready(Ready::Task(task)) => self.ready.push_task(task),
+            Letter::Set(alarm) if alarm.is_wanted() => {
+                let key = self.timers.add(alarm.deadline, Due::Alarm(Arc::clone(&alarm)));
+                // Its future may have gone meanwhile, on whatever thread dropped it.
+                if !alarm.set_key(key) {
+                    self.timers.cancel(key);
+                }
+            }
+            Letter::Unset(key) => drop(self.timers.cancel(key)),
+            Letter::Watch(watch) if watch.is_wanted() => {
+                let source = Source::Watch(Arc::clone(&watch));
+                match self.reactor.register(watch.fd, Interest::BOTH, Trigger::Edge, source) {
+                    Ok(key) if watch.set_key(key) => {}
+                    Ok(key) => drop(self.reactor.deregister(key)),
+                    Err(failed) => watch.refuse(failed.error),
+                }
+            }
+            Letter::Unwatch(key) => drop(self.reactor.deregister(key)),
+            Letter::Set(_) | Letter::Watch(_) => {}
+        }
+    }
+}
+
+impl<T> Due<T> {
+    /// The host's item, on closing; a future's alarm is dismissed.
+    fn item(self) -> Option<T> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Alarm(alarm) => {
+                alarm.dismiss();
+                None
+            }
+        }
+    }
+}
+
+impl<S> Source<S> {
+    /// The host's source, on its way out; a future's watch is dismissed.
+    fn host(self) -> Option<S> {
+        match self {
+            Self::Host(source) => Some(source),
+            Self::Watch(watch) => {
+                watch.dismiss();
+                None
+            }
+        }
     }
 }
 

@@ -1,12 +1,31 @@
 //! The only door into an engine that any thread may use.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use async_task::Runnable;
 
 use crate::mailbox::Mailbox;
+use crate::reactor::Key;
 use crate::ready::Ready;
+use crate::task::{Alarm, Sleep, Watch, Watched};
+use crate::time::Instant;
+use crate::timer::TimerKey;
+
+/// What comes through the door.
+pub(crate) enum Letter<T> {
+    /// To run.
+    Ready(Ready<T>),
+    /// A future sleeps.
+    Set(Arc<Alarm>),
+    /// It does not any more.
+    Unset(TimerKey),
+    /// A future watches a descriptor.
+    Watch(Arc<Watch>),
+    /// It does not any more.
+    Unwatch(Key),
+}
 
 /// Puts items on an engine's ready queue from any thread, and wakes the engine if it sleeps.
 ///
@@ -14,11 +33,11 @@ use crate::ready::Ready;
 /// runs, none. It keeps no engine alive: after [`Engine::close`](crate::Engine::close) pushes are
 /// refused.
 pub struct Inbox<T> {
-    mailbox: Arc<Mailbox<Ready<T>>>,
+    mailbox: Arc<Mailbox<Letter<T>>>,
 }
 
 impl<T> Inbox<T> {
-    pub(crate) fn new(mailbox: Arc<Mailbox<Ready<T>>>) -> Self {
+    pub(crate) fn new(mailbox: Arc<Mailbox<Letter<T>>>) -> Self {
         Self { mailbox }
     }
 
@@ -29,10 +48,11 @@ impl<T> Inbox<T> {
     ///
     /// Gives the item back if the engine is closed.
     pub fn push(&self, item: T) -> Result<(), T> {
-        self.mailbox.push(Ready::Item(item)).map_err(|refused| match refused {
-            Ready::Item(item) => item,
-            Ready::Task(_) => unreachable!("what comes back is what was pushed"),
-        })
+        match self.send(Letter::Ready(Ready::Item(item))) {
+            Err(Letter::Ready(Ready::Item(item))) => Err(item),
+            // Nothing else comes back than what was sent.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Ends the engine's sleep, or lets its next one end at once; for when something changed that
@@ -47,10 +67,25 @@ impl<T> Inbox<T> {
         self.mailbox.is_closed()
     }
 
+    /// A future that ends at `deadline`, for tasks of this engine
+    /// ([`Engine::spawn`](crate::Engine::spawn)).
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep<T> {
+        Sleep::new(self.clone(), deadline)
+    }
+
+    /// Watches a non-blocking file on behalf of tasks of this engine, until the result is dropped.
+    pub fn watch<F: AsFd>(&self, file: F) -> Watched<T, F> {
+        Watched::new(self.clone(), file)
+    }
+
+    pub(crate) fn send(&self, letter: Letter<T>) -> Result<(), Letter<T>> {
+        self.mailbox.push(letter)
+    }
+
     pub(crate) fn push_task(&self, task: Runnable) {
         // Refused by a closed engine: dropping the runnable cancels its task, and whoever awaits it
         // is told.
-        drop(self.mailbox.push(Ready::Task(task)));
+        drop(self.send(Letter::Ready(Ready::Task(task))));
     }
 }
 

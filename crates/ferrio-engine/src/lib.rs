@@ -61,6 +61,7 @@
 //! | `timer.rs` | deadlines; `slots.rs`: keys that go stale |
 //! | `inbox.rs` | [`Inbox`], the only `Send` door; `mailbox.rs`: how it wakes |
 //! | `reactor/` | [`Interest`], [`Readiness`], the registry of sources |
+//! | `task/` | [`Sleep`] and [`Watched`], for Rust futures |
 //! | `transport/` | [`Stream`], [`WriteBuffer`], [`Listener`]: state machines over sockets |
 //! | `net/` | addresses and names; `pool.rs`: [`Pool`], threads for calls that block |
 //! | `signal.rs` | [`SignalPipe`] |
@@ -77,6 +78,7 @@ mod signal;
 mod slots;
 mod sync;
 mod sys;
+mod task;
 mod time;
 mod timer;
 mod transport;
@@ -89,6 +91,7 @@ pub use reactor::{Interest, Key, Readiness, Rearmed, RegisterError, Trigger, Wai
 pub use ready::{Ready, ReadyQueue};
 pub use signal::SignalPipe;
 pub use sys::{DriverKind, LentFd, Simulation};
+pub use task::{Sleep, Watched};
 pub use time::Instant;
 pub use timer::TimerKey;
 pub use transport::{

@@ -67,10 +67,6 @@ impl<T> ReadyQueue<T> {
         })
     }
 
-    pub(crate) fn extend(&mut self, entries: impl IntoIterator<Item = Ready<T>>) {
-        self.queue.extend(entries);
-    }
-
     pub(crate) fn take(&mut self) -> VecDeque<Ready<T>> {
         std::mem::take(&mut self.queue)
     }

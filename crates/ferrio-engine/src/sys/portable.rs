@@ -25,8 +25,8 @@ pub(crate) struct Portable {
 }
 
 impl Portable {
-    /// Fails with `Unsupported` where there are no edge-triggered events (Windows, systems with only
-    /// poll(2)), on which the stream transports are built.
+    /// Fails with `Unsupported` where there are no edge-triggered events (Windows, systems with
+    /// only poll(2)), on which the stream transports are built.
     pub(crate) fn new() -> io::Result<Self> {
         let poller = Poller::new()?;
         if !poller.supports_edge() || !poller.supports_level() {

@@ -60,8 +60,9 @@ impl Simulation {
         world.now = world.now.saturating_add(time);
     }
 
-    /// Sets the conditions of a source, `NONE` to take them away. Level-triggered sources report them
-    /// in every wait, edge-triggered ones once for each call. Returns whether `fd` is registered.
+    /// Sets the conditions of a source, `NONE` to take them away. Level-triggered sources report
+    /// them in every wait, edge-triggered ones once for each call. Returns whether `fd` is
+    /// registered.
     pub fn set_ready(&self, fd: RawFd, readiness: Readiness) -> bool {
         match self.world().sources.get_mut(&fd) {
             Some(source) => {
