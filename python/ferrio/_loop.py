@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import warnings
 import weakref
 from asyncio.base_events import BaseEventLoop
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._ferrio import BaseLoop
 from ._server import Server
+
+if sys.platform != "win32":
+    from asyncio.unix_events import _UnixSelectorEventLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -49,6 +53,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._executor_shutdown_called = False
         self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
+        self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
         if _is_debug_mode():
@@ -78,6 +83,18 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     set_default_executor = BaseEventLoop.set_default_executor
     shutdown_default_executor = BaseEventLoop.shutdown_default_executor
     _do_shutdown = BaseEventLoop._do_shutdown  # type: ignore[attr-defined]
+
+    # Signals: the native half lends the interpreter a pipe, found as self._csock.
+    if sys.platform != "win32":
+        add_signal_handler = _UnixSelectorEventLoop.add_signal_handler
+        _check_signal = _UnixSelectorEventLoop._check_signal  # type: ignore[attr-defined]
+        _handle_signal = _UnixSelectorEventLoop._handle_signal  # type: ignore[attr-defined]
+
+        def remove_signal_handler(self, sig: int) -> bool:
+            """Takes the handler of a signal away; True if there was one."""
+            removed: bool = _UnixSelectorEventLoop.remove_signal_handler(self, sig)  # type: ignore[arg-type]
+            self._wakeup_fd_changed()
+            return removed
 
     # Names.
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]

@@ -58,6 +58,7 @@ attribute!(buffered_protocol, "asyncio.protocols", "BufferedProtocol");
 attribute!(invalid_state_error, "asyncio.exceptions", "InvalidStateError");
 attribute!(check_ssl_socket, "asyncio.base_events", "_check_ssl_socket");
 attribute!(weak_set, "weakref", "WeakSet");
+attribute!(main_thread, "threading", "main_thread");
 attribute!(getframe, "sys", "_getframe");
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)

@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{Loop, watch};
+use super::{Loop, signals, watch};
 use crate::ffi::call::{check_signals, thread_ident};
 use crate::item::{Item, Source};
 use crate::names;
@@ -93,6 +93,7 @@ impl Loop {
         }
         this.closed.store(true, Ordering::Relaxed);
         this.release(py);
+        let signals = signals::close(slf);
         slf.setattr(intern!(py, "_executor_shutdown_called"), true)?;
         let executor = slf.getattr(intern!(py, "_default_executor"))?;
         if !executor.is_none() {
@@ -101,7 +102,7 @@ impl Loop {
             options.set_item(intern!(py, "wait"), false)?;
             executor.call_method(intern!(py, "shutdown"), (), Some(&options))?;
         }
-        Ok(())
+        signals
     }
 
     /// True while `run_forever` runs.
@@ -183,7 +184,7 @@ impl Loop {
     /// One turn: look for events, run what is ready, flush, handle signals.
     fn turn(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        self.wait(py)?;
+        self.wait(slf)?;
         let now = Instant::now();
         let woken = self.open(py, |state| {
             let woken = &mut state.woken;
@@ -229,8 +230,13 @@ impl Loop {
 
     /// Looks for events without letting go of the GIL; blocks, detached, only if there is
     /// nothing at all to do. A released GIL that another thread takes costs 5 ms to get back.
-    fn wait(&self, py: Python<'_>) -> PyResult<()> {
+    ///
+    /// The first time it comes to that in a run, it sees to the signals instead: those that came
+    /// before are noticed at the end of this turn, those that come after end the wait.
+    fn wait(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let stopping = self.stopping.load(Ordering::Relaxed);
+        let mut must_settle = false;
         let wait = self.open(py, |state| -> std::io::Result<Option<Wait>> {
             let found = state.engine.poll_now()?;
             if found > 0 || stopping {
@@ -239,11 +245,18 @@ impl Loop {
             let now = Instant::now();
             Ok(match state.engine.timeout(now) {
                 Timeout::Zero => None,
+                Timeout::Until(_) | Timeout::Forever if !self.signals.is_settled() => {
+                    must_settle = true;
+                    None
+                }
                 timeout @ (Timeout::Until(_) | Timeout::Forever) => {
                     Some(state.engine.begin_wait(timeout, now))
                 }
             })
         })??;
+        if must_settle {
+            return signals::settle(slf);
+        }
         if let Some(mut wait) = wait {
             let result = py.detach(|| wait.block());
             self.open(py, |state| state.engine.end_wait(wait))?;
@@ -311,6 +324,7 @@ fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
     this.thread.store(0, Ordering::Relaxed);
     names::set_running_loop(py)?.call1((py.None(),))?;
     set_origin_tracking(looop, false)?;
+    signals::unsettle(looop)?;
     if let Some(hooks) = this.run.with(py, |run| run.asyncgen_hooks.take()) {
         let hooks = hooks.into_bound(py).cast_into::<pyo3::types::PyTuple>()?;
         names::sys(py)?.getattr(intern!(py, "set_asyncgen_hooks"))?.call1(hooks)?;

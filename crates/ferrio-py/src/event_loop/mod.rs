@@ -12,6 +12,7 @@ pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;
 mod serve;
+mod signals;
 mod sockets;
 mod tasks;
 pub(crate) mod watch;
@@ -44,6 +45,7 @@ pub(crate) struct Loop {
     /// `threading.get_ident()` of the thread in `run_forever`, 0 if none is.
     thread: AtomicU64,
     task_factory: GilCell<Option<Py<PyAny>>>,
+    signals: signals::Signals,
     run: GilCell<lifecycle::RunState>,
     /// Where streams receive before the size of the data is known. Kept, because memory of this
     /// size that is allocated for each read costs 15 to 20 µs of page faults.
@@ -87,6 +89,7 @@ impl Loop {
             debug: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
+            signals: signals::Signals::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
         })

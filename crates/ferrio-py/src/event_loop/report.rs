@@ -140,8 +140,12 @@ pub(crate) fn transport_error(
 
 /// The ResourceWarning of an object that was never closed.
 pub(crate) fn warn_unclosed(object: &Bound<'_, PyAny>, noun: &str) -> PyResult<()> {
+    resource_warning(object, &format!("unclosed {noun} {}", object.repr()?))
+}
+
+/// A ResourceWarning about an object.
+pub(crate) fn resource_warning(object: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
     let py = object.py();
-    let text = format!("unclosed {noun} {}", object.repr()?);
     let options = PyDict::new(py);
     options.set_item(intern!(py, "source"), object)?;
     let category = py.get_type::<pyo3::exceptions::PyResourceWarning>();

@@ -217,6 +217,23 @@ impl Handle {
         }
     }
 
+    /// A handle that asyncio's own code made.
+    ///
+    /// # Errors
+    /// TypeError for anything else.
+    pub(crate) fn from_asyncio(object: &Bound<'_, PyAny>) -> PyResult<Handle> {
+        // SAFETY: reading a field of a live type; ours has exactly one base, asyncio's.
+        let base = unsafe {
+            let ours = HandleTypes::installed(object.py())?.handle.ty.bind(object.py());
+            Borrowed::from_ptr(object.py(), (*ours.as_type_ptr()).tp_base.cast())
+        };
+        if !object.is_instance(&base)? {
+            return Err(pyo3::exceptions::PyTypeError::new_err("a Handle is required"));
+        }
+        // Its slots lie where those of our subclass do.
+        Ok(Handle(object.clone().unbind()))
+    }
+
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Handle {
         Handle(self.0.clone_ref(py))
     }
@@ -256,8 +273,8 @@ impl Handle {
 
     /// `Handle.cancel()`, for a handle that is no timer's.
     pub(crate) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
-        debug_assert!(self.kind_is(py, HandleTypes::installed(py)?, Kind::Soon));
-        // SAFETY: attached; `self` is a live handle of ours.
+        debug_assert!(!self.kind_is(py, HandleTypes::installed(py)?, Kind::Timer));
+        // SAFETY: attached; `self` is a live handle.
         unsafe { mark_cancelled(py, self.0.as_ptr()) }.map(drop)
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod handle;
 pub(crate) mod iter;
 #[cfg(unix)]
 pub(crate) mod process;
+pub(crate) mod signal;
 pub(crate) mod task;
 pub(crate) mod version;
 
