@@ -46,6 +46,13 @@ class Trace:
         text = " ".join(self.describe(part, is_word=index == 0) for index, part in enumerate(event))
         self.channels.setdefault(channel, []).append(text)
 
+    def merge(self, channel: str, word: str, count: int) -> None:
+        """Records `word` with a number; if it was the last event already, the numbers add up."""
+        events = self.channels.setdefault(channel, [])
+        if events and events[-1].startswith(f"{word} "):
+            count += int(events.pop().split()[1])
+        events.append(f"{word} {count}")
+
     def hide(self, value: object, name: str) -> None:
         """From now on `value`, a port say, is written as `name`."""
         self._hidden.insert(0, (str(value), name))
