@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ferrio_engine::{Instant, Ready, Timeout, Wait};
+use ferrio_engine::{Instant, Ready, Timeout};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -229,40 +229,48 @@ impl Loop {
     }
 
     /// Looks for events without letting go of the GIL; blocks, detached, only if there is
-    /// nothing at all to do. A released GIL that another thread takes costs 5 ms to get back.
+    /// nothing at all to do.
     ///
     /// The first time it comes to that in a run, it sees to the signals instead: those that came
     /// before are noticed at the end of this turn, those that come after end the wait.
     fn wait(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
+        let Some(mut now) = self.idle(py)? else { return Ok(()) };
+        if !self.signals.is_settled() {
+            return signals::settle(slf);
+        }
+        let spun_until = self.contention.spins_until(now);
+        while now < spun_until {
+            match self.idle(py)? {
+                Some(later) => now = later,
+                None => return Ok(()),
+            }
+        }
+        let mut wait = self.open(py, |state| {
+            let timeout = state.engine.timeout(now);
+            state.engine.begin_wait(timeout, now)
+        })?;
+        let (result, woken) = py.detach(|| (wait.block(), Instant::now()));
+        self.contention.attached(woken, Instant::now());
+        self.open(py, |state| state.engine.end_wait(wait))?;
+        result?;
+        Ok(())
+    }
+
+    /// Looks for events. If there is nothing to do, tells at what time that was.
+    fn idle(&self, py: Python<'_>) -> PyResult<Option<Instant>> {
         let stopping = self.stopping.load(Ordering::Relaxed);
-        let mut must_settle = false;
-        let wait = self.open(py, |state| -> std::io::Result<Option<Wait>> {
-            let found = state.engine.poll_now()?;
-            if found > 0 || stopping {
+        let idle = self.open(py, |state| -> std::io::Result<Option<Instant>> {
+            if state.engine.poll_now()? > 0 || stopping {
                 return Ok(None);
             }
             let now = Instant::now();
             Ok(match state.engine.timeout(now) {
                 Timeout::Zero => None,
-                Timeout::Until(_) | Timeout::Forever if !self.signals.is_settled() => {
-                    must_settle = true;
-                    None
-                }
-                timeout @ (Timeout::Until(_) | Timeout::Forever) => {
-                    Some(state.engine.begin_wait(timeout, now))
-                }
+                Timeout::Until(_) | Timeout::Forever => Some(now),
             })
         })??;
-        if must_settle {
-            return signals::settle(slf);
-        }
-        if let Some(mut wait) = wait {
-            let result = py.detach(|| wait.block());
-            self.open(py, |state| state.engine.end_wait(wait))?;
-            result?;
-        }
-        Ok(())
+        Ok(idle)
     }
 
     /// Wakes the `sock_*` coroutines that this turn's events are for. They go on in this turn:

@@ -7,6 +7,7 @@
 //! default executor, asynchronous generators).
 
 mod clock;
+mod contention;
 mod lifecycle;
 pub(crate) mod readers;
 pub(crate) mod report;
@@ -46,6 +47,7 @@ pub(crate) struct Loop {
     thread: AtomicU64,
     task_factory: GilCell<Option<Py<PyAny>>>,
     signals: signals::Signals,
+    contention: contention::Contention,
     run: GilCell<lifecycle::RunState>,
     /// Where streams receive before the size of the data is known. Kept, because memory of this
     /// size that is allocated for each read costs 15 to 20 µs of page faults.
@@ -90,6 +92,7 @@ impl Loop {
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
             signals: signals::Signals::new(),
+            contention: contention::Contention::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
         })
