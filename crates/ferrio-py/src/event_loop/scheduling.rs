@@ -45,7 +45,8 @@ impl<'py> Callback<'py> {
         let start = positions.next().unwrap_or(0);
         let mut callback = arguments.get(start);
         let mut context = None;
-        let method = method.to_str().unwrap_or_default();
+        // Only for the errors: to look through it costs more than all the rest of this.
+        let method = || method.to_str().unwrap_or_default();
         for (name, value) in arguments.keywords() {
             if name.to_str()? == "context" {
                 context = Some(value);
@@ -54,15 +55,15 @@ impl<'py> Callback<'py> {
             } else if leading == Some(name.to_str()?) && first.is_none() {
                 first = Some(value);
             } else {
-                return Err(unexpected_keyword(method, &name));
+                return Err(unexpected_keyword(method(), &name));
             }
         }
         if let Some(leading) = leading
             && first.is_none()
         {
-            return Err(missing_argument(method, leading));
+            return Err(missing_argument(method(), leading));
         }
-        let callback = callback.ok_or_else(|| missing_argument(method, "callback"))?;
+        let callback = callback.ok_or_else(|| missing_argument(method(), "callback"))?;
         Ok(Callback { leading: first, callback, args: arguments.rest(start + 1)?, context })
     }
 
