@@ -4,11 +4,13 @@ JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,11 +49,13 @@ class Child:
     """
 
     def __init__(self, argv: Sequence[str], cpus: Iterable[int] | None = None) -> None:
+        # A file, not a pipe, which nobody would empty while the process logs and logs.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             env={name: value for name, value in os.environ.items() if name not in _UNWANTED},
         )
         if cpus is not None:
@@ -93,11 +97,11 @@ class Child:
     def finish(self, timeout: float = START_SECONDS) -> None:
         """Closes the process's stdin and waits until it has ended by itself, and well."""
         try:
-            _, stderr = self._process.communicate(timeout=timeout)
+            self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             raise ChildError("did not end") from None
         if self._process.returncode != 0:
-            raise ChildError(_last_line(stderr) or f"status {self._process.returncode}")
+            raise ChildError(self._last_words())
 
     def _next_line(self, deadline: float) -> bytes | None:
         """A line of stdout; None once the process has closed it."""
@@ -116,8 +120,10 @@ class Child:
 
     def _last_words(self) -> str:
         """Why it ended: the last line of its stderr, which is where Python puts the exception."""
-        _, stderr = self._process.communicate()
-        return _last_line(stderr) or f"ended with status {self._process.returncode}"
+        self._process.wait()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"ended with status {self._process.returncode}"
 
     def __enter__(self) -> Self:
         return self
@@ -131,13 +137,13 @@ class Child:
         # Not a polite end: there is nothing to save, and a loop that handles SIGTERM badly must not
         # hold up the others.
         self._process.kill()
-        if self._process.returncode is None:
-            self._process.communicate()
-
-
-def _last_line(stderr: bytes) -> str:
-    lines = stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+        self._process.wait()
+        self._stderr.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                # Its end at our side may hold a line that the process did not live to read.
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
 
 def python_argv(module: str, args: Sequence[str]) -> list[str]:
