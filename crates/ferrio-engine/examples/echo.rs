@@ -1,8 +1,8 @@
 //! An echo server on the engine alone: how a host uses it, and how close it is to a bare epoll loop
 //! (`bench/c/epoll_echo.c`, compared by `bench/engine_echo.py`).
 //!
-//! `cargo run --release --example echo -- --port 9000`; without `--port` any free one. Prints the address
-//! it listens on and ends cleanly on SIGINT and SIGTERM.
+//! `cargo run --release --example echo -- --port 9000`; without `--port` any free one. Prints the
+//! address it listens on and ends cleanly on SIGINT and SIGTERM.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a program.
 
 use std::env;
@@ -17,6 +17,7 @@ use ferrio_engine::{
 };
 
 /// What waits on the ready queue.
+#[derive(Copy, Clone)]
 enum Item {
     /// A source has an event.
     Event(Key, Readiness),

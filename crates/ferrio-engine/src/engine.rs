@@ -186,9 +186,9 @@ impl<T, S> Engine<T, S> {
         self.reactor.set_interest(key, interest)
     }
 
-    /// As [`set_interest`](Self::set_interest), and changes the trigger too. Always asks the kernel,
-    /// so a file that was closed and reopened under the same number is watched again, and an
-    /// edge-triggered source is told anew of what is there already.
+    /// As [`set_interest`](Self::set_interest), and changes the trigger too. Always asks the
+    /// kernel, so a file that was closed and reopened under the same number is watched again, and
+    /// an edge-triggered source is told anew of what is there already.
     ///
     /// # Errors
     ///

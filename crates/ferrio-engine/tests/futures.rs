@@ -185,9 +185,16 @@ fn closing_drops_the_futures() {
         turn(&mut engine, Duration::ZERO, |_, _, (), _| {});
     }
     assert_eq!(drops.load(Ordering::Relaxed), 1);
-    // One that has not begun.
+    // One whose wish has not been read yet, and one that has not begun.
+    let (counted, inbox) = (Counted(Arc::clone(&drops)), engine.inbox());
+    let sleep = async move {
+        let _counted = counted;
+        inbox.sleep_until(Instant::MAX).await;
+    };
+    engine.spawn(sleep).detach();
+    turn(&mut engine, Duration::ZERO, |_, _, (), _| {});
     let counted = Counted(Arc::clone(&drops));
     engine.spawn(async move { drop(counted) }).detach();
     drop(engine.close());
-    assert_eq!(drops.load(Ordering::Relaxed), 4);
+    assert_eq!(drops.load(Ordering::Relaxed), 5);
 }

@@ -82,8 +82,8 @@ impl<S> From<RegisterError<S>> for io::Error {
 pub enum Rearmed {
     /// Nothing unexpected.
     Kept,
-    /// The kernel had forgotten the source, so its descriptor was closed behind our back, and is now
-    /// another file under the old number. That file is what is watched from here on.
+    /// The kernel had forgotten the source, so its descriptor was closed behind our back, and is
+    /// now another file under the old number. That file is what is watched from here on.
     Anew,
 }
 

@@ -8,12 +8,28 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
+#[cfg(target_os = "linux")]
+use libc::__errno_location as errno_location;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+use libc::__error as errno_location;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 /// Non-blocking and close-on-exec, reading end first.
+#[cfg(not(target_vendor = "apple"))]
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::pipe::{PipeFlags, pipe_with};
+
     Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
+}
+
+#[cfg(target_vendor = "apple")]
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let ends = rustix::pipe::pipe()?;
+    for end in [&ends.0, &ends.1] {
+        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(end, true)?;
+    }
+    Ok(ends)
 }
 
 pub(crate) fn read(fd: &OwnedFd, buf: &mut [u8]) -> io::Result<usize> {
@@ -80,13 +96,15 @@ extern "C" fn handler(signal: c_int) {
     // thread just before may write to a closed number, and that in an instant which no program can
     // rely on anyway.
     unsafe {
-        let errno = libc::__errno_location();
+        let errno = errno_location();
         let before = *errno;
         libc::write(pipe, (&raw const byte).cast(), 1);
         *errno = before;
     }
 }
 
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;
 /// Keeps all signals from the calling thread, so that they reach one that handles them.
 pub(crate) fn block_signals() {
     let mut all = MaybeUninit::uninit();

@@ -9,9 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{
-    self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
-};
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny};
 
 use crate::net::Address;
 
@@ -58,16 +56,15 @@ impl LentFd {
     ///
     /// sendto(2); `WouldBlock` where it would wait.
     pub fn send_to(self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(retry_on_intr(|| net::sendto(self, buf, flags, &to))?)
+        Ok(retry_on_intr(|| net::sendto(self, buf, SEND_FLAGS, &to))?)
     }
 
     /// Begins to connect a non-blocking socket.
     ///
     /// # Errors
     ///
-    /// connect(2); `WouldBlock` if the connection is under way and
-    /// [`connected`](Self::connected) is to be asked once the socket is writable.
+    /// connect(2); `WouldBlock` if the connection is under way and [`connected`](Self::connected)
+    /// is to be asked once the socket is writable.
     pub fn connect(self, to: SocketAddr) -> io::Result<()> {
         match net::connect(self, &to) {
             // Interrupted, the connection goes on in the background.
@@ -128,22 +125,33 @@ pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
 }
 
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| net::send(fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))?)
+    Ok(retry_on_intr(|| net::send(fd, buf, SEND_FLAGS))?)
 }
 
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut no_control = SendAncillaryBuffer::default();
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    Ok(retry_on_intr(|| net::sendmsg(fd, bufs, &mut no_control, flags))?)
+    Ok(retry_on_intr(|| net::sendmsg(fd, bufs, &mut no_control, SEND_FLAGS))?)
 }
 
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(net::shutdown(fd, Shutdown::Write)?)
 }
 
+/// The connection is non-blocking and close-on-exec from the start.
+#[cfg(not(target_vendor = "apple"))]
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let flags = net::SocketFlags::CLOEXEC | net::SocketFlags::NONBLOCK;
     let (connection, peer) = net::acceptfrom_with(listener, flags)?;
+    Ok((connection, peer.map_or(Address::Unnamed, |peer| address(&peer))))
+}
+
+/// Without accept4(2) a child that is forked at the wrong moment inherits the connection.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Errno> {
+    let (connection, peer) = net::acceptfrom(listener)?;
+    rustix::io::fcntl_setfd(&connection, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&connection, true)?;
+    net::sockopt::set_socket_nosigpipe(&connection, true)?;
     Ok((connection, peer.map_or(Address::Unnamed, |peer| address(&peer))))
 }
 
@@ -155,12 +163,19 @@ fn address(any: &SocketAddrAny) -> Address {
     if let Ok(inet) = SocketAddr::try_from(any.clone()) {
         return Address::Inet(inet);
     }
-    match net::SocketAddrUnix::try_from(any.clone()) {
-        Ok(unix) => match (unix.path_bytes(), unix.abstract_name()) {
-            (Some(path), _) => Address::Path(path.to_vec()),
-            (None, Some(name)) => Address::Abstract(name.to_vec()),
-            (None, None) => Address::Unnamed,
-        },
-        Err(_) => Address::Unnamed,
+    let Ok(unix) = net::SocketAddrUnix::try_from(any.clone()) else {
+        return Address::Unnamed;
+    };
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = unix.abstract_name() {
+        return Address::Abstract(name.to_vec());
     }
+    unix.path_bytes().map_or(Address::Unnamed, |path| Address::Path(path.to_vec()))
 }
+
+/// EPIPE and no signal. Where there is no such flag, accepted sockets have an option for it; others
+/// rely on the host to ignore SIGPIPE, which both Rust and Python do from the start.
+#[cfg(not(target_vendor = "apple"))]
+const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+#[cfg(target_vendor = "apple")]
+const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT;

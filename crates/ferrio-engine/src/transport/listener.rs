@@ -88,9 +88,10 @@ impl<F: AsFd> Listener<F> {
                 | Errno::PROTO
                 | Errno::NOPROTOOPT
                 | Errno::HOSTDOWN
-                | Errno::NONET
                 | Errno::HOSTUNREACH
                 | Errno::NETUNREACH => {}
+                #[cfg(any(target_os = "linux", target_os = "android"))]
+                Errno::NONET => {}
                 Errno::AGAIN => return Accept::Blocked,
                 Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
                     let is_news = !self.is_exhausted;
