@@ -40,31 +40,42 @@ impl Item {
     /// Runs the item. `Err` leaves `run_forever`.
     pub(crate) fn run(self, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         match self {
-            Item::Handle(handle) => report::run_handle(py, looop, &handle),
+            Item::Handle(handle) => run_handle(py, looop, handle),
             Item::Timer(handle) => {
                 handle.timer_fired(py)?;
-                report::run_handle(py, looop, &handle)
+                run_handle(py, looop, handle)
             }
+            // `Bound`s from here on: dropping a `Py` looks up whether this thread is attached.
             Item::Call { callback, argument, context } => {
-                match ffi::call_in_context(py, &context, &callback, argument.as_ref()) {
+                let callback = callback.into_bound(py);
+                let context = context.into_bound(py);
+                let argument = argument.map(|argument| argument.into_bound(py));
+                match ffi::call_in_context(&context, &callback, argument.as_ref()) {
                     Ok(()) => Ok(()),
                     Err(error) => {
-                        let args = argument.as_ref();
-                        report::failed_call(py, looop, error, &callback, args, context)
+                        let argument = argument.as_ref();
+                        report::failed_call(looop, error, &callback, argument, context.unbind())
                     }
                 }
             }
             Item::Stream(transport, readiness) => {
-                StreamTransport::ready(transport.bind(py), looop, readiness)
+                StreamTransport::ready(&transport.into_bound(py), looop, readiness)
             }
             Item::Native(native) => native.run(py, looop),
+        }
+    }
+
+    /// Drops an item that will not run.
+    pub(crate) fn discard(self, py: Python<'_>) {
+        if let Item::Handle(handle) | Item::Timer(handle) = &self {
+            handle.leave_queue(py);
         }
     }
 
     /// Shows the collector what the item holds.
     pub(crate) fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
         match self {
-            Item::Handle(handle) | Item::Timer(handle) => visit(handle.as_object().as_ptr()),
+            Item::Handle(handle) | Item::Timer(handle) => handle.traverse(visit),
             Item::Call { callback, argument, context } => {
                 let argument = argument.as_ref().map_or(std::ptr::null_mut(), Py::as_ptr);
                 [callback.as_ptr(), argument, context.as_ptr()]
@@ -78,6 +89,12 @@ impl Item {
             Item::Native(native) => native.traverse(visit),
         }
     }
+}
+
+fn run_handle(py: Python<'_>, looop: &Bound<'_, Loop>, handle: Handle) -> PyResult<()> {
+    let result = report::run_handle(py, looop, &handle);
+    handle.drop_ref(py);
+    result
 }
 
 /// Who gets the events of a registered descriptor.

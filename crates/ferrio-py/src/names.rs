@@ -3,7 +3,7 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyModule;
+use pyo3::types::{PyModule, PyTuple};
 
 macro_rules! module {
     ($(#[$doc:meta])* $name:ident, $path:literal) => {
@@ -60,6 +60,14 @@ attribute!(check_ssl_socket, "asyncio.base_events", "_check_ssl_socket");
 attribute!(weak_set, "weakref", "WeakSet");
 attribute!(main_thread, "threading", "main_thread");
 attribute!(getframe, "sys", "_getframe");
+
+/// The keyword names of a call with `loop=` alone, for vectorcall.
+pub(crate) fn loop_keyword(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
+    static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+    let names =
+        NAMES.get_or_try_init(py, || PyTuple::new(py, [intern!(py, "loop")]).map(Bound::unbind))?;
+    Ok(names.bind(py))
+}
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)
 pub(crate) fn callback_source_takes_debug(py: Python<'_>) -> PyResult<bool> {

@@ -23,7 +23,9 @@ use std::ffi::c_int;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ferrio_engine::{DriverKind, Engine, Inbox, Interest, Key, RegisterError, TimerKey, Trigger};
+use ferrio_engine::{
+    DriverKind, Engine, Inbox, Interest, Key, Ready, RegisterError, TimerKey, Trigger,
+};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -248,9 +250,17 @@ impl Loop {
     /// Takes the state out and drops what it held, outside of the cell.
     fn release(&self, py: Python<'_>) {
         let state = self.state.with(py, Option::take);
-        if let Some(mut state) = state {
-            drop(state.engine.close());
+        let Some(mut state) = state else { return };
+        let held = state.engine.close();
+        for item in held.timers {
+            item.discard(py);
         }
+        for ready in held.ready {
+            if let Ready::Item(item) = ready {
+                item.discard(py);
+            }
+        }
+        drop(held.sources);
     }
 }
 
@@ -264,13 +274,14 @@ fn closed() -> PyErr {
 }
 
 /// Cancels the timer behind a `TimerHandle`: frees its place and its reference to the handle.
-pub(crate) fn forget_timer(looop: &Bound<'_, PyAny>, key: u64) -> PyResult<()> {
+pub(crate) fn forget_timer(looop: &Bound<'_, PyAny>, key: u64) {
     let py = looop.py();
-    let Ok(looop) = looop.cast::<Loop>() else { return Ok(()) };
+    let Ok(looop) = looop.cast::<Loop>() else { return };
     let item =
         looop.get().with_state(py, |state| state.engine.cancel_timer(TimerKey::from_bits(key)));
-    drop(item);
-    Ok(())
+    if let Some(Some(item)) = item {
+        item.discard(py);
+    }
 }
 
 /// `loop.get_debug()`, without the call where the loop is ours.

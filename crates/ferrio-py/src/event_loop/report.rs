@@ -90,20 +90,20 @@ fn failed_handle(
 
 /// As [`failed_handle`], for a callback that had no handle: it gets one now, to be shown.
 pub(crate) fn failed_call(
-    py: Python<'_>,
     looop: &Bound<'_, Loop>,
     error: PyErr,
-    callback: &Py<PyAny>,
-    argument: Option<&Py<PyAny>>,
+    callback: &Bound<'_, PyAny>,
+    argument: Option<&Bound<'_, PyAny>>,
     context: Py<PyAny>,
 ) -> PyResult<()> {
+    let py = looop.py();
     if is_fatal(py, &error) {
         return Err(error);
     }
     let args = PyTuple::new(py, argument)?;
     let parts = Parts {
         looop: looop.as_any(),
-        callback: callback.bind(py).clone(),
+        callback: callback.clone(),
         args,
         context: Context::from_object(context),
         source_traceback: None,

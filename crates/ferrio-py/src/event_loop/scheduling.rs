@@ -44,10 +44,10 @@ impl<'py> Callback<'py> {
         let mut first = leading.and_then(|_| arguments.get(positions.next().unwrap_or(0)));
         let start = positions.next().unwrap_or(0);
         let mut callback = arguments.get(start);
-        let mut context = None;
-        // Only for the errors: to look through it costs more than all the rest of this.
-        let method = || method.to_str().unwrap_or_default();
-        for (name, value) in arguments.keywords() {
+        let py = arguments.py();
+        let mut context = arguments.only_keyword(intern!(py, "context"));
+        let is_parsed = context.is_some() || !arguments.has_keywords();
+        for (name, value) in arguments.keywords().filter(|_| !is_parsed) {
             if name.to_str()? == "context" {
                 context = Some(value);
             } else if name.to_str()? == "callback" && callback.is_none() {
@@ -55,15 +55,16 @@ impl<'py> Callback<'py> {
             } else if leading == Some(name.to_str()?) && first.is_none() {
                 first = Some(value);
             } else {
-                return Err(unexpected_keyword(method(), &name));
+                return Err(unexpected_keyword(&method.to_string_lossy(), &name));
             }
         }
         if let Some(leading) = leading
             && first.is_none()
         {
-            return Err(missing_argument(method(), leading));
+            return Err(missing_argument(&method.to_string_lossy(), leading));
         }
-        let callback = callback.ok_or_else(|| missing_argument(method(), "callback"))?;
+        let callback =
+            callback.ok_or_else(|| missing_argument(&method.to_string_lossy(), "callback"))?;
         Ok(Callback { leading: first, callback, args: arguments.rest(start + 1)?, context })
     }
 

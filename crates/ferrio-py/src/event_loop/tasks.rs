@@ -7,16 +7,15 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use super::Loop;
+use crate::ffi::call::call_with_keyword;
 use crate::names;
 
 #[pymethods]
 impl Loop {
     /// A new `asyncio.Future` of this loop.
     pub(super) fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "loop"), slf)?;
-        names::future(py)?.call((), Some(&options))
+        // bench: future_ping_pong
+        call_with_keyword(names::future(slf.py())?, None, names::loop_keyword(slf.py())?, slf)
     }
 
     /// Schedules a coroutine and returns its task.
@@ -40,7 +39,15 @@ impl Loop {
                 .getattr(intern!(py, "create_task"))?
                 .call((slf, coro), kwargs.as_ref());
         }
-        let kwargs = kwargs.unwrap_or_else(|| PyDict::new(py));
+        let Some(kwargs) = kwargs else {
+            // bench: create_task_await
+            return call_with_keyword(
+                names::task(py)?,
+                Some(&coro),
+                names::loop_keyword(py)?,
+                slf.as_any(),
+            );
+        };
         kwargs.set_item(intern!(py, "loop"), slf)?;
         names::task(py)?.call((coro,), Some(&kwargs))
     }

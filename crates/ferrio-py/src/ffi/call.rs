@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 /// A `contextvars.Context`.
 ///
@@ -59,16 +59,16 @@ impl Context {
     /// Runs `body` inside this context. Fails as `Context.run` does if it is already entered or
     /// is no context at all.
     pub(crate) fn run<R>(&self, py: Python<'_>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
-        run_in(py, &self.0, body)
+        run_in(self.0.bind(py), body)
     }
 }
 
 /// [`Context::run`] for a context that is held as a plain object.
 pub(crate) fn run_in<R>(
-    py: Python<'_>,
-    context: &Py<PyAny>,
+    context: &Bound<'_, PyAny>,
     body: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
+    let py = context.py();
     let context = context.as_ptr();
     // SAFETY: attached; PyContext_Enter checks its argument's type and reports by exception.
     if unsafe { ffi::PyContext_Enter(context) } != 0 {
@@ -87,17 +87,19 @@ pub(crate) fn run_in<R>(
 }
 
 /// `callable()`.
-pub(crate) fn call0<'py>(py: Python<'py>, callable: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn call0<'py>(callable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: attached; `callable` is a live object; returns a new reference or sets an error.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_CallNoArgs(callable.as_ptr())) }
+    unsafe {
+        Bound::from_owned_ptr_or_err(callable.py(), ffi::PyObject_CallNoArgs(callable.as_ptr()))
+    }
 }
 
 /// `callable(argument)`, through vectorcall.
 pub(crate) fn call1<'py>(
-    py: Python<'py>,
-    callable: &Py<PyAny>,
+    callable: &Bound<'py, PyAny>,
     argument: &Bound<'_, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let py = callable.py();
     let mut slots = [std::ptr::null_mut(), argument.as_ptr()];
     // SAFETY: attached; the argument vector holds one live object behind one spare slot, which is
     // what PY_VECTORCALL_ARGUMENTS_OFFSET announces.
@@ -133,16 +135,41 @@ pub(crate) fn call_method1<'py>(
     }
 }
 
+/// `callable(name=value)` or `callable(argument, name=value)`; `names` is the tuple of the one
+/// keyword's name.
+pub(crate) fn call_with_keyword<'py>(
+    callable: &Bound<'py, PyAny>,
+    argument: Option<&Bound<'py, PyAny>>,
+    names: &Bound<'py, PyTuple>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let values = match argument {
+        Some(argument) => [std::ptr::null_mut(), argument.as_ptr(), value.as_ptr()],
+        None => [std::ptr::null_mut(), value.as_ptr(), std::ptr::null_mut()],
+    };
+    let positional = usize::from(argument.is_some());
+    // SAFETY: attached (Bound); the vector holds the positional argument, if any, and the one
+    // keyword's value, behind one spare slot; all are alive for the time of the call.
+    unsafe {
+        let result = ffi::PyObject_Vectorcall(
+            callable.as_ptr(),
+            values.as_ptr().add(1),
+            positional | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            names.as_ptr(),
+        );
+        Bound::from_owned_ptr_or_err(callable.py(), result)
+    }
+}
+
 /// `context.run(callable)` or `context.run(callable, argument)` without the call of `run`.
 pub(crate) fn call_in_context(
-    py: Python<'_>,
-    context: &Py<PyAny>,
-    callable: &Py<PyAny>,
-    argument: Option<&Py<PyAny>>,
+    context: &Bound<'_, PyAny>,
+    callable: &Bound<'_, PyAny>,
+    argument: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    run_in(py, context, || match argument {
-        None => call0(py, callable).map(drop),
-        Some(argument) => call1(py, callable, argument.bind(py)).map(drop),
+    run_in(context, || match argument {
+        None => call0(callable).map(drop),
+        Some(argument) => call1(callable, argument).map(drop),
     })
 }
 

@@ -5,10 +5,10 @@
 //! (bench row `call_soon_batch`).
 
 use std::ffi::CStr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::marker::PhantomData;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
+use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyClass, PyTypeInfo, ffi};
@@ -35,8 +35,8 @@ pub(crate) struct Arguments<'a, 'py> {
 }
 
 impl<'py> Arguments<'_, 'py> {
-    pub(crate) fn len(&self) -> usize {
-        self.positional
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.py
     }
 
     /// The positional argument at `index`.
@@ -64,6 +64,23 @@ impl<'py> Arguments<'_, 'py> {
         }
     }
 
+    /// The value of the one keyword argument, if its name is this very string object. Callers
+    /// in C and compiled Python intern the names, so this answers nearly every call; where it
+    /// does not, [`keywords`](Arguments::keywords) does.
+    pub(crate) fn only_keyword(&self, name: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
+        let names = self.keywords.as_ref()?;
+        if names.len() != 1 || !names.get_borrowed_item(0).ok()?.is(name) {
+            return None;
+        }
+        // SAFETY: as in `get`; the keyword's value stands behind the positional ones.
+        Some(unsafe { Bound::from_borrowed_ptr(self.py, *self.values.get(self.positional)?) })
+    }
+
+    /// Whether there are keyword arguments at all.
+    pub(crate) fn has_keywords(&self) -> bool {
+        self.keywords.is_some()
+    }
+
     /// The keyword arguments, in the order of the call.
     pub(crate) fn keywords(
         &self,
@@ -85,7 +102,9 @@ impl<'py> Arguments<'_, 'py> {
 pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: M::NAME.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline::<M> },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: fastcall_cfunction_with_keywords::<Raw<M>>,
+        },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: M::DOC.as_ptr(),
     }));
@@ -97,40 +116,36 @@ pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
     class.setattr(PyString::new(py, &M::NAME.to_string_lossy()), descriptor)
 }
 
-unsafe extern "C" fn trampoline<M: FastMethod>(
+/// PyO3's trampoline marks the thread as attached and stops panics; this is what it calls.
+struct Raw<M>(PhantomData<M>);
+
+impl<M: FastMethod> MethodDef<fastcall_cfunction_with_keywords::Func> for Raw<M> {
+    const METH: fastcall_cfunction_with_keywords::Func = raw::<M>;
+}
+
+/// # Safety
+/// Called by CPython as the method it is: attached, on an instance of the class that the
+/// descriptor was made for, with a vector of `nargs` positional and `len(kwnames)` keyword values.
+unsafe fn raw<M: FastMethod>(
+    py: Python<'_>,
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     kwnames: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls the method attached, on an instance of the class that the descriptor
-    // was made for, with a vector of `nargs` positional and `len(kwnames)` keyword values.
-    let (py, slf, arguments) = unsafe {
-        let py = Python::assume_attached();
+) -> PyResult<*mut ffi::PyObject> {
+    // SAFETY: see above.
+    let (slf, arguments) = unsafe {
         let slf = Borrowed::from_ptr(py, slf);
         let keywords: Option<Bound<'_, PyTuple>> =
             Bound::from_borrowed_ptr_or_opt(py, kwnames).map(|names| names.cast_into_unchecked());
         let positional = nargs as usize;
         let count = positional + keywords.as_ref().map_or(0, |names| names.len());
         let values = if count == 0 { &[][..] } else { std::slice::from_raw_parts(args, count) };
-        (py, slf, Arguments { py, values, positional, keywords })
+        (slf, Arguments { py, values, positional, keywords })
     };
-    // SAFETY: see above: the descriptor has checked the type.
+    // SAFETY: the descriptor has checked the type.
     let object = unsafe { slf.cast_unchecked::<M::Class>() };
-    // A panic is a bug of ours; unwinding into C would end the process.
-    let result = catch_unwind(AssertUnwindSafe(|| M::call(&object, arguments)));
-    match result {
-        Ok(Ok(object)) => object.into_ptr(),
-        Ok(Err(error)) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
-        Err(_) => {
-            PyRuntimeError::new_err(format!("internal error in {}", M::NAME.to_string_lossy()))
-                .restore(py);
-            ptr::null_mut()
-        }
-    }
+    Ok(M::call(&object, arguments)?.into_ptr())
 }
 
 /// The TypeError for a keyword argument that a method does not know.

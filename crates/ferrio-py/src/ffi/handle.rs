@@ -13,12 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
+use pyo3::impl_::trampoline::get_trampoline_function;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi, intern};
 
 use super::call::{self, Context};
+#[cfg(not(Py_GIL_DISABLED))]
+use super::gil_cell::GilCell;
 
 /// The three classes and where asyncio's slots lie in their instances.
 pub(crate) struct HandleTypes {
@@ -33,6 +36,8 @@ struct Class {
     ty: Py<PyType>,
     /// Where our own eight bytes lie (a timer's key, a running thread): the size of the base.
     extra: usize,
+    #[cfg(not(Py_GIL_DISABLED))]
+    free: GilCell<FreeList>,
 }
 
 /// Byte offsets of asyncio's slots, read from the member descriptors of its classes.
@@ -176,7 +181,12 @@ impl Class {
         if ours != theirs {
             return Err(PyImportError::new_err(format!("{base} does not pass on weak references")));
         }
-        Ok(Class { ty: ty.unbind(), extra: base_size as usize })
+        Ok(Class {
+            ty: ty.unbind(),
+            extra: base_size as usize,
+            #[cfg(not(Py_GIL_DISABLED))]
+            free: GilCell::new(FreeList(Vec::new())),
+        })
     }
 }
 
@@ -190,12 +200,10 @@ impl Handle {
         let py = parts.looop.py();
         let types = HandleTypes::installed(py)?;
         let class = types.of(kind);
-        // SAFETY: the class is a heap type of ours with the generic allocator, which zeroes; each
-        // slot is written once, with a reference of its own, at an offset that the class's own
-        // member descriptors gave.
+        // SAFETY: `allocate` gives an instance whose fields are all NULL; each slot is written once,
+        // with a reference of its own, at an offset that the class's own member descriptors gave.
         unsafe {
-            let object = ffi::PyType_GenericAlloc(class.ty.bind(py).as_type_ptr(), 0);
-            let object = Bound::from_owned_ptr_or_err(py, object)?;
+            let object = Bound::from_owned_ptr_or_err(py, allocate(py, class))?;
             let slots = &types.slots;
             let raw = object.as_ptr();
             write(raw, slots.callback, parts.callback.into_ptr());
@@ -246,10 +254,56 @@ impl Handle {
         self.0
     }
 
+    /// Drops the reference without asking whether this thread is attached.
+    pub(crate) fn drop_ref(self, py: Python<'_>) {
+        self.0.drop_ref(py);
+    }
+
+    /// The loop's queues let go of the handle. Until now they kept it alive and the collector had
+    /// no need to know it; if somebody else holds it, it may be part of a cycle from now on.
+    ///
+    /// A handle whose callback runs and which nobody kept is never tracked: with many callbacks
+    /// scheduled, the collector would go through all of them again and again (bench:
+    /// call_soon_batch).
+    pub(crate) fn leave_queue(&self, py: Python<'_>) {
+        let _attached = py;
+        // SAFETY: a live object of a class with the collector's header; tracked at most once.
+        unsafe {
+            let raw = self.0.as_ptr();
+            if ffi::Py_REFCNT(raw) > 1 && ffi::PyObject_GC_IsTracked(raw) == 0 {
+                ffi::PyObject_GC_Track(raw.cast());
+            }
+        }
+    }
+
+    /// Shows the collector a handle in a queue of the loop: one that only the queue refers to and
+    /// that is not tracked itself counts as a part of the loop.
+    pub(crate) fn traverse(&self, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int {
+        let raw = self.0.as_ptr();
+        // SAFETY: the collector runs attached; only reads.
+        unsafe {
+            if ffi::Py_REFCNT(raw) > 1 || ffi::PyObject_GC_IsTracked(raw) != 0 {
+                return visit(raw);
+            }
+            let Some(types) = TYPES.get(Python::assume_attached()) else { return 0 };
+            for offset in owned_slots(types, raw) {
+                let object = read(raw, offset);
+                if !object.is_null() {
+                    let answer = visit(object);
+                    if answer != 0 {
+                        return answer;
+                    }
+                }
+            }
+        }
+        0
+    }
+
     /// Calls the callback in its context, unless the handle was cancelled. `Err` is what the
     /// callback raised.
     pub(crate) fn run(&self, py: Python<'_>) -> PyResult<()> {
         let types = HandleTypes::installed(py)?;
+        self.leave_queue(py);
         let raw = self.0.as_ptr();
         // SAFETY: `self` keeps the handle alive; the slots hold NULL (deleted by the user) or live
         // objects, of which references of our own are taken before anything can run.
@@ -263,12 +317,11 @@ impl Handle {
                 owned(py, read(raw, types.slots.context), "_context")?,
             )
         };
-        let context = context.unbind();
         let _running = self.kind_is(py, types, Kind::Threadsafe).then(|| {
             // SAFETY: a threadsafe handle, kept alive by `self`.
             Running::enter(unsafe { extra(raw, types.threadsafe.extra) })
         });
-        invoke(py, &context, &callback, &args)
+        invoke(&context, &callback, &args)
     }
 
     /// `Handle.cancel()`, for a handle that is no timer's.
@@ -318,12 +371,12 @@ impl Handle {
 pub(crate) const NO_TIMER: u64 = u64::MAX;
 
 fn invoke(
-    py: Python<'_>,
-    context: &Py<PyAny>,
+    context: &Bound<'_, PyAny>,
     callback: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    call::run_in(py, context, || {
+    let py = context.py();
+    call::run_in(context, || {
         // Not `cast`: a user may have put any sequence there, which `*args` would accept.
         let Ok(args) = args.cast_exact::<PyTuple>() else {
             let args = PyTuple::type_object(py).call1((args,))?;
@@ -387,30 +440,42 @@ fn wait_while_running(py: Python<'_>, thread: &AtomicU64) {
 // ------------------------------------------------------------------------------------- methods
 
 static HANDLE_METHODS: MethodTable<3> = MethodTable([
-    method(c"cancel", cancel, c"Cancels the callback; does nothing if it has run or is cancelled."),
-    method(c"cancelled", cancelled, c"True if the callback was cancelled."),
+    method(
+        c"cancel",
+        get_trampoline_function!(noargs, cancel),
+        c"Cancels the callback; does nothing if it has run or is cancelled.",
+    ),
+    method(
+        c"cancelled",
+        get_trampoline_function!(noargs, cancelled),
+        c"True if the callback was cancelled.",
+    ),
     ffi::PyMethodDef::zeroed(),
 ]);
 
 static TIMER_METHODS: MethodTable<3> = MethodTable([
     method(
         c"cancel",
-        cancel_timer,
+        get_trampoline_function!(noargs, cancel_timer),
         c"Cancels the callback; does nothing if it has run or is cancelled.",
     ),
-    method(c"cancelled", cancelled, c"True if the callback was cancelled."),
+    method(
+        c"cancelled",
+        get_trampoline_function!(noargs, cancelled),
+        c"True if the callback was cancelled.",
+    ),
     ffi::PyMethodDef::zeroed(),
 ]);
 
 static THREADSAFE_METHODS: MethodTable<3> = MethodTable([
     method(
         c"cancel",
-        cancel_threadsafe,
+        get_trampoline_function!(noargs, cancel_threadsafe),
         c"Cancels the callback; from another thread, waits while it runs (CPython 3.14).",
     ),
     method(
         c"cancelled",
-        cancelled_threadsafe,
+        get_trampoline_function!(noargs, cancelled_threadsafe),
         c"True if the callback was cancelled; from another thread, waits while it runs.",
     ),
     ffi::PyMethodDef::zeroed(),
@@ -440,98 +505,65 @@ const fn method(
     }
 }
 
-/// Turns a result into what a C method returns.
-///
-/// # Safety
-/// Attached.
-unsafe fn answer(py: Python<'_>, result: PyResult<bool>, as_bool: bool) -> *mut ffi::PyObject {
-    match result {
-        // SAFETY: singletons of the interpreter; a new reference each.
-        Ok(truth) => unsafe {
-            match (as_bool, truth) {
-                (true, true) => ffi::Py_NewRef(ffi::Py_True()),
-                (true, false) => ffi::Py_NewRef(ffi::Py_False()),
-                (false, _) => ffi::Py_NewRef(ffi::Py_None()),
-            }
-        },
-        Err(error) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
-    }
+// Each is called by CPython as a method: attached (by PyO3's trampoline, which also stops panics),
+// on a live instance of the class that it was defined on.
+
+unsafe fn cancel(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
+    // SAFETY: see above.
+    unsafe { mark_cancelled(py, slf)? };
+    Ok(py.None().into_ptr())
 }
 
-unsafe extern "C" fn cancel(slf: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: a method: attached, `slf` a live instance of the class it was defined on.
-    unsafe {
-        let py = Python::assume_attached();
-        answer(py, mark_cancelled(py, slf), false)
-    }
+unsafe fn cancelled(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
+    let types = HandleTypes::installed(py)?;
+    // SAFETY: see above.
+    Ok(bool_object(py, unsafe { is_cancelled(types, slf) }))
 }
 
-unsafe extern "C" fn cancelled(
-    slf: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as in `cancel`.
+unsafe fn cancel_timer(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
+    let types = HandleTypes::installed(py)?;
+    // SAFETY: see above; the timer's key lies behind the base's slots.
     unsafe {
-        let py = Python::assume_attached();
-        answer(py, HandleTypes::installed(py).map(|types| is_cancelled(types, slf)), true)
-    }
-}
-
-unsafe extern "C" fn cancel_timer(
-    slf: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as in `cancel`; the timer's key lies behind the base's slots.
-    unsafe {
-        let py = Python::assume_attached();
-        let result = HandleTypes::installed(py).and_then(|types| {
-            if is_cancelled(types, slf) {
-                return Ok(false);
-            }
+        if !is_cancelled(types, slf) {
             let key = extra(slf, types.timer.extra).swap(NO_TIMER, Ordering::Relaxed);
             let looop = owned(py, read(slf, types.slots.looop), "_loop")?;
-            let marked = mark_cancelled(py, slf);
+            mark_cancelled(py, slf)?;
             if key != NO_TIMER {
                 replace(slf, types.slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
-                crate::event_loop::forget_timer(&looop, key)?;
+                crate::event_loop::forget_timer(&looop, key);
             }
-            marked
-        });
-        answer(py, result, false)
+        }
+    }
+    Ok(py.None().into_ptr())
+}
+
+unsafe fn cancel_threadsafe(
+    py: Python<'_>,
+    slf: *mut ffi::PyObject,
+) -> PyResult<*mut ffi::PyObject> {
+    let types = HandleTypes::installed(py)?;
+    // SAFETY: see above.
+    unsafe {
+        wait_while_running(py, extra(slf, types.threadsafe.extra));
+        mark_cancelled(py, slf)?;
+    }
+    Ok(py.None().into_ptr())
+}
+
+unsafe fn cancelled_threadsafe(
+    py: Python<'_>,
+    slf: *mut ffi::PyObject,
+) -> PyResult<*mut ffi::PyObject> {
+    let types = HandleTypes::installed(py)?;
+    // SAFETY: see above.
+    unsafe {
+        wait_while_running(py, extra(slf, types.threadsafe.extra));
+        Ok(bool_object(py, is_cancelled(types, slf)))
     }
 }
 
-unsafe extern "C" fn cancel_threadsafe(
-    slf: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as in `cancel`.
-    unsafe {
-        let py = Python::assume_attached();
-        let result = HandleTypes::installed(py).and_then(|types| {
-            wait_while_running(py, extra(slf, types.threadsafe.extra));
-            mark_cancelled(py, slf)
-        });
-        answer(py, result, false)
-    }
-}
-
-unsafe extern "C" fn cancelled_threadsafe(
-    slf: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as in `cancel`.
-    unsafe {
-        let py = Python::assume_attached();
-        let result = HandleTypes::installed(py).and_then(|types| {
-            wait_while_running(py, extra(slf, types.threadsafe.extra));
-            Ok(is_cancelled(types, slf))
-        });
-        answer(py, result, true)
-    }
+fn bool_object(py: Python<'_>, truth: bool) -> *mut ffi::PyObject {
+    pyo3::types::PyBool::new(py, truth).to_owned().into_ptr()
 }
 
 /// # Safety
@@ -579,8 +611,86 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
             }
         }
         clear(slf);
+        release(slf);
+    }
+}
+
+/// A new instance, untracked, with all its fields NULL: one that was freed lately, if there is.
+///
+/// # Safety
+/// Attached.
+unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObject {
+    let ty = class.ty.bind(py).as_type_ptr();
+    // SAFETY: attached; objects on the list are whole but for what PyObject_Init sets, and new ones
+    // get their fields zeroed up to the size that their type says.
+    unsafe {
+        #[cfg(not(Py_GIL_DISABLED))]
+        if let Some(object) = class.free.with(py, |free| free.0.pop()) {
+            return ffi::PyObject_Init(object, ty);
+        }
+        let object = _PyObject_GC_New(ty);
+        if !object.is_null() {
+            let header = size_of::<ffi::PyObject>();
+            object
+                .byte_add(header)
+                .cast::<u8>()
+                .write_bytes(0, (*ty).tp_basicsize as usize - header);
+        }
+        object
+    }
+}
+
+/// Gives the memory of a cleared, untracked instance back, to its class's list first.
+///
+/// # Safety
+/// Attached; nothing refers to the object.
+unsafe fn release(slf: *mut ffi::PyObject) {
+    // SAFETY: passed on.
+    unsafe {
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            let py = Python::assume_attached();
+            let ty = ffi::Py_TYPE(slf);
+            if let Ok(types) = HandleTypes::installed(py) {
+                for class in [&types.handle, &types.timer, &types.threadsafe] {
+                    if class.ty.bind(py).as_type_ptr() == ty
+                        && class.free.with(py, |free| free.keep(slf))
+                    {
+                        ffi::Py_DECREF(ty.cast());
+                        return;
+                    }
+                }
+            }
+        }
         super::class::free(slf);
     }
+}
+
+/// Freed instances of one class.
+#[cfg(not(Py_GIL_DISABLED))]
+struct FreeList(Vec<*mut ffi::PyObject>);
+
+// SAFETY: memory that no thread uses; reached only through a GilCell.
+#[cfg(not(Py_GIL_DISABLED))]
+unsafe impl Send for FreeList {}
+
+#[cfg(not(Py_GIL_DISABLED))]
+impl FreeList {
+    /// How many instances are kept: 128 bytes each.
+    const MOST: usize = 512;
+
+    fn keep(&mut self, object: *mut ffi::PyObject) -> bool {
+        let has_room = self.0.len() < FreeList::MOST;
+        if has_room {
+            self.0.push(object);
+        }
+        has_room
+    }
+}
+
+unsafe extern "C" {
+    // Exported by every CPython, behind the macro PyObject_GC_New; pyo3-ffi has not got it.
+    fn _PyObject_GC_New(ty: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
 }
 
 unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {

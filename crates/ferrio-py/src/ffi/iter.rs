@@ -1,8 +1,10 @@
 //! Driving an iterator as a task drives a coroutine, and looking like a coroutine to a task.
 
+use std::marker::PhantomData;
 use std::ptr;
 
-use pyo3::exceptions::{PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::impl_::trampoline::{MethodDef, iternextfunc};
 use pyo3::prelude::*;
 use pyo3::{PyTypeInfo, ffi, intern};
 
@@ -92,7 +94,7 @@ pub(crate) fn install_send<T: Sendable + PyTypeInfo>(py: Python<'_>) {
     unsafe {
         let ty = T::type_object_raw(py);
         (*(*ty).tp_as_async).am_send = Some(am_send::<T>);
-        (*ty).tp_iternext = Some(iternext::<T>);
+        (*ty).tp_iternext = Some(iternextfunc::<Next<T>>);
         ffi::PyType_Modified(ty);
     }
 }
@@ -104,42 +106,51 @@ unsafe extern "C" fn am_send<T: Sendable>(
 ) -> ffi::PySendResult {
     // SAFETY: the interpreter calls slots attached, with a live instance of the class and a live
     // value (NULL is not allowed here), and lends `result` for one pointer.
-    unsafe {
-        let py = Python::assume_attached();
+    let step = |py: Python<'_>| unsafe {
         let slf = Borrowed::from_ptr(py, slf);
         let value = Borrowed::from_ptr(py, value);
-        let (object, status) = match T::send(&slf.cast_unchecked::<T>(), &value) {
+        match T::send(&slf.cast_unchecked::<T>(), &value) {
             Ok(Step::Yielded(object)) => (object.into_ptr(), ffi::PySendResult::PYGEN_NEXT),
             Ok(Step::Returned(object)) => (object.into_ptr(), ffi::PySendResult::PYGEN_RETURN),
             Err(error) => {
                 error.restore(py);
                 (ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR)
             }
-        };
-        *result = object;
-        status
-    }
+        }
+    };
+    // Attached already; this tells PyO3, so that a dropped reference is released at once. While
+    // the interpreter ends nothing is resumed any more: the error below.
+    let (object, status) = Python::try_attach(step).unwrap_or_else(|| {
+        // SAFETY: attached, see above.
+        let py = unsafe { Python::assume_attached() };
+        PyRuntimeError::new_err("the interpreter is shutting down").restore(py);
+        (ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR)
+    });
+    // SAFETY: see above.
+    unsafe { *result = object };
+    status
 }
 
-unsafe extern "C" fn iternext<T: Sendable>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: as in `am_send`; None is immortal or at least alive while attached.
-    unsafe {
-        let py = Python::assume_attached();
-        let slf = Borrowed::from_ptr(py, slf);
-        match T::send(&slf.cast_unchecked::<T>(), py.None().bind(py)) {
-            Ok(Step::Yielded(object)) => object.into_ptr(),
-            Ok(Step::Returned(value)) => {
-                // NULL without an exception means StopIteration() to every caller of the slot.
-                if !value.is_none() {
-                    stop_iteration(&value).restore(py);
-                }
-                ptr::null_mut()
-            }
-            Err(error) => {
-                error.restore(py);
-                ptr::null_mut()
-            }
-        }
+/// PyO3's trampoline marks the thread as attached and stops panics; this is what it calls.
+struct Next<T>(PhantomData<T>);
+
+impl<T: Sendable> MethodDef<iternextfunc::Func> for Next<T> {
+    const METH: iternextfunc::Func = next::<T>;
+}
+
+/// # Safety
+/// As `am_send`.
+unsafe fn next<T: Sendable>(
+    py: Python<'_>,
+    slf: *mut ffi::PyObject,
+) -> PyResult<*mut ffi::PyObject> {
+    // SAFETY: passed on.
+    let slf = unsafe { Borrowed::from_ptr(py, slf).cast_unchecked::<T>() };
+    match T::send(&slf, py.None().bind(py))? {
+        Step::Yielded(object) => Ok(object.into_ptr()),
+        // NULL without an exception means StopIteration() to every caller of the slot.
+        Step::Returned(value) if value.is_none() => Ok(ptr::null_mut()),
+        Step::Returned(value) => Err(stop_iteration(&value)),
     }
 }
 

@@ -300,7 +300,7 @@ impl Native for Accepted {
         let context = service.context.copy(py)?;
         let mut protocol = None;
         let opened = context.run(py, || {
-            let protocol = protocol.insert(call0(py, &service.protocol_factory)?);
+            let protocol = protocol.insert(call0(service.protocol_factory.bind(py))?);
             let server = service.server.as_ref().map(|server| server.clone_ref(py));
             let fixed = service.is_context_fixed.then(|| context.clone_ref(py));
             StreamTransport::open(looop, endpoint, protocol, None, server, fixed)

@@ -259,9 +259,8 @@ impl StreamTransport {
             // asyncio looks the method up when it schedules the call.
             (Err(error), Err(_)) => self.fatal_error(slf, looop, error, "Fatal error on transport"),
             (Err(error), Ok(method)) => {
-                let transport = slf.clone().into_any().unbind();
                 let context = context.into_object();
-                report::failed_call(py, looop, error, &method.unbind(), Some(&transport), context)
+                report::failed_call(looop, error, &method, Some(slf.as_any()), context)
             }
         }
     }
@@ -659,8 +658,8 @@ impl StreamTransport {
         };
         let released = self.release(slf);
         let Err(error) = called.and(released) else { return Ok(()) };
-        let method = slf.getattr(intern!(py, "_call_connection_lost"))?.unbind();
-        report::failed_call(py, looop, error, &method, Some(&reason), context.into_object())
+        let method = slf.getattr(intern!(py, "_call_connection_lost"))?;
+        report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
     }
 
     /// Closes the descriptor and drops protocol and server.
