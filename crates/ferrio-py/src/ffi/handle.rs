@@ -220,6 +220,9 @@ impl Handle {
             if let Some(when) = when {
                 write(raw, slots.when, when.into_ptr());
                 write(raw, slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
+                // Timers wait long and are mostly kept by those who made them: the collector has
+                // to know them from the start (see `leave_queue`).
+                ffi::PyObject_GC_Track(raw.cast());
             }
             Ok(Handle(object.unbind()))
         }
