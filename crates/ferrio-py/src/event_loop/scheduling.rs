@@ -121,24 +121,34 @@ impl FastMethod for CallSoon {
         let py = slf.py();
         let this = slf.get();
         this.check_closed()?;
+        if let Some(item) = task_call(this, &arguments) {
+            this.push(py, item);
+            return Ok(py.None().into_bound(py));
+        }
         let parsed = Callback::parse(Self::NAME, None, &arguments)?;
         if this.is_debug() {
             this.check_thread()?;
             check(slf, &parsed.callback, Self::NAME)?;
-        } else if is_task_callback(&parsed.callback) && parsed.args.len() <= 1 {
-            // bench: sleep0_100_tasks
-            let item = Item::Call {
-                argument: parsed.args.get_item(0).ok().map(Bound::unbind),
-                context: Context::from_argument(parsed.context, py)?.into_object(),
-                callback: parsed.callback.unbind(),
-            };
-            this.push(py, item);
-            return Ok(py.None().into_bound(py));
         }
         let handle = parsed.into_handle(slf, Kind::Soon, None)?;
         this.push(py, Item::Handle(handle.clone_ref(py)));
         Ok(handle.into_object().into_bound(py))
     }
+}
+
+/// A C task's step or wake-up, `(callback, [future], context=)`, for which no handle need be made
+/// (bench: sleep0_100_tasks). None for every other call, and in debug mode.
+fn task_call(looop: &Loop, arguments: &Arguments<'_, '_>) -> Option<Item> {
+    let callback = arguments.get(0)?;
+    if looop.is_debug() || arguments.len() > 2 || !is_task_callback(&callback) {
+        return None;
+    }
+    let context = arguments.only_keyword(intern!(arguments.py(), "context"))?;
+    Some(Item::Call {
+        argument: arguments.get(1).map(Bound::unbind),
+        context: context.unbind(),
+        callback: callback.unbind(),
+    })
 }
 
 struct CallSoonThreadsafe;

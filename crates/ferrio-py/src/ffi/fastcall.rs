@@ -39,6 +39,11 @@ impl<'py> Arguments<'_, 'py> {
         self.py
     }
 
+    /// How many positional arguments there are.
+    pub(crate) fn len(&self) -> usize {
+        self.positional
+    }
+
     /// The positional argument at `index`.
     pub(crate) fn get(&self, index: usize) -> Option<Bound<'py, PyAny>> {
         let value = *self.values[..self.positional].get(index)?;
