@@ -31,6 +31,7 @@ macro_rules! attribute {
 module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
+module!(socket_module, "socket");
 
 attribute!(
     /// `asyncio.log.logger`.
@@ -59,6 +60,10 @@ attribute!(invalid_state_error, "asyncio.exceptions", "InvalidStateError");
 attribute!(check_ssl_socket, "asyncio.base_events", "_check_ssl_socket");
 attribute!(weak_set, "weakref", "WeakSet");
 attribute!(main_thread, "threading", "main_thread");
+attribute!(audit, "sys", "audit");
+attribute!(gaierror, "socket", "gaierror");
+attribute!(address_family, "socket", "AddressFamily");
+attribute!(socket_kind, "socket", "SocketKind");
 attribute!(getframe, "sys", "_getframe");
 
 /// The keyword names of a call with `loop=` alone, for vectorcall.

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use ferrio_engine::net::{Address, ip_text};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -129,8 +130,7 @@ pub(crate) fn address_object<'py>(
             let ip = ip_text((*inet.ip()).into());
             (ip, inet.port(), inet.flowinfo(), inet.scope_id()).into_pyobject(py)?.into_any()
         }
-        // In the file system's encoding, with surrogates for what it cannot say.
-        Address::Path(path) => OsStr::from_bytes(path).into_pyobject(py)?.into_any(),
+        Address::Path(path) => text(py, path)?.into_any(),
         Address::Abstract(name) => {
             let mut whole = vec![0];
             whole.extend_from_slice(name);
@@ -138,6 +138,57 @@ pub(crate) fn address_object<'py>(
         }
         Address::Unnamed => PyString::new(py, "").into_any(),
     })
+}
+
+/// "flowinfo must be 0-1048575." (Modules/socketmodule.c)
+pub(crate) const FLOW_BITS: u32 = 0xf_ffff;
+
+/// Bytes of the system as text, in the file system's encoding, with surrogates for what it cannot
+/// say.
+pub(crate) fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    Ok(OsStr::from_bytes(bytes).into_pyobject(py)?)
+}
+
+/// The member of `socket.AddressFamily`; the number where it has none.
+pub(crate) fn family_enum(py: Python<'_>, family: i32) -> PyResult<Py<PyAny>> {
+    static KNOWN: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+
+    let known = KNOWN.get_or_try_init(py, || {
+        let member = |number| int_enum(names::address_family(py)?, number);
+        PyResult::Ok([member(libc::AF_INET)?, member(libc::AF_INET6)?])
+    })?;
+    match family {
+        libc::AF_INET => Ok(known[0].clone_ref(py)),
+        libc::AF_INET6 => Ok(known[1].clone_ref(py)),
+        other => int_enum(names::address_family(py)?, other),
+    }
+}
+
+/// The member of `socket.SocketKind`; the number where it has none.
+pub(crate) fn kind_enum(py: Python<'_>, kind: i32) -> PyResult<Py<PyAny>> {
+    static KNOWN: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+
+    let known = KNOWN.get_or_try_init(py, || {
+        let member = |number| int_enum(names::socket_kind(py)?, number);
+        PyResult::Ok([member(libc::SOCK_STREAM)?, member(libc::SOCK_DGRAM)?])
+    })?;
+    match kind {
+        libc::SOCK_STREAM => Ok(known[0].clone_ref(py)),
+        libc::SOCK_DGRAM => Ok(known[1].clone_ref(py)),
+        other => int_enum(names::socket_kind(py)?, other),
+    }
+}
+
+/// `socket._intenum_converter`
+fn int_enum(class: &Bound<'_, PyAny>, number: i32) -> PyResult<Py<PyAny>> {
+    let py = class.py();
+    match class.call1((number,)) {
+        Ok(member) => Ok(member.unbind()),
+        Err(error) if error.is_instance_of::<PyValueError>(py) => {
+            Ok(number.into_pyobject(py)?.into_any().unbind())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What `socket.connect` or `sendto` would make of this address, if it is a plain one: a literal of
@@ -161,7 +212,6 @@ pub(crate) fn literal_address(
     let Some(port) = number(1).and_then(|port| u16::try_from(port).ok()) else { return Ok(None) };
     let (Some(flow), Some(scope)) = (number(2), number(3)) else { return Ok(None) };
     let Ok(ip) = host.to_str().unwrap_or_default().parse::<IpAddr>() else { return Ok(None) };
-    const FLOW_BITS: u32 = 0xf_ffff; // "flowinfo must be 0-1048575."
     Ok(match ip {
         IpAddr::V4(ip) if family == libc::AF_INET && parts.len() == 2 => {
             Some(SocketAddrV4::new(ip, port).into())

@@ -94,6 +94,7 @@ impl Loop {
         this.closed.store(true, Ordering::Relaxed);
         this.release(py);
         let signals = signals::close(slf);
+        drop(this.pool.with(py, Option::take));
         slf.setattr(intern!(py, "_executor_shutdown_called"), true)?;
         let executor = slf.getattr(intern!(py, "_default_executor"))?;
         if !executor.is_none() {

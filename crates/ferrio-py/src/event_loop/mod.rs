@@ -6,9 +6,11 @@
 //! on the loop), and keeps there what is used a few times in a loop's life (exception handler,
 //! default executor, asynchronous generators).
 
+mod blocking;
 mod clock;
 mod contention;
 mod lifecycle;
+mod names;
 pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;
@@ -24,7 +26,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ferrio_engine::{
-    DriverKind, Engine, Inbox, Interest, Key, Ready, RegisterError, TimerKey, Trigger,
+    DriverKind, Engine, Inbox, Interest, Key, Pool, Ready, RegisterError, TimerKey, Trigger,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -49,6 +51,8 @@ pub(crate) struct Loop {
     thread: AtomicU64,
     task_factory: GilCell<Option<Py<PyAny>>>,
     signals: signals::Signals,
+    /// Threads for `getaddrinfo`, made at first use.
+    pool: GilCell<Option<Pool>>,
     contention: contention::Contention,
     run: GilCell<lifecycle::RunState>,
     /// Where streams receive before the size of the data is known. Kept, because memory of this
@@ -94,6 +98,7 @@ impl Loop {
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
             signals: signals::Signals::new(),
+            pool: GilCell::new(None),
             contention: contention::Contention::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
