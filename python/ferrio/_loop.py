@@ -50,6 +50,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         "_default_executor",
         "_exception_handler",
         "_executor_shutdown_called",
+        "_signal_handlers",
         "slow_callback_duration",
     )
 

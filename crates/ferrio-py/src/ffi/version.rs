@@ -1,6 +1,5 @@
 //! Noticing that a class was changed.
 
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 

@@ -1,0 +1,255 @@
+//! How a connection begins and ends: the steps that go through the ready queue.
+
+use std::ffi::c_int;
+
+use ferrio_engine::{Interest, Readiness, Trigger};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::{ffi as raw, intern};
+
+use super::StreamTransport;
+use crate::error::os_error;
+use crate::event_loop::{Loop, report};
+use crate::ffi::call::{Context, call_method1};
+use crate::item::{Item, Native, Source};
+use crate::names;
+
+/// Something that happens to a transport in its turn.
+pub(super) struct Scheduled {
+    pub(super) transport: Py<StreamTransport>,
+    pub(super) step: Step,
+}
+
+pub(super) enum Step {
+    /// Call `connection_made`, in this context.
+    Made(Context),
+    /// Begin to read.
+    Start,
+    /// Set the result of the future that waits for the connection.
+    Wake(Py<PyAny>),
+    /// Call `connection_lost`, in this context.
+    Lost(Option<PyErr>, Context),
+}
+
+impl Native for Scheduled {
+    fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let transport = self.transport.bind(py);
+        match self.step {
+            Step::Made(context) => transport.get().made(transport, looop, context),
+            Step::Start => transport.get().start(transport, looop),
+            Step::Wake(waiter) => {
+                let waiter = waiter.bind(py);
+                if !waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+                    waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
+                }
+                Ok(())
+            }
+            Step::Lost(error, context) => transport.get().lost(transport, looop, error, context),
+        }
+    }
+
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        let held = match &self.step {
+            Step::Made(context) | Step::Lost(_, context) => context.as_object().as_ptr(),
+            Step::Wake(waiter) => waiter.as_ptr(),
+            Step::Start => std::ptr::null_mut(),
+        };
+        match visit(self.transport.as_ptr()) {
+            0 if !held.is_null() => visit(held),
+            answer => answer,
+        }
+    }
+}
+
+impl StreamTransport {
+    fn made(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        context: Context,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let Some(protocol) = self.protocol(py) else { return Ok(()) };
+        let method = protocol.bind(py).getattr(intern!(py, "connection_made"));
+        let result = context
+            .run(py, || method.as_ref().map_err(|e| e.clone_ref(py))?.call1((slf,)).map(drop));
+        match (result, method) {
+            (Ok(()), _) => Ok(()),
+            // asyncio looks the method up when it schedules the call.
+            (Err(error), Err(_)) => self.fatal_error(slf, looop, error, "Fatal error on transport"),
+            (Err(error), Ok(method)) => {
+                let context = context.into_object();
+                report::failed_call(looop, error, &method, Some(slf.as_any()), context)
+            }
+        }
+    }
+
+    fn start(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let Some(fd) =
+            self.with(py, |state| (!state.stream.is_closed()).then(|| state.endpoint.fd()))
+        else {
+            return Ok(());
+        };
+        let source = Source::Stream(slf.clone().unbind());
+        let registered = looop.get().register(py, fd, Interest::BOTH, Trigger::Edge, source)?;
+        match registered {
+            Ok(key) => {
+                self.with(py, |state| state.key = Some(key));
+                Ok(())
+            }
+            Err(refused) => {
+                let error = os_error(refused.error);
+                drop(refused.source);
+                self.fatal_error(slf, looop, error, "Fatal error on transport")
+            }
+        }
+    }
+
+    /// An event: read once, then send what waits. More input is left for the next turn, so that
+    /// one busy peer does not keep the others waiting.
+    pub(crate) fn ready(
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        readiness: Readiness,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let acting = this.with(py, |state| state.stream.on_event(readiness));
+        if acting.contains(Interest::READ) {
+            this.receive(slf, looop)?;
+        }
+        if acting.contains(Interest::WRITE) {
+            this.send(slf, looop, true)?;
+        }
+        Ok(())
+    }
+    /// `_fatal_error`: reports what is not the network's doing, and ends the connection.
+    pub(super) fn fatal_error(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        error: PyErr,
+        message: &str,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        if report::is_fatal(py, &error) {
+            return Err(error);
+        }
+        if error.is_instance_of::<PyOSError>(py) {
+            if looop.get().is_debug() {
+                let options = pyo3::types::PyDict::new(py);
+                options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
+                let args = ("%r: %s", slf, message);
+                names::logger(py)?.call_method(intern!(py, "debug"), args, Some(&options))?;
+            }
+        } else {
+            let protocol = self.protocol(py);
+            let shown = error.clone_ref(py);
+            report::transport_error(looop, message, shown, slf.as_any(), protocol.as_ref())?;
+        }
+        self.force_close(slf, Some(error))
+    }
+
+    pub(super) fn force_close(&self, slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
+        self.with(slf.py(), |state| state.stream.abort());
+        self.schedule_lost(slf, error)
+    }
+
+    /// Puts `connection_lost` on the ready queue, once.
+    pub(super) fn schedule_lost(
+        &self,
+        slf: &Bound<'_, Self>,
+        error: Option<PyErr>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let Some(fixed) = self.with(py, |state| {
+            if std::mem::replace(&mut state.is_lost, true) {
+                return None;
+            }
+            Some(state.is_context_fixed.then(|| state.context.clone_ref(py)))
+        }) else {
+            return Ok(());
+        };
+        self.unregister(py);
+        let context = match fixed {
+            Some(context) => context,
+            None => Context::copy_current(py)?,
+        };
+        let transport = slf.clone().unbind();
+        let step = Scheduled { transport, step: Step::Lost(error, context) };
+        self.looop.bind(py).get().push(py, Item::Native(Box::new(step)));
+        Ok(())
+    }
+
+    /// No more events.
+    pub(super) fn unregister(&self, py: Python<'_>) {
+        let Some(key) = self.with(py, |state| state.key.take()) else { return };
+        let source = self.looop.bind(py).get().with_state(py, |state| state.engine.deregister(key));
+        drop(source);
+    }
+
+    /// Calls `connection_lost`, closes the descriptor, lets go of everything.
+    pub(super) fn lost(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        error: Option<PyErr>,
+        context: Context,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let reason = match error {
+            Some(error) => error.into_value(py).into_any(),
+            None => py.None(),
+        };
+        let called = match self.protocol(py) {
+            Some(protocol) => context.run(py, || {
+                call_method1(py, &protocol, intern!(py, "connection_lost"), reason.bind(py))
+                    .map(drop)
+            }),
+            None => Ok(()),
+        };
+        let released = self.release(slf);
+        let Err(error) = called.and(released) else { return Ok(()) };
+        let method = slf.getattr(intern!(py, "_call_connection_lost"))?;
+        report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
+    }
+
+    /// Closes the descriptor and drops protocol and server.
+    pub(super) fn release(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (endpoint, protocol, server) = self.with(py, |state| {
+            state.stream.abort();
+            state.is_lost = true;
+            (state.endpoint.take(), state.protocol.take(), state.server.take())
+        });
+        self.unregister(py);
+        if !endpoint.is_closed() {
+            let fd = endpoint.fd();
+            let looop = self.looop.bind(py);
+            let claim = looop.get().with_state(py, |state| {
+                let is_ours = state.transports.get(&fd).is_some_and(|owner| owner.is(slf));
+                if is_ours { state.transports.remove(&fd) } else { None }
+            });
+            drop(claim);
+        }
+        let closed = endpoint.close(py);
+        drop(protocol);
+        if let Some(server) = server {
+            server.call_method1(py, intern!(py, "_detach"), (slf,))?;
+        }
+        closed
+    }
+
+    pub(super) fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.with(py, |state| state.protocol.as_ref().map(|protocol| protocol.object.clone_ref(py)))
+    }
+
+    pub(super) fn log_debug(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
+        let py = slf.py();
+        if self.looop.bind(py).get().is_debug() {
+            names::logger(py)?.call_method1(intern!(py, "debug"), (text, slf))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! What programs call on a stream transport.
+
+use std::os::fd::RawFd;
+
+use ferrio_engine::{Limits, Readiness, Settled};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use super::{DEFAULT_HIGH, Protocol, StreamTransport};
+use crate::error::os_error;
+use crate::event_loop::Loop;
+use crate::ffi::call::Context;
+use crate::item::Item;
+use crate::transport::chunk::Chunk;
+
+#[pymethods]
+impl StreamTransport {
+    /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
+    /// of the loop, together with what else is written in it.
+    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let chunk = Chunk::from_write(data)?;
+        let this = slf.get();
+        if this.with(slf.py(), |state| state.stream.is_write_ended()) {
+            return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
+        }
+        this.queue(slf, [chunk])
+    }
+
+    /// Sends each of an iterable of buffers, in one system call where possible.
+    fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let this = slf.get();
+        if this.with(slf.py(), |state| state.stream.is_write_ended()) {
+            return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()"));
+        }
+        // All are looked at before any is queued, so that a bad one leaves nothing behind.
+        let chunks = list_of_data
+            .try_iter()?
+            .map(|data| Chunk::from_line(&data?))
+            .collect::<PyResult<Vec<Chunk>>>()?;
+        this.queue(slf, chunks)
+    }
+
+    /// Ends the sending side once all is sent; receiving goes on.
+    fn write_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let looop = this.looop.bind(py);
+        if this.with(py, |state| state.stream.wants_flush()) {
+            this.send(slf, looop, false)?;
+        }
+        match this.with(py, |state| state.stream.shutdown_write()) {
+            Ok(Settled::Unchanged | Settled::WriteShut | Settled::Closed) => Ok(()),
+            Err(error) => {
+                this.schedule_lost(slf, None)?;
+                Err(os_error(error))
+            }
+        }
+    }
+
+    /// True: TCP can be closed one way.
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    /// Closes the connection once all is sent; nothing more is received. `connection_lost(None)`
+    /// follows in a later turn.
+    pub(super) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.with(py, |state| state.stream.is_closing()) {
+            return Ok(());
+        }
+        let looop = this.looop.bind(py);
+        if this.with(py, |state| state.stream.wants_flush()) {
+            this.send(slf, looop, false)?;
+        }
+        let is_closed = this.with(py, |state| state.stream.close());
+        if is_closed { this.schedule_lost(slf, None) } else { Ok(()) }
+    }
+
+    /// Closes the connection at once; what was not sent is dropped.
+    fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().force_close(slf, None)
+    }
+
+    /// True once `close()` or `abort()` was called or the connection was lost.
+    fn is_closing(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.stream.is_closing())
+    }
+
+    /// True while data are given to the protocol.
+    fn is_reading(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.stream.is_reading())
+    }
+
+    /// Gives the protocol no data until `resume_reading()`.
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        if this.with(slf.py(), |state| state.stream.pause_reading()) {
+            this.log_debug(slf, "%r pauses reading")?;
+        }
+        Ok(())
+    }
+
+    /// Takes `pause_reading()` back.
+    fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.with(py, |state| state.stream.resume_reading()) {
+            return Ok(());
+        }
+        if !this.with(py, |state| state.is_context_fixed) {
+            let context = Context::copy_current(py)?;
+            drop(this.with(py, |state| std::mem::replace(&mut state.context, context)));
+        }
+        if this.with(py, |state| state.key.is_some() && state.stream.is_readable()) {
+            let item = Item::Stream(slf.clone().unbind(), Readiness::NONE);
+            this.looop.bind(py).get().push(py, item);
+        }
+        this.log_debug(slf, "%r resumes reading")
+    }
+
+    /// Bytes written and not yet taken by the kernel.
+    fn get_write_buffer_size(&self, py: Python<'_>) -> usize {
+        self.with(py, |state| state.stream.buffered_bytes())
+    }
+
+    /// The watermarks in bytes: `(low, high)`.
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+        let limits = self.with(py, |state| state.stream.limits());
+        (limits.low(), limits.high())
+    }
+
+    /// Sets the watermarks in bytes: above high, the protocol's writing is paused; at or below
+    /// low, it is resumed. low defaults to a quarter of high, high to four times low or 64 KiB.
+    #[pyo3(signature = (high=None, low=None))]
+    fn set_write_buffer_limits(
+        slf: &Bound<'_, Self>,
+        high: Option<isize>,
+        low: Option<isize>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let high = match (high, low) {
+            (Some(high), _) => high,
+            (None, Some(low)) => low.saturating_mul(4),
+            (None, None) => DEFAULT_HIGH as isize,
+        };
+        let low = low.unwrap_or_else(|| high.div_euclid(4));
+        let limits = match (usize::try_from(low), usize::try_from(high)) {
+            (Ok(low), Ok(high)) => Limits::new(low, high),
+            (Err(_), _) | (_, Err(_)) => None,
+        };
+        let Some(limits) = limits else {
+            return Err(PyValueError::new_err(format!(
+                "high ({high}) must be >= low ({low}) must be >= 0"
+            )));
+        };
+        let flow = this.with(py, |state| state.stream.set_limits(limits));
+        this.tell_flow(slf, this.looop.bind(py), flow, false)
+    }
+
+    /// The protocol; None once the connection is lost.
+    fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.protocol(py)
+    }
+
+    /// Gives the connection to another protocol, from the next event on.
+    fn set_protocol(&self, py: Python<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let protocol = Protocol::new(protocol)?;
+        drop(self.with(py, |state| state.protocol.replace(protocol)));
+        Ok(())
+    }
+
+    /// `socket` (an asyncio TransportSocket), `sockname`, `peername`; anything else: default.
+    #[pyo3(signature = (name, default=None))]
+    fn get_extra_info(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        default: Option<Py<PyAny>>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let py = slf.py();
+        let this = slf.get();
+        let Ok(name) = name.extract::<&str>() else { return Ok(default) };
+        if !matches!(name, "socket" | "sockname" | "peername") {
+            return Ok(default);
+        }
+        this.extra(py)?;
+        let found =
+            this.with(py, |state| state.extra.as_ref().and_then(|extra| extra.get(py, name)));
+        Ok(found.or(default))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let this = slf.get();
+        let name = slf.get_type().name()?.to_string();
+        let is_loop_closed = this.looop.bind(py).get().is_closed();
+        Ok(this.with(py, |state| {
+            let mut text = format!("<{name}");
+            if state.endpoint.is_closed() {
+                text.push_str(" closed");
+            } else if state.stream.is_closing() {
+                text.push_str(" closing");
+            }
+            text.push_str(&format!(" fd={}", state.endpoint.fd()));
+            if !state.endpoint.is_closed() && !is_loop_closed {
+                let polls =
+                    state.key.is_some() && state.stream.is_reading() && !state.stream.is_eof();
+                text.push_str(if polls { " read=polling" } else { " read=idle" });
+                let size = state.stream.buffered_bytes();
+                let writes = if size > 0 { "polling" } else { "idle" };
+                text.push_str(&format!(" write=<{writes}, bufsize={size}>"));
+            }
+            text.push('>');
+            text
+        }))
+    }
+
+    /// asyncio's name for the call that a failing `connection_lost` is reported with.
+    fn _call_connection_lost(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let error = exc.map(PyErr::from_value);
+        slf.get().force_close(slf, error)
+    }
+
+    fn _force_close(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let error = exc.map(PyErr::from_value);
+        slf.get().force_close(slf, error)
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<Loop> {
+        self.looop.clone_ref(py)
+    }
+
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.protocol(py)
+    }
+
+    #[getter]
+    fn _protocol_paused(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.is_protocol_paused)
+    }
+
+    /// The `socket.socket` behind the transport, None once closed.
+    #[getter]
+    fn _sock(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.extra(py)?;
+        Ok(self.with(py, |state| state.endpoint.socket().map(|socket| socket.clone_ref(py))))
+    }
+
+    #[getter]
+    fn _sock_fd(&self, py: Python<'_>) -> RawFd {
+        self.with(py, |state| state.endpoint.fd())
+    }
+}

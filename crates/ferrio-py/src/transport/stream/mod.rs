@@ -1,0 +1,266 @@
+//! `StreamTransport`: a TCP connection as asyncio's programs see it
+//! (Lib/asyncio/selector_events.py, `_SelectorSocketTransport`).
+//!
+//! The engine's [`Stream`] knows what may be read, what waits to be sent and how it ends; here are
+//! the protocol, its contexts, and the order in which it is called. Two things differ from
+//! asyncio's on purpose, neither to be seen in the calls a protocol gets: the descriptor is
+//! registered once, edge-triggered, and what is written in one turn goes out together at its end.
+
+mod life;
+mod methods;
+mod reading;
+mod writing;
+
+use std::ffi::c_int;
+use std::os::fd::RawFd;
+
+use ferrio_engine::{Key, LentFd, Limits, Stream, StreamKind};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::{ffi as raw, intern};
+
+use self::life::{Scheduled, Step};
+use super::chunk::Chunk;
+use super::extra::Extra;
+use crate::event_loop::{Loop, report};
+use crate::ffi::call::Context;
+use crate::ffi::class::{Adopted, AsyncioTransport};
+use crate::ffi::gil_cell::GilCell;
+use crate::item::Item;
+use crate::names;
+
+pub(crate) use super::extra::Endpoint;
+
+/// A connected byte stream. Made by `create_connection`, `create_server` and their like.
+#[pyclass(extends = AsyncioTransport, module = "ferrio", frozen, weakref, dict)]
+pub(crate) struct StreamTransport {
+    looop: Py<Loop>,
+    state: GilCell<State>,
+}
+
+struct State {
+    stream: Stream<Chunk, LentFd>,
+    endpoint: Endpoint,
+    /// From connection_made until the connection is lost.
+    key: Option<Key>,
+    protocol: Option<Protocol>,
+    /// Callbacks for events run in this context.
+    context: Context,
+    /// From 3.15 on, whatever happens to the connection happens in `context`; before, callbacks
+    /// that are scheduled run in a copy of the context of whoever caused them.
+    is_context_fixed: bool,
+    server: Option<Py<PyAny>>,
+    extra: Option<Extra>,
+    /// It is in the loop's list of transports to flush at the end of the turn.
+    is_unflushed: bool,
+    /// connection_lost is scheduled, or was called.
+    is_lost: bool,
+    /// Writes after the connection was lost (asyncio's `_conn_lost`, less one).
+    late_writes: u32,
+    is_protocol_paused: bool,
+}
+
+/// The user's protocol and the way it wants its data.
+struct Protocol {
+    object: Py<PyAny>,
+    is_buffered: bool,
+}
+
+/// Writes after the connection was lost that pass in silence (Lib/asyncio/constants.py,
+/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
+const LATE_WRITES_BEFORE_WARNING: u32 = 5;
+
+/// asyncio's default watermarks: 16 and 64 KiB (Lib/asyncio/transports.py).
+const DEFAULT_HIGH: usize = 64 * 1024;
+
+impl StreamTransport {
+    /// A transport over a connected, non-blocking socket: schedules `connection_made`, then
+    /// reading, then the waiter's result, as `_SelectorSocketTransport.__init__` does.
+    ///
+    /// `server` gets `_attach(transport)` now and `_detach(transport)` when the connection is
+    /// lost. A `context` is what all callbacks run in (CPython 3.15); without one, they run in
+    /// copies of the current context.
+    pub(crate) fn open(
+        looop: &Bound<'_, Loop>,
+        endpoint: Endpoint,
+        protocol: &Bound<'_, PyAny>,
+        waiter: Option<Py<PyAny>>,
+        server: Option<Py<PyAny>>,
+        context: Option<Context>,
+    ) -> PyResult<Py<StreamTransport>> {
+        let py = looop.py();
+        let fd = endpoint.fd();
+        let is_context_fixed = context.is_some();
+        let context = match context {
+            Some(context) => context,
+            None => Context::copy_current(py)?,
+        };
+        let made_in =
+            if is_context_fixed { context.clone_ref(py) } else { Context::copy_current(py)? };
+        let Some(fd_io) = LentFd::new(fd) else {
+            return Err(PyValueError::new_err(format!("Invalid file descriptor: {fd}")));
+        };
+        let kind = if fd_io.set_nodelay() { StreamKind::Tcp } else { StreamKind::Other };
+        let limits = Limits::new(DEFAULT_HIGH / 4, DEFAULT_HIGH).unwrap_or_default();
+        let state = State {
+            stream: Stream::new(fd_io, kind, limits),
+            endpoint,
+            key: None,
+            protocol: Some(Protocol::new(protocol)?),
+            context,
+            is_context_fixed,
+            server,
+            extra: None,
+            is_unflushed: false,
+            is_lost: false,
+            late_writes: 0,
+            is_protocol_paused: false,
+        };
+        let transport = Py::new(
+            py,
+            StreamTransport { looop: looop.clone().unbind(), state: GilCell::new(state) },
+        )?;
+        let this = transport.bind(py);
+        // Known from the beginning, as in asyncio, where the program made the socket.
+        if this.get().state.with(py, |state| state.endpoint.socket().is_some()) {
+            this.get().extra(py)?;
+        }
+        if let Some(server) =
+            this.get().with(py, |state| state.server.as_ref().map(|s| s.clone_ref(py)))
+        {
+            server.call_method1(py, intern!(py, "_attach"), (this,))?;
+        }
+        this.get().claim_descriptor(this, fd)?;
+        let step =
+            |step| Item::Native(Box::new(Scheduled { transport: transport.clone_ref(py), step }));
+        let looop = looop.get();
+        looop.push(py, step(Step::Made(made_in)));
+        looop.push(py, step(Step::Start));
+        if let Some(waiter) = waiter {
+            looop.push(py, step(Step::Wake(waiter)));
+        }
+        Ok(transport)
+    }
+
+    /// `add_reader` and its like refuse the descriptor from now on.
+    fn claim_descriptor(&self, slf: &Bound<'_, Self>, fd: RawFd) -> PyResult<()> {
+        let py = slf.py();
+        let transport = slf.clone().unbind().into_any();
+        let old =
+            self.looop.bind(py).get().open(py, |state| state.transports.insert(fd, transport))?;
+        drop(old);
+        Ok(())
+    }
+
+    #[inline]
+    fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(py, body)
+    }
+
+    /// The socket and its names; made now if nobody has asked before.
+    fn extra(&self, py: Python<'_>) -> PyResult<()> {
+        if self.with(py, |state| state.extra.is_some()) {
+            return Ok(());
+        }
+        let (description, socket) = self.with(py, |state| {
+            let socket = state.endpoint.socket().map(|socket| socket.clone_ref(py));
+            (state.endpoint.describe(), socket)
+        });
+        let extra = match (description, socket) {
+            (Some(description), _) => {
+                let socket = description.make_socket(py)?;
+                self.with(py, |state| state.endpoint.give_to(socket.clone_ref(py)));
+                description.extra(py, &socket)?
+            }
+            (None, Some(socket)) => Extra::of(py, &socket)?,
+            (None, None) => return Ok(()),
+        };
+        let old = self.with(py, |state| state.extra.replace(extra));
+        drop(old);
+        Ok(())
+    }
+}
+
+impl Protocol {
+    fn new(protocol: &Bound<'_, PyAny>) -> PyResult<Protocol> {
+        let py = protocol.py();
+        Ok(Protocol {
+            object: protocol.clone().unbind(),
+            is_buffered: protocol.is_instance(names::buffered_protocol(py)?)?,
+        })
+    }
+}
+
+#[pymethods]
+impl Loop {
+    /// asyncio's private constructor, which libraries and tests call: a transport over a connected,
+    /// non-blocking `socket.socket`.
+    #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None, context=None))]
+    fn _make_socket_transport(
+        slf: &Bound<'_, Self>,
+        sock: &Bound<'_, PyAny>,
+        protocol: &Bound<'_, PyAny>,
+        waiter: Option<Py<PyAny>>,
+        extra: Option<&Bound<'_, PyAny>>,
+        server: Option<Py<PyAny>>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Py<StreamTransport>> {
+        // The names of the socket are asked from the socket itself.
+        let _peername = extra;
+        let endpoint = Endpoint::from_socket(sock)?;
+        let context = context.map(Context::from_object);
+        StreamTransport::open(slf, endpoint, protocol, waiter, server, context)
+    }
+}
+
+impl Adopted for StreamTransport {
+    fn traverse(
+        &self,
+        py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        let answer = visit(self.looop.as_ptr());
+        if answer != 0 {
+            return answer;
+        }
+        self.state
+            .try_with(py, |state| {
+                let extra = state.extra.as_ref();
+                [
+                    Some(state.context.as_object()),
+                    state.protocol.as_ref().map(|protocol| &protocol.object),
+                    state.server.as_ref(),
+                    state.endpoint.socket(),
+                    extra.map(|extra| &extra.socket),
+                    extra.map(|extra| &extra.sockname),
+                    extra.map(|extra| &extra.peername),
+                ]
+                .into_iter()
+                .flatten()
+                .map(|object| visit(object.as_ptr()))
+                .find(|&answer| answer != 0)
+                .unwrap_or(0)
+            })
+            .unwrap_or(0)
+    }
+
+    fn clear(slf: &Bound<'_, Self>) {
+        let held = slf.get().with(slf.py(), |state| {
+            (state.protocol.take(), state.server.take(), state.extra.take())
+        });
+        drop(held);
+    }
+
+    fn finalize(slf: &Bound<'_, Self>) {
+        let py = slf.py();
+        if slf.get().with(py, |state| state.endpoint.is_closed()) {
+            return;
+        }
+        let warned = report::warn_unclosed(slf.as_any(), "transport");
+        for result in [warned, slf.get().release(slf)] {
+            if let Err(error) = result {
+                error.write_unraisable(py, Some(slf.as_any()));
+            }
+        }
+    }
+}

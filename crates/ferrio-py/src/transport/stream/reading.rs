@@ -1,0 +1,153 @@
+//! Receiving: from the descriptor to the protocol.
+
+use ferrio_engine::{Read, Readiness};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::StreamTransport;
+use crate::error::os_error;
+use crate::event_loop::{Loop, report};
+use crate::ffi::buffer::View;
+use crate::ffi::call::call_method1;
+use crate::item::Item;
+
+impl StreamTransport {
+    pub(super) fn receive(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let Some((protocol, is_buffered, context)) = self.with(py, |state| {
+            let protocol = state.protocol.as_ref()?;
+            Some((protocol.object.clone_ref(py), protocol.is_buffered, state.context.clone_ref(py)))
+        }) else {
+            return Ok(());
+        };
+        let result = context.run(py, || {
+            if is_buffered {
+                self.receive_into(slf, looop, &protocol)
+            } else {
+                self.receive_bytes(slf, looop, &protocol)
+            }
+        });
+        // Only what must leave `run_forever` comes back from these two; a context that cannot be
+        // entered is the loop's user's error.
+        if let Err(error) = result {
+            if report::is_fatal(py, &error) {
+                return Err(error);
+            }
+            self.fatal_error(slf, looop, error, "Fatal read error on socket transport")?;
+        }
+        if self.with(py, |state| state.stream.is_readable()) {
+            looop.get().push(py, Item::Stream(slf.clone().unbind(), Readiness::NONE));
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive_bytes(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Py<PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let received = looop.get().with_read_buffer(py, |buffer| {
+            match self.with(py, |state| state.stream.read(buffer)).map_err(os_error)? {
+                Read::Data(count) => Ok(Some(Some(PyBytes::new(py, &buffer[..count])))),
+                Read::Blocked => Ok(None),
+                Read::Eof => Ok(Some(None)),
+            }
+        });
+        match received {
+            Ok(Some(Some(data))) => {
+                match call_method1(py, protocol, intern!(py, "data_received"), data.as_any()) {
+                    Ok(_) => Ok(()),
+                    Err(error) => self.fatal_error(
+                        slf,
+                        looop,
+                        error,
+                        "Fatal error: protocol.data_received() call failed.",
+                    ),
+                }
+            }
+            Ok(Some(None)) => self.eof(slf, looop, protocol),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                self.fatal_error(slf, looop, error, "Fatal read error on socket transport")
+            }
+        }
+    }
+
+    pub(super) fn receive_into(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Py<PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let view = call_method1(
+            py,
+            protocol,
+            intern!(py, "get_buffer"),
+            (-1i32).into_pyobject(py)?.as_any(),
+        )
+        .and_then(|buffer| View::writable(&buffer))
+        .and_then(|view| match view.len() {
+            0 => Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer")),
+            _ => Ok(view),
+        });
+        let mut view = match view {
+            Ok(view) => view,
+            Err(error) => {
+                let text = "Fatal error: protocol.get_buffer() call failed.";
+                return self.fatal_error(slf, looop, error, text);
+            }
+        };
+        let received = view.fill(|memory| self.with(py, |state| state.stream.read(memory)));
+        drop(view);
+        match received {
+            Ok(Read::Data(count)) => {
+                let count = count.into_pyobject(py)?;
+                match call_method1(py, protocol, intern!(py, "buffer_updated"), count.as_any()) {
+                    Ok(_) => Ok(()),
+                    Err(error) => self.fatal_error(
+                        slf,
+                        looop,
+                        error,
+                        "Fatal error: protocol.buffer_updated() call failed.",
+                    ),
+                }
+            }
+            Ok(Read::Eof) => self.eof(slf, looop, protocol),
+            Ok(Read::Blocked) => Ok(()),
+            Err(error) => self.fatal_error(
+                slf,
+                looop,
+                os_error(error),
+                "Fatal read error on socket transport",
+            ),
+        }
+    }
+
+    pub(super) fn eof(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Py<PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        self.log_debug(slf, "%r received EOF")?;
+        let keep_open = protocol
+            .call_method0(py, intern!(py, "eof_received"))
+            .and_then(|answer| answer.is_truthy(py));
+        match keep_open {
+            Ok(true) => Ok(()),
+            Ok(false) => StreamTransport::close(slf),
+            Err(error) => self.fatal_error(
+                slf,
+                looop,
+                error,
+                "Fatal error: protocol.eof_received() call failed.",
+            ),
+        }
+    }
+}
