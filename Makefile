@@ -8,5 +8,6 @@ PYTHON ?= python3
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+include examples/demo.mk
 include tests/tests.mk
 include bench/bench.mk
