@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests import loops
@@ -31,3 +33,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 def new_loop(request: pytest.FixtureRequest) -> loops.Factory:
     """The factory of the loop under test."""
     return loops.factory_named(request.config.getoption("--loop"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """A shell starts background jobs with SIGINT ignored, and all their children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
