@@ -20,7 +20,7 @@ commands:
 EXAMPLES = """\
 examples:
   ferrio run app.py --port 8080     a file; what follows it is the program's
-  ferrio run -m uvicorn app:main    a module
+  ferrio run -m package.module      a module
   ferrio run -m asyncio             an interactive prompt with await, on ferrio
   ferrio bench --quick              one minute of measuring
   ferrio info --json                for scripts
@@ -47,6 +47,12 @@ examples:
   ferrio run --debug -m myservice
   ferrio run --loop asyncio app.py               the same on asyncio, to compare
   python -X dev -m ferrio run app.py             options of the interpreter go to the interpreter
+
+  ferrio run -m uvicorn --loop none app:main     see below
+
+programs that choose a loop themselves:
+  What names a loop's class or calls uvloop.install() gets what it asks for. uvicorn does, unless it
+  is told not to, or told to use ferrio: uvicorn --loop ferrio:new_event_loop app:main
 
 signals:
   Ctrl-C   as always: cancels the main task; KeyboardInterrupt if the program does not catch it
