@@ -114,6 +114,19 @@ fn an_event_for_a_source_that_went_meanwhile_goes_nowhere() {
 }
 
 #[test]
+fn polling_again_before_collecting_loses_no_edge() {
+    let (mut engine, simulation) = Simulated::simulated();
+    engine.register(5, Interest::READ, Trigger::Edge, "source").unwrap();
+    simulation.set_ready(5, Readiness::READABLE);
+    assert_eq!(engine.poll_now().unwrap(), 1);
+    assert_eq!(engine.poll_now().unwrap(), 1);
+    let mut wait = engine.begin_wait(Timeout::Forever, simulation.now());
+    assert_eq!(wait.block().unwrap(), 1);
+    engine.end_wait(wait);
+    assert_eq!(turn(&mut engine, &simulation).unwrap(), ["source in"]);
+}
+
+#[test]
 fn an_edge_is_reported_once_and_a_level_until_it_ends() {
     let (mut engine, simulation) = Simulated::simulated();
     engine.register(1, Interest::READ, Trigger::Edge, "edge").unwrap();

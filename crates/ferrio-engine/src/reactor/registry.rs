@@ -109,6 +109,8 @@ impl Wait {
     /// EBADF if the engine is closed; otherwise nothing that a correct program could cause.
     pub fn block(&mut self) -> io::Result<usize> {
         match &self.driver {
+            // Edges taken from the kernel and not handed out yet: it does not repeat them.
+            Some(_) if self.events.len() > 0 => Ok(self.events.len()),
             Some(driver) => driver.wait(&mut self.events, self.timeout),
             None => Err(Errno::BADF.into()),
         }
@@ -312,8 +314,6 @@ impl<S> Reactor<S> {
         match self.idle_wait.take() {
             Some(mut wait) => {
                 wait.timeout = timeout;
-                // Events left from a failed wait must not be seen again.
-                wait.events.clear();
                 wait
             }
             None => Wait {

@@ -8,6 +8,8 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;
 #[cfg(target_os = "linux")]
 use libc::__errno_location as errno_location;
 #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
@@ -51,9 +53,9 @@ impl Caught {
         CAUGHT.fetch_add(1, Ordering::AcqRel);
         let mut action = empty_action();
         action.sa_sigaction = handler as extern "C" fn(c_int) as libc::sighandler_t;
-        // Calls that a signal interrupts go on by themselves, other than waits (signal(7)), which
-        // is what we want.
-        action.sa_flags = libc::SA_RESTART;
+        // Calls that a signal interrupts go on by themselves, other than waits (signal(7)), which is
+        // what we want; and on the thread's signal stack if it has one, as CPython's handler runs.
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
         let mut before = MaybeUninit::uninit();
         // SAFETY: `action` is complete, with a handler that only makes async-signal-safe calls;
         // `before` is written on success.
@@ -103,8 +105,6 @@ extern "C" fn handler(signal: c_int) {
     }
 }
 
-#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
-use libc::__errno as errno_location;
 /// Keeps all signals from the calling thread, so that they reach one that handles them.
 pub(crate) fn block_signals() {
     let mut all = MaybeUninit::uninit();
