@@ -2,11 +2,13 @@
 //! them in.
 
 mod address;
+mod connect;
 mod literal;
 mod order;
 mod resolve;
 
 pub use address::{Address, ip_text, local_address};
+pub use connect::Connecting;
 pub use literal::literal;
 pub use order::interleave;
 pub use resolve::{GaiError, NameInfo, Query, Resolved, name_info, resolve};

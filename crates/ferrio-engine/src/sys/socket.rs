@@ -5,10 +5,15 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{
+    self, AddressFamily, Protocol, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown,
+    SocketAddrAny, SocketFlags, SocketType,
+};
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny};
 
 use crate::net::Address;
@@ -66,11 +71,7 @@ impl LentFd {
     /// connect(2); `WouldBlock` if the connection is under way and [`connected`](Self::connected)
     /// is to be asked once the socket is writable.
     pub fn connect(self, to: SocketAddr) -> io::Result<()> {
-        match net::connect(self, &to) {
-            // Interrupted, the connection goes on in the background.
-            Err(Errno::INPROGRESS | Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
-            connected => Ok(connected?),
-        }
+        if connect(self.as_fd(), to)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     /// What became of a connection under way.
@@ -80,7 +81,7 @@ impl LentFd {
     /// What it failed with; `WouldBlock` if it is not decided yet, which an event that was meant
     /// for an earlier use of the socket can make one ask.
     pub fn connected(self) -> io::Result<()> {
-        net::sockopt::socket_error(self)??;
+        socket_error(self.as_fd())?;
         let mut fds = [PollFd::new(&self, PollFlags::OUT)];
         match retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
@@ -157,6 +158,38 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Err
 
 pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<Address> {
     Ok(address(&net::getsockname(socket)?))
+}
+
+/// Non-blocking, close-on-exec.
+pub(crate) fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    let family = u16::try_from(family).map_err(|_| Errno::AFNOSUPPORT)?;
+    let kind = u32::try_from(kind).map_err(|_| Errno::INVAL)?;
+    let protocol = u32::try_from(protocol).map_err(|_| Errno::PROTONOSUPPORT)?;
+    Ok(net::socket_with(
+        AddressFamily::from_raw(family),
+        SocketType::from_raw(kind),
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        NonZeroU32::new(protocol).map(Protocol::from_raw),
+    )?)
+}
+
+pub(crate) fn bind(socket: BorrowedFd<'_>, local: SocketAddr) -> io::Result<()> {
+    Ok(net::bind(socket, &local)?)
+}
+
+/// False if the connection is under way.
+pub(crate) fn connect(socket: BorrowedFd<'_>, peer: SocketAddr) -> io::Result<bool> {
+    match net::connect(socket, &peer) {
+        Ok(()) => Ok(true),
+        // Interrupted, the connection goes on in the background.
+        Err(Errno::INPROGRESS | Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes the error that is pending on the socket (`SO_ERROR`, socket(7)).
+pub(crate) fn socket_error(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(net::sockopt::socket_error(socket)??)
 }
 
 fn address(any: &SocketAddrAny) -> Address {
