@@ -7,7 +7,6 @@
 //! | `coroutine.rs` | coroutines written in Rust |
 //! | `server.rs` | [`Server`](server::Server): who is connected to a server |
 //! | `transport/` | asyncio's face of the engine's streams |
-//! | `address.rs` | socket addresses as Python shows them |
 //! | `error.rs` | from the engine's errors to exceptions |
 //! | `socket.rs` | Python's sockets and their addresses |
 //! | `names.rs` | asyncio's own functions, looked up once |
@@ -15,7 +14,6 @@
 //! | `program.rs` | what `ferrio run` needs of the interpreter |
 //! | `ffi/` | the one place with raw CPython calls |
 
-mod address;
 mod build_info;
 mod coroutine;
 mod error;

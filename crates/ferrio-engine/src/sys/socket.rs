@@ -12,9 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     self, AddressFamily, Protocol, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown,
-    SocketAddrAny, SocketFlags, SocketType,
+    SocketAddrAny, SocketType,
 };
-use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny};
 
 use crate::net::Address;
 
@@ -160,17 +159,38 @@ pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<Address> {
     Ok(address(&net::getsockname(socket)?))
 }
 
-/// Non-blocking, close-on-exec.
+/// Non-blocking, close-on-exec. The numbers are the system's own.
 pub(crate) fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
     let family = u16::try_from(family).map_err(|_| Errno::AFNOSUPPORT)?;
     let kind = u32::try_from(kind).map_err(|_| Errno::INVAL)?;
     let protocol = u32::try_from(protocol).map_err(|_| Errno::PROTONOSUPPORT)?;
-    Ok(net::socket_with(
-        AddressFamily::from_raw(family),
-        SocketType::from_raw(kind),
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        NonZeroU32::new(protocol).map(Protocol::from_raw),
-    )?)
+    let family = AddressFamily::from_raw(family);
+    let protocol = NonZeroU32::new(protocol).map(Protocol::from_raw);
+    Ok(new_socket(family, SocketType::from_raw(kind), protocol)?)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn new_socket(
+    family: AddressFamily,
+    kind: SocketType,
+    protocol: Option<Protocol>,
+) -> Result<OwnedFd, Errno> {
+    let flags = net::SocketFlags::CLOEXEC | net::SocketFlags::NONBLOCK;
+    net::socket_with(family, kind, flags, protocol)
+}
+
+/// As for `accept`: a child that is forked at the wrong moment inherits the socket.
+#[cfg(target_vendor = "apple")]
+fn new_socket(
+    family: AddressFamily,
+    kind: SocketType,
+    protocol: Option<Protocol>,
+) -> Result<OwnedFd, Errno> {
+    let socket = net::socket(family, kind, protocol)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    net::sockopt::set_socket_nosigpipe(&socket, true)?;
+    Ok(socket)
 }
 
 pub(crate) fn bind(socket: BorrowedFd<'_>, local: SocketAddr) -> io::Result<()> {

@@ -6,11 +6,14 @@
 //! on the loop), and keeps there what is used a few times in a loop's life (exception handler,
 //! default executor, asynchronous generators).
 
+mod attempt;
 mod blocking;
 mod clock;
+mod connect;
 mod contention;
 mod lifecycle;
 mod names;
+mod race;
 pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;

@@ -11,7 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::{address, names};
+use crate::{names, socket};
 
 /// What a stream transport reads and writes: the one owner of its descriptor.
 pub(crate) enum Endpoint {
@@ -135,7 +135,7 @@ impl Description {
     /// What `get_extra_info()` tells, given the socket from [`make_socket`](Self::make_socket).
     pub(crate) fn extra(&self, py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Extra> {
         let name = |address: Option<&Address>| match address {
-            Some(address) => address::to_python(py, address).map(Bound::unbind),
+            Some(address) => socket::address_object(py, address).map(Bound::unbind),
             None => Ok(py.None()),
         };
         Ok(Extra {

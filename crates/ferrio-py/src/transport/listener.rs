@@ -22,7 +22,6 @@ use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
 
 use super::{Endpoint, StreamTransport};
-use crate::address;
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::Context;
@@ -31,6 +30,7 @@ use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Native, Source};
 use crate::names;
 use crate::server::Server;
+use crate::socket;
 
 /// A listening socket and what becomes of its connections.
 #[pyclass(module = "ferrio._ferrio", frozen)]
@@ -332,7 +332,7 @@ impl Accepted {
     /// Debug mode's line.
     fn log(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.listener.get().service.server.as_ref();
-        let peer = address::to_python(py, &self.peer)?;
+        let peer = socket::address_object(py, &self.peer)?;
         let fd = self.fd.as_raw_fd();
         let arguments = ("%r got a new connection from %r: fd=%d", server, peer, fd);
         names::logger(py)?.call_method1(intern!(py, "debug"), arguments).map(drop)

@@ -1,0 +1,464 @@
+//! `create_connection` and `connect_accepted_socket` (Lib/asyncio/base_events.py).
+
+use std::net::{IpAddr, SocketAddr};
+
+use ferrio_engine::net::interleave;
+use pyo3::exceptions::{PyOSError, PyTimeoutError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyString};
+
+use super::Loop;
+use super::attempt::{Candidate, attempt};
+use super::race::race;
+use super::serve::no_tls;
+use crate::coroutine::{Coroutine, await_object};
+use crate::ffi::Context;
+use crate::names;
+use crate::transport::{Endpoint, StreamTransport};
+
+#[pymethods]
+impl Loop {
+    /// Connects to a TCP server, or takes over a connected stream socket: a coroutine that returns
+    /// `(transport, protocol)`.
+    ///
+    /// The addresses of a host are tried one after the other; with `happy_eyeballs_delay`
+    /// (seconds) they overlap (RFC 8305), and the families take turns. `local_addr` is the
+    /// `(host, port)` to connect from. With `all_errors` a failure is an ExceptionGroup of all
+    /// there were.
+    #[pyo3(signature = (protocol_factory, host=None, port=None, *, ssl=None, family=None,
+                        proto=None, flags=None, sock=None, local_addr=None, server_hostname=None,
+                        ssl_handshake_timeout=None, ssl_shutdown_timeout=None,
+                        happy_eyeballs_delay=None, interleave=None, all_errors=None),
+           text_signature = "($self, protocol_factory, host=None, port=None, *, ssl=None, \
+                             family=0, proto=0, flags=0, sock=None, local_addr=None, \
+                             server_hostname=None, ssl_handshake_timeout=None, \
+                             ssl_shutdown_timeout=None, happy_eyeballs_delay=None, \
+                             interleave=None, all_errors=False)")]
+    #[expect(clippy::too_many_arguments, reason = "asyncio's")]
+    fn create_connection(
+        slf: Py<Self>,
+        py: Python<'_>,
+        protocol_factory: Py<PyAny>,
+        host: Option<Py<PyAny>>,
+        port: Option<Py<PyAny>>,
+        ssl: Option<Py<PyAny>>,
+        family: Option<Py<PyAny>>,
+        proto: Option<Py<PyAny>>,
+        flags: Option<Py<PyAny>>,
+        sock: Option<Py<PyAny>>,
+        local_addr: Option<Py<PyAny>>,
+        server_hostname: Option<Py<PyAny>>,
+        ssl_handshake_timeout: Option<Py<PyAny>>,
+        ssl_shutdown_timeout: Option<Py<PyAny>>,
+        happy_eyeballs_delay: Option<Py<PyAny>>,
+        interleave: Option<Py<PyAny>>,
+        all_errors: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        Coroutine::new(py, "Loop.create_connection", async move {
+            let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
+            let route = Python::attach(|py| {
+                tls.check_client(py, host.as_ref())?;
+                let route = Route::new(py, host, port, sock)?;
+                if tls.is_wanted(py)? { Err(no_tls()) } else { Ok(route) }
+            })?;
+            let (endpoint, shown) = match route {
+                Route::Given(sock) => (Given::Socket(sock), (None, None)),
+                Route::Named { host, port } => {
+                    let names = Names { looop: &slf, family, proto, flags };
+                    let order = Order { delay: happy_eyeballs_delay, interleave, all_errors };
+                    let endpoint = dial(&names, &host, &port, local_addr, order).await?;
+                    (Given::Endpoint(endpoint), (host, port))
+                }
+            };
+            let (transport, protocol) = open(&slf, endpoint, protocol_factory).await?;
+            Python::attach(|py| {
+                let looop = slf.bind(py);
+                if looop.get().is_debug() {
+                    let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
+                    let (host, port) = shown;
+                    let text = "%r connected to %s:%r: (%r, %r)";
+                    names::logger(py)?.call_method1(
+                        intern!(py, "debug"),
+                        (text, socket, host, port, &transport, &protocol),
+                    )?;
+                }
+                Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
+            })
+        })
+    }
+
+    /// Takes over a connected stream socket that was accepted outside of asyncio: a coroutine that
+    /// returns `(transport, protocol)`.
+    #[pyo3(signature = (protocol_factory, sock, *, ssl=None, ssl_handshake_timeout=None,
+                        ssl_shutdown_timeout=None))]
+    fn connect_accepted_socket(
+        slf: Py<Self>,
+        py: Python<'_>,
+        protocol_factory: Py<PyAny>,
+        sock: Py<PyAny>,
+        ssl: Option<Py<PyAny>>,
+        ssl_handshake_timeout: Option<Py<PyAny>>,
+        ssl_shutdown_timeout: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        Coroutine::new(py, "Loop.connect_accepted_socket", async move {
+            let server_hostname = None;
+            let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
+            Python::attach(|py| {
+                check_stream(sock.bind(py))?;
+                tls.check_timeouts(py)?;
+                names::check_ssl_socket(py)?.call1((&sock,))?;
+                if tls.is_wanted(py)? { Err(no_tls()) } else { Ok(()) }
+            })?;
+            let (transport, protocol) = open(&slf, Given::Socket(sock), protocol_factory).await?;
+            Python::attach(|py| {
+                if slf.get().is_debug() {
+                    let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
+                    names::logger(py)?.call_method1(
+                        intern!(py, "debug"),
+                        ("%r handled: (%r, %r)", socket, &transport, &protocol),
+                    )?;
+                }
+                Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
+            })
+        })
+    }
+}
+
+// -------------------------------------------------------------------------- checks of the arguments
+
+/// The arguments that are about TLS.
+struct Tls {
+    ssl: Option<Py<PyAny>>,
+    server_hostname: Option<Py<PyAny>>,
+    ssl_handshake_timeout: Option<Py<PyAny>>,
+    ssl_shutdown_timeout: Option<Py<PyAny>>,
+}
+
+impl Tls {
+    fn is_wanted(&self, py: Python<'_>) -> PyResult<bool> {
+        is_true(py, self.ssl.as_ref())
+    }
+
+    fn check_client(&self, py: Python<'_>, host: Option<&Py<PyAny>>) -> PyResult<()> {
+        let is_wanted = self.is_wanted(py)?;
+        if self.server_hostname.is_some() && !is_wanted {
+            return Err(PyValueError::new_err("server_hostname is only meaningful with ssl"));
+        }
+        if self.server_hostname.is_none() && is_wanted && !is_true(py, host)? {
+            let text = "You must set server_hostname when using ssl without a host";
+            return Err(PyValueError::new_err(text));
+        }
+        self.check_timeouts(py)
+    }
+
+    fn check_timeouts(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_wanted(py)? {
+            return Ok(());
+        }
+        if self.ssl_handshake_timeout.is_some() {
+            return Err(PyValueError::new_err("ssl_handshake_timeout is only meaningful with ssl"));
+        }
+        if self.ssl_shutdown_timeout.is_some() {
+            return Err(PyValueError::new_err("ssl_shutdown_timeout is only meaningful with ssl"));
+        }
+        Ok(())
+    }
+}
+
+/// Where a connection is to come from.
+enum Route {
+    /// At least one of the two is there.
+    Named {
+        host: Option<Py<PyAny>>,
+        port: Option<Py<PyAny>>,
+    },
+    Given(Py<PyAny>),
+}
+
+impl Route {
+    fn new(
+        py: Python<'_>,
+        host: Option<Py<PyAny>>,
+        port: Option<Py<PyAny>>,
+        sock: Option<Py<PyAny>>,
+    ) -> PyResult<Route> {
+        if let Some(sock) = &sock {
+            names::check_ssl_socket(py)?.call1((sock,))?;
+        }
+        let is_named = host.is_some() || port.is_some();
+        match sock {
+            Some(_) if is_named => Err(PyValueError::new_err(
+                "host/port and sock can not be specified at the same time",
+            )),
+            Some(sock) => {
+                check_stream(sock.bind(py))?;
+                Ok(Route::Given(sock))
+            }
+            None if is_named => Ok(Route::Named { host, port }),
+            None => {
+                Err(PyValueError::new_err("host and port was not specified and no sock specified"))
+            }
+        }
+    }
+}
+
+fn check_stream(sock: &Bound<'_, PyAny>) -> PyResult<()> {
+    if sock.getattr(intern!(sock.py(), "type"))?.eq(libc::SOCK_STREAM)? {
+        return Ok(());
+    }
+    let text = format!("A Stream Socket was expected, got {}", sock.repr()?);
+    Err(PyValueError::new_err(text))
+}
+
+fn is_true(py: Python<'_>, object: Option<&Py<PyAny>>) -> PyResult<bool> {
+    object.map_or(Ok(false), |object| object.is_truthy(py))
+}
+
+// ------------------------------------------------------------------------------------- name to socket
+
+/// How names are to be resolved. What was not given is 0.
+struct Names<'a> {
+    looop: &'a Py<Loop>,
+    family: Option<Py<PyAny>>,
+    proto: Option<Py<PyAny>>,
+    flags: Option<Py<PyAny>>,
+}
+
+impl Names<'_> {
+    /// The candidates for a host, at least one.
+    async fn resolve(
+        &self,
+        host: &Option<Py<PyAny>>,
+        port: &Option<Py<PyAny>>,
+    ) -> PyResult<Vec<Candidate>> {
+        let resolving =
+            Python::attach(|py| match self.literal(py, host.as_ref(), port.as_ref()) {
+                Some(address) => Ok(Err(Candidate::tcp(address))),
+                None => self.ask(py, &(host, port).into_pyobject(py)?.into_any()).map(Ok),
+            })?;
+        match resolving {
+            Ok(resolving) => candidates(await_object(resolving).await?),
+            Err(candidate) => Ok(vec![candidate]),
+        }
+    }
+
+    async fn resolve_local(&self, address: &Py<PyAny>) -> PyResult<Vec<Candidate>> {
+        let resolving = Python::attach(|py| self.ask(py, address.bind(py)))?;
+        candidates(await_object(resolving).await?)
+    }
+
+    /// asyncio's own function: it answers literals itself, and calls `getaddrinfo` for the rest,
+    /// which programs replace.
+    fn ask(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let options = PyDict::new(py);
+        let number = |number: &Option<Py<PyAny>>| {
+            number.as_ref().map_or_else(|| PyInt::new(py, 0).into_any(), |n| n.bind(py).clone())
+        };
+        options.set_item(intern!(py, "family"), number(&self.family))?;
+        options.set_item(intern!(py, "type"), names::sock_stream(py)?)?;
+        options.set_item(intern!(py, "proto"), number(&self.proto))?;
+        options.set_item(intern!(py, "flags"), number(&self.flags))?;
+        options.set_item(intern!(py, "loop"), self.looop)?;
+        let method = intern!(py, "_ensure_resolved");
+        self.looop.bind(py).call_method(method, (address,), Some(&options)).map(Bound::unbind)
+    }
+
+    /// A literal and a number, the answer to which needs nobody else. (bench: tcp_connect_close)
+    fn literal(
+        &self,
+        py: Python<'_>,
+        host: Option<&Py<PyAny>>,
+        port: Option<&Py<PyAny>>,
+    ) -> Option<SocketAddr> {
+        let number = |number: &Option<Py<PyAny>>| {
+            number.as_ref().map_or(Some(0), |number| number.extract::<i32>(py).ok())
+        };
+        let ip: IpAddr =
+            host?.bind(py).cast_exact::<PyString>().ok()?.to_str().ok()?.parse().ok()?;
+        let port: u16 = match port {
+            Some(port) => port.bind(py).cast_exact::<PyInt>().ok()?.extract().ok()?,
+            None => 0,
+        };
+        let family = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let fits = |wanted: i32, actual: i32| wanted == 0 || wanted == actual;
+        (fits(number(&self.family)?, family) && fits(number(&self.proto)?, libc::IPPROTO_TCP))
+            .then(|| SocketAddr::new(ip, port))
+    }
+}
+
+fn candidates(infos: Py<PyAny>) -> PyResult<Vec<Candidate>> {
+    Python::attach(|py| {
+        let infos = infos.into_bound(py);
+        let candidates = infos
+            .try_iter()?
+            .map(|info| Candidate::from_info(&info?))
+            .collect::<PyResult<Vec<_>>>()?;
+        if candidates.is_empty() {
+            return Err(PyOSError::new_err("getaddrinfo() returned empty list"));
+        }
+        Ok(candidates)
+    })
+}
+
+/// In which order candidates are tried, and how they are reported.
+struct Order {
+    delay: Option<Py<PyAny>>,
+    interleave: Option<Py<PyAny>>,
+    all_errors: Option<Py<PyAny>>,
+}
+
+impl Order {
+    /// How many candidates of the first family lead; 0 if families do not take turns at all. With
+    /// Happy Eyeballs they do unless told otherwise.
+    fn leading(&self, py: Python<'_>) -> PyResult<usize> {
+        match &self.interleave {
+            None => Ok(usize::from(self.delay.is_some())),
+            Some(count) if !count.is_truthy(py)? => Ok(0),
+            Some(count) => Ok(usize::try_from(count.extract::<i64>(py)?).unwrap_or(1)),
+        }
+    }
+}
+
+async fn dial(
+    names: &Names<'_>,
+    host: &Option<Py<PyAny>>,
+    port: &Option<Py<PyAny>>,
+    local_addr: Option<Py<PyAny>>,
+    order: Order,
+) -> PyResult<Endpoint> {
+    let mut candidates = names.resolve(host, port).await?;
+    let local = match &local_addr {
+        Some(address) => Some(names.resolve_local(address).await?),
+        None => None,
+    };
+    let leading = Python::attach(|py| order.leading(py))?;
+    if leading > 0 {
+        candidates = interleave(candidates, |candidate| candidate.family, leading);
+    }
+    let mut failures = Vec::new();
+    let found = match order.delay {
+        None => one_by_one(names.looop, &candidates, local.as_deref(), &mut failures).await?,
+        Some(delay) => race(names.looop, candidates, local, delay, &mut failures).await?,
+    };
+    match found {
+        Some(endpoint) => Ok(endpoint),
+        None => Err(Python::attach(|py| {
+            let all = is_true(py, order.all_errors.as_ref());
+            all.and_then(|all| failure(py, failures, all)).unwrap_or_else(|error| error)
+        })),
+    }
+}
+
+async fn one_by_one(
+    looop: &Py<Loop>,
+    candidates: &[Candidate],
+    local: Option<&[Candidate]>,
+    failures: &mut Vec<PyErr>,
+) -> PyResult<Option<Endpoint>> {
+    for candidate in candidates {
+        match attempt(looop, candidate, local, failures).await {
+            Ok(endpoint) => return Ok(Some(endpoint)),
+            Err(error) => {
+                if !Python::attach(|py| error.is_instance_of::<PyOSError>(py)) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The exception for attempts that all failed.
+fn failure(py: Python<'_>, mut failures: Vec<PyErr>, all: bool) -> PyResult<PyErr> {
+    if all {
+        let failures: Vec<_> = failures.into_iter().map(|error| error.into_value(py)).collect();
+        let group = names::exception_group(py)?.call1(("create_connection failed", failures))?;
+        return Ok(PyErr::from_value(group));
+    }
+    let texts = failures
+        .iter()
+        .map(|error| Ok(error.value(py).str()?.to_string()))
+        .collect::<PyResult<Vec<_>>>()?;
+    match texts.as_slice() {
+        // Only Happy Eyeballs can end so. (asyncio before 3.14 fails over it.)
+        [] => Ok(PyTimeoutError::new_err("create_connection failed")),
+        [first, rest @ ..] if rest.iter().all(|text| text == first) => Ok(failures.swap_remove(0)),
+        texts => Ok(PyOSError::new_err(format!("Multiple exceptions: {}", texts.join(", ")))),
+    }
+}
+
+// ------------------------------------------------------------------------------- socket to transport
+
+/// What a transport is to be made of.
+enum Given {
+    /// Connected by us: closed if no transport comes of it.
+    Endpoint(Endpoint),
+    /// The program's.
+    Socket(Py<PyAny>),
+}
+
+/// `_create_connection_transport`: protocol and transport, once connection_made was called.
+async fn open(
+    looop: &Py<Loop>,
+    given: Given,
+    protocol_factory: Py<PyAny>,
+) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+    let (transport, protocol, waiter) =
+        Python::attach(|py| make(looop.bind(py), given, protocol_factory.bind(py)))?;
+    match await_object(waiter).await {
+        Ok(_) => Ok((transport, protocol)),
+        Err(error) => {
+            Python::attach(|py| transport.call_method0(py, intern!(py, "close")))?;
+            Err(error)
+        }
+    }
+}
+
+/// Transport, protocol, and the future that `connection_made` completes.
+type Made = (Py<PyAny>, Py<PyAny>, Py<PyAny>);
+
+fn make(
+    looop: &Bound<'_, Loop>,
+    given: Given,
+    protocol_factory: &Bound<'_, PyAny>,
+) -> PyResult<Made> {
+    let py = looop.py();
+    // From 3.15 on, what happens to a connection happens in one context, a copy of the caller's.
+    // The factory runs in the caller's own.
+    let context = if cfg!(Py_3_15) { Some(Context::copy_current(py)?) } else { None };
+    match given {
+        Given::Endpoint(endpoint) => match protocol_factory.call0() {
+            Ok(protocol) => transport(looop, endpoint, protocol, context),
+            Err(error) => {
+                endpoint.close(py)?;
+                Err(error)
+            }
+        },
+        Given::Socket(sock) => {
+            let made = (|| {
+                sock.call_method1(py, intern!(py, "setblocking"), (false,))?;
+                let protocol = protocol_factory.call0()?;
+                transport(looop, Endpoint::from_socket(sock.bind(py))?, protocol, context)
+            })();
+            // From 3.14 on, asyncio closes it; before, it stays the program's.
+            if cfg!(Py_3_14) && made.is_err() {
+                sock.call_method0(py, intern!(py, "close"))?;
+            }
+            made
+        }
+    }
+}
+
+fn transport(
+    looop: &Bound<'_, Loop>,
+    endpoint: Endpoint,
+    protocol: Bound<'_, PyAny>,
+    context: Option<Context>,
+) -> PyResult<Made> {
+    let py = looop.py();
+    let waiter = Loop::create_future(looop)?.unbind();
+    let done = Some(waiter.clone_ref(py));
+    let transport = StreamTransport::open(looop, endpoint, &protocol, done, None, context)?;
+    Ok((transport.into_any(), protocol.unbind(), waiter))
+}
