@@ -99,24 +99,26 @@ fn a_changed_interest_follows_the_number_to_its_new_file() {
 /// a number that is not its any more, and nothing can take the registration back.
 #[test]
 fn a_file_that_outlives_its_number_is_neither_heard_nor_spun_on() {
-    for is_registered_anew in [true, false] {
+    // Registered anew before the old source is let go of, or after it, in its very slot, or never.
+    for (is_new_before, is_new_after) in [(true, false), (false, true), (false, false)] {
         for trigger in [Trigger::Level, Trigger::Edge] {
             let mut kept = None;
             let Exchanged { mut engine, number, old, old_peer, new_peer } =
                 exchanged(DriverKind::default(), trigger, |number| {
                     kept = Some(dup(number).unwrap());
                 });
-            let mut new = None;
-            if is_registered_anew {
-                new = Some(register(&mut engine, &number, Interest::READ, trigger, "new"));
-            }
-            engine.deregister(old);
+            let anew =
+                |engine: &mut Events| register(engine, &number, Interest::READ, trigger, "new");
+            let before = is_new_before.then(|| anew(&mut engine));
+            assert_eq!(engine.deregister(old), Some("old"));
+            let after = is_new_after.then(|| anew(&mut engine));
+
             poke(&old_peer);
             let (seen, turns) = events_during(&mut engine, A_WHILE);
             assert_eq!(seen, []);
             assert!(turns < 10, "{turns} turns: a busy loop");
-            poke(&new_peer);
-            if let Some(new) = new {
+            if let Some(new) = before.or(after) {
+                poke(&new_peer);
                 let seen = events_until(&mut engine, |seen| !seen.is_empty());
                 assert!(seen.iter().all(|(key, _, _)| *key == new), "{seen:?}");
             }
