@@ -25,7 +25,7 @@ TARGETS = {
     "echo_sockets_1k": 0.5,
     "call_soon_batch": 0.5,
     "sleep0_100_tasks": 0.6,
-    "call_later_cancel_10k_pending": 0.1,
+    "timer_cancel_10k_pending": 0.1,
     "getaddrinfo_numeric": 0.8,
     "memory_protocol": 1.0,
     "memory_streams": 1.0,

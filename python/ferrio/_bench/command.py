@@ -22,7 +22,7 @@ from .rows import ALL, NoSuchRow, select
 if TYPE_CHECKING:
     from rich.console import Console
 
-QUICK_SECONDS, QUICK_ROUNDS = 0.4, 3
+QUICK_SECONDS, QUICK_ROUNDS = 0.35, 3
 FULL_SECONDS, FULL_ROUNDS = 1.0, 5
 LOG_COLUMNS = 160
 

@@ -58,10 +58,11 @@ def _draw_rows(axes: Axes, rows: list[RowResult], shown: list[str], baseline: st
     for row_index, row in enumerate(rows):
         for loop_index, loop in enumerate(shown):
             cost = _cost(row, loop, baseline)
+            at = row_index * group + loop_index
             if cost is None:
+                axes.text(1.02, at, "n/a", va="center", fontsize=7, color=FAINT)
                 continue
             median, least, most = cost
-            at = row_index * group + loop_index
             axes.barh(at, median - 1, left=1, height=BAR, color=COLOURS.get(loop, FAINT))
             axes.hlines(at, least, most, color=INK, linewidth=1, alpha=0.55)
             outwards = median > 1

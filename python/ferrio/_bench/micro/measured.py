@@ -14,28 +14,19 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .. import allocator
 from .catalogue import OPERATIONS
-from .operation import Bench
+from .operation import Bench, Elapsed
 
 BATCH_SECONDS = 0.02
 FEWEST_BATCHES = 3
 
 
-@dataclass(frozen=True)
-class Elapsed:
-    """Seconds on both clocks."""
-
-    cpu: float
-    wall: float
-
-
-def timed(run: Callable[[int], None], times: int) -> Elapsed:
+def timed(run: Callable[[int], Elapsed | None], times: int) -> Elapsed:
     cpu, wall = cpu_time(), time.perf_counter()
-    run(times)
-    return Elapsed(cpu_time() - cpu, time.perf_counter() - wall)
+    part = run(times)
+    return part or Elapsed(cpu_time() - cpu, time.perf_counter() - wall)
 
 
 def cpu_time() -> float:
@@ -48,7 +39,7 @@ def cpu_time() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def times_per_batch(run: Callable[[int], None]) -> int:
+def times_per_batch(run: Callable[[int], Elapsed | None]) -> int:
     """How often an operation fits into a batch; finding out warms it up."""
     times = 1
     while True:
@@ -59,7 +50,7 @@ def times_per_batch(run: Callable[[int], None]) -> int:
         times *= max(2, min(10, int(BATCH_SECONDS / max(elapsed, 1e-9))))
 
 
-def measure(run: Callable[[int], None], seconds: float) -> tuple[list[Elapsed], int]:
+def measure(run: Callable[[int], Elapsed | None], seconds: float) -> tuple[list[Elapsed], int]:
     """Batches, and how many runs each of them was."""
     times = times_per_batch(run)
     # What exists so far is not the operation's garbage.

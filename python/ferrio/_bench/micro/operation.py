@@ -7,6 +7,8 @@ cleans up:
     def call_soon(bench: Bench) -> Run:
         def run(times: int) -> None: ...
         yield run
+
+A `run` of which only a part counts returns how long that part took.
 """
 
 from __future__ import annotations
@@ -20,7 +22,16 @@ from typing import Any
 
 from .. import loops
 
-Run = Iterator[Callable[[int], None]]
+
+@dataclass(frozen=True)
+class Elapsed:
+    """Seconds on both clocks."""
+
+    cpu: float
+    wall: float
+
+
+Run = Iterator[Callable[[int], Elapsed | None]]
 
 
 class Clock(Enum):

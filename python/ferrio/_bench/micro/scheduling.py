@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
-from .operation import Bench, Run, operation
+from .operation import Bench, Elapsed, Run, operation
 
 
 def nothing() -> None:
@@ -68,6 +69,30 @@ def call_later_cancel_10k_pending(bench: Bench) -> Run:
             await asyncio.sleep(0)
 
     yield lambda times: bench.complete(cancel(times))
+    for timer in pending:
+        timer.cancel()
+
+
+@operation("cancel of a timer, among 10,000 pending ones", per_run=1000)
+def timer_cancel_10k_pending(bench: Bench) -> Run:
+    loop = bench.loop
+    pending = [loop.call_later(3600 + number, nothing) for number in range(10_000)]
+
+    async def cancel(times: int) -> Elapsed:
+        cpu = wall = 0.0
+        for _ in range(times):
+            # All over the pending ones, as timeouts of different lengths are.
+            delays = (3600.5 + number * 7919 % 10_000 for number in range(1000))
+            timers = [loop.call_later(delay, nothing) for delay in delays]
+            cpu_before, before = time.process_time(), time.perf_counter()
+            for timer in timers:
+                timer.cancel()
+            cpu += time.process_time() - cpu_before
+            wall += time.perf_counter() - before
+            await asyncio.sleep(0)
+        return Elapsed(cpu, wall)
+
+    yield lambda times: loop.run_until_complete(cancel(times))
     for timer in pending:
         timer.cancel()
 
