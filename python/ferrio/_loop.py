@@ -113,6 +113,12 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
 
     # Names.
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
+    _getaddrinfo_debug = BaseEventLoop._getaddrinfo_debug  # type: ignore[attr-defined]
+
+    # Subprocesses: asyncio's functions check the arguments.
+    subprocess_exec = BaseEventLoop.subprocess_exec
+    subprocess_shell = BaseEventLoop.subprocess_shell
+    _log_subprocess = BaseEventLoop._log_subprocess  # type: ignore[attr-defined]
 
     # Servers.
     _create_server_getaddrinfo = (
@@ -128,7 +134,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             if kwargs.get("sock") is None:
                 for sock in idle._sockets:
                     sock.close()
-            raise NotImplementedError("TLS is not implemented yet in ferrio: create_server(ssl=)")
+            raise NotImplementedError("TLS is not implemented yet in ferrio: no ssl=")
         server = Server(
             self,
             idle._sockets,

@@ -12,6 +12,7 @@ mod clock;
 mod connect;
 mod contention;
 mod lifecycle;
+mod missing;
 mod names;
 mod race;
 pub(crate) mod readers;

@@ -56,7 +56,5 @@ impl Loop {
 
 /// What every `ssl=` gets for now.
 pub(crate) fn no_tls() -> PyErr {
-    PyNotImplementedError::new_err(
-        "TLS is not implemented yet in ferrio: connections and servers take no ssl= argument",
-    )
+    PyNotImplementedError::new_err("TLS is not implemented yet in ferrio: no ssl=, no start_tls()")
 }

@@ -1,0 +1,132 @@
+//! What the loop cannot do yet: each method is a coroutine that says so when it is awaited, after
+//! those of asyncio's checks that cost nothing.
+//!
+//! Each moves to a file of its own when it is written.
+
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::Loop;
+use super::serve::no_tls;
+use crate::coroutine::Coroutine;
+use crate::names;
+
+/// A coroutine that raises NotImplementedError.
+fn missing(py: Python<'_>, qualname: &'static str, what: &'static str) -> PyResult<Py<PyAny>> {
+    Coroutine::new(py, qualname, async move { Err(not_implemented(what)) })
+}
+
+fn not_implemented(what: &str) -> PyErr {
+    PyNotImplementedError::new_err(format!("{what} not implemented yet in ferrio"))
+}
+
+macro_rules! missing_methods {
+    ($($name:ident: $qualname:literal, $what:literal;)*) => {
+        #[pymethods]
+        impl Loop {
+            $(
+                #[doc = concat!("Raises NotImplementedError: ", $what, " not implemented yet.")]
+                #[pyo3(signature = (*_args, **_kwargs))]
+                fn $name(
+                    &self,
+                    py: Python<'_>,
+                    _args: &Bound<'_, PyTuple>,
+                    _kwargs: Option<&Bound<'_, PyDict>>,
+                ) -> PyResult<Py<PyAny>> {
+                    missing(py, $qualname, $what)
+                }
+            )*
+        }
+    };
+}
+
+missing_methods! {
+    create_datagram_endpoint: "Loop.create_datagram_endpoint", "UDP is";
+    create_unix_connection: "Loop.create_unix_connection", "Unix sockets are";
+    create_unix_server: "Loop.create_unix_server", "Unix sockets are";
+    connect_read_pipe: "Loop.connect_read_pipe", "pipes are";
+    connect_write_pipe: "Loop.connect_write_pipe", "pipes are";
+    // asyncio's own subprocess_exec and subprocess_shell check their arguments and end up here.
+    _make_subprocess_transport: "Loop._make_subprocess_transport", "subprocesses are";
+}
+
+#[pymethods]
+impl Loop {
+    /// Raises NotImplementedError: sendfile is not implemented yet.
+    #[pyo3(signature = (transport, file, offset=None, count=None, *, fallback=true))]
+    fn sendfile(
+        &self,
+        py: Python<'_>,
+        transport: Py<PyAny>,
+        file: Py<PyAny>,
+        offset: Option<Py<PyAny>>,
+        count: Option<Py<PyAny>>,
+        fallback: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let _later = (file, offset, count, fallback);
+        Coroutine::new(py, "Loop.sendfile", async move {
+            Python::attach(|py| {
+                if transport.call_method0(py, intern!(py, "is_closing"))?.is_truthy(py)? {
+                    return Err(PyRuntimeError::new_err("Transport is closing"));
+                }
+                Err(not_implemented("sendfile is"))
+            })
+        })
+    }
+
+    /// Raises NotImplementedError: sendfile is not implemented yet.
+    #[pyo3(signature = (sock, file, offset=None, count=None, *, fallback=true))]
+    fn sock_sendfile(
+        slf: Py<Self>,
+        py: Python<'_>,
+        sock: Py<PyAny>,
+        file: Py<PyAny>,
+        offset: Option<Py<PyAny>>,
+        count: Option<Py<PyAny>>,
+        fallback: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let _later = fallback;
+        Coroutine::new(py, "Loop.sock_sendfile", async move {
+            Python::attach(|py| {
+                names::check_ssl_socket(py)?.call1((&sock,))?;
+                let offset = match offset {
+                    Some(offset) => offset,
+                    None => 0i32.into_pyobject(py)?.into_any().unbind(),
+                };
+                names::base_event_loop(py)?.call_method1(
+                    intern!(py, "_check_sendfile_params"),
+                    (slf, sock, file, offset, count),
+                )?;
+                Err(not_implemented("sendfile is"))
+            })
+        })
+    }
+
+    /// Raises NotImplementedError: TLS is not implemented yet.
+    #[pyo3(signature = (transport, protocol, sslcontext, **_kwargs))]
+    fn start_tls(
+        &self,
+        py: Python<'_>,
+        transport: Py<PyAny>,
+        protocol: Py<PyAny>,
+        sslcontext: Py<PyAny>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        let _later = (transport, protocol);
+        Coroutine::new(py, "Loop.start_tls", async move {
+            Python::attach(|py| {
+                let sslcontext = sslcontext.bind(py);
+                let class = py.import(intern!(py, "ssl"))?.getattr(intern!(py, "SSLContext"))?;
+                if !sslcontext.is_instance(&class)? {
+                    return Err(PyTypeError::new_err(format!(
+                        "sslcontext is expected to be an instance of ssl.SSLContext, got {}",
+                        sslcontext.repr()?
+                    )));
+                }
+                Err(no_tls())
+            })
+        })
+    }
+}
