@@ -9,7 +9,7 @@ LOAD_GENERATOR := target/release/ferrio-load
 BENCH = $(VENV)/bin/python -m ferrio._bench --load-generator $(LOAD_GENERATOR)
 BENCH_RESULTS = bench/results/$(notdir $(VENV))
 
-.PHONY: bench bench-quick bench-figures bench-instructions bench-tools bench-test
+.PHONY: bench bench-quick bench-figures bench-instructions bench-engine bench-tools bench-test
 
 bench: bench-tools ## measure ferrio beside the loops it competes with
 	@$(BENCH) $(ARGS)
@@ -24,6 +24,9 @@ bench-figures: bench-tools ## measure all of it and write the tables of bench/RE
 
 bench-instructions: bench-tools ## instructions per operation, counted by valgrind
 	@$(VENV)/bin/python bench/instructions.py --load-generator $(LOAD_GENERATOR) $(ARGS)
+
+bench-engine: ## the engine's echo server beside a bare epoll server in C
+	$(PYTHON) bench/engine_echo.py $(ARGS)
 
 bench-test: ## test the load generator
 	cargo test -p ferrio-load

@@ -5,9 +5,9 @@
     python3 bench/engine_echo.py --rounds 21 --size 65536 --connections 20
 
 Builds both servers and the load generator, then takes rounds: both servers are started afresh, in
-alternating order, each on a CPU of its own with the load on the others. The server's CPU clock (user
-and system, nanoseconds, from the scheduler) is read exactly around the measured requests. Shown are
-medians, and the median of the ratios within rounds with the least and the most of them.
+alternating order, each on a CPU of its own with the load on the others. The server's CPU clock
+(user and system, nanoseconds, from the scheduler) is read exactly around the measured requests.
+Shown are medians, and the median of the ratios within rounds with the least and the most of them.
 
 Needs Linux, cargo, cc and a quiet machine.
 """
@@ -57,7 +57,7 @@ def measure(server: Path, options: argparse.Namespace) -> float:
         assert process.stdout is not None
         try:
             address = process.stdout.readline().split()[-1]
-            command = [LOAD, "--tcp", address, "--gate"]
+            command: list[str | Path] = [LOAD, "--tcp", address, "--gate"]
             command += ["--size", str(options.size), "--connections", str(options.connections)]
             command += ["--depth", str(options.depth), "--requests", str(options.requests)]
             command += ["--warmup-requests", str(max(options.requests // 5, 1))]
@@ -68,7 +68,8 @@ def measure(server: Path, options: argparse.Namespace) -> float:
                 text=True,
                 preexec_fn=pinned(others),
             ) as load:
-                assert load.stdin is not None and load.stdout is not None
+                assert load.stdin is not None
+                assert load.stdout is not None
                 load.stdout.readline()
                 before = cpu_ns(process.pid)
                 load.stdin.write("\n")
@@ -77,7 +78,7 @@ def measure(server: Path, options: argparse.Namespace) -> float:
                 after = cpu_ns(process.pid)
             if load.returncode != 0:
                 sys.exit(f"the load generator failed on {server.name}: {last}")
-            requests = json.loads(last)["requests"]
+            requests: int = json.loads(last)["requests"]
         finally:
             process.terminate()
     if process.returncode != 0:

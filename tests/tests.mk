@@ -46,7 +46,7 @@ lint-rust: lint-environment
 lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy --strict python/ferrio tests/conformance tests/setup
+	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/setup bench
 
 lint-stubs: lint-environment
 	$(VENV)/bin/python -m mypy.stubtest ferrio
