@@ -70,7 +70,7 @@ thread_local! {
 
 impl Coroutine {
     /// Wraps `body`; `qualname` is what its repr and warnings say, `"Loop.sock_recv"`.
-    pub(crate) fn new<F>(py: Python<'_>, qualname: &'static str, body: F) -> PyResult<Py<PyAny>>
+    pub(crate) fn make<F>(py: Python<'_>, qualname: &'static str, body: F) -> PyResult<Py<PyAny>>
     where
         F: Future<Output = PyResult<Py<PyAny>>> + Send + 'static,
     {

@@ -48,7 +48,6 @@ attribute!(
     run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb"
 );
 attribute!(base_event_loop, "asyncio.base_events", "BaseEventLoop");
-attribute!(iscoroutine, "asyncio.coroutines", "iscoroutine");
 attribute!(extract_stack, "asyncio.format_helpers", "extract_stack");
 attribute!(strerror, "os", "strerror");
 attribute!(socket_class, "socket", "socket");

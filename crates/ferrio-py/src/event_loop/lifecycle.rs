@@ -140,8 +140,8 @@ impl Loop {
         self.is_debug()
     }
 
-    #[setter]
-    fn set__debug(&self, enabled: bool) {
+    #[setter(_debug)]
+    fn set_debug_flag(&self, enabled: bool) {
         self.debug.store(enabled, Ordering::Relaxed);
     }
 

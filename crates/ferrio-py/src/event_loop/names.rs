@@ -44,7 +44,7 @@ impl Loop {
         flags: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let arguments = [family, r#type, proto, flags];
-        Coroutine::new(py, "Loop.getaddrinfo", async move {
+        Coroutine::make(py, "Loop.getaddrinfo", async move {
             let question = Python::attach(|py| {
                 ask_address(slf.bind(py), host.bind(py), port.bind(py), &arguments)
             })?;
@@ -67,7 +67,7 @@ impl Loop {
         sockaddr: Py<PyAny>,
         flags: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::new(py, "Loop.getnameinfo", async move {
+        Coroutine::make(py, "Loop.getnameinfo", async move {
             let question = Python::attach(|py| {
                 ask_name(
                     slf.bind(py),

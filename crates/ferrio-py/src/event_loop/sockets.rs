@@ -147,7 +147,7 @@ fn coroutine<F>(qualname: &'static str, body: F) -> PyResult<Py<PyAny>>
 where
     F: Future<Output = PyResult<Py<PyAny>>> + Send + 'static,
 {
-    Python::attach(|py| Coroutine::new(py, qualname, body))
+    Python::attach(|py| Coroutine::make(py, qualname, body))
 }
 
 /// One `sock_*` call under way. Its attempts return None where the socket was not ready.

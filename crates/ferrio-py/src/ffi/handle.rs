@@ -124,10 +124,6 @@ impl HandleTypes {
         })
     }
 
-    pub(crate) fn class(&self, kind: Kind) -> &Py<PyType> {
-        &self.of(kind).ty
-    }
-
     fn of(&self, kind: Kind) -> &Class {
         match kind {
             Kind::Soon => &self.handle,

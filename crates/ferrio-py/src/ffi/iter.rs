@@ -47,17 +47,15 @@ pub(crate) fn send<'py>(
 ) -> PyResult<Step<'py>> {
     let py = iterator.py();
     let mut result = ptr::null_mut();
-    // SAFETY: both objects are live; PyIter_Send writes a new reference or NULL to `result`.
-    let status = unsafe { ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &raw mut result) };
+    // SAFETY: both objects are live; PyIter_Send writes a new reference to `result`, or NULL with an
+    // exception set.
+    let (status, object) = unsafe {
+        let status = ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &raw mut result);
+        (status, Bound::from_owned_ptr_or_err(py, result)?)
+    };
     match status {
-        // SAFETY: a new reference, as documented for these two results.
-        ffi::PySendResult::PYGEN_NEXT => {
-            Ok(Step::Yielded(unsafe { Bound::from_owned_ptr_or_err(py, result)? }))
-        }
-        // SAFETY: likewise.
-        ffi::PySendResult::PYGEN_RETURN => {
-            Ok(Step::Returned(unsafe { Bound::from_owned_ptr_or_err(py, result)? }))
-        }
+        ffi::PySendResult::PYGEN_NEXT => Ok(Step::Yielded(object)),
+        ffi::PySendResult::PYGEN_RETURN => Ok(Step::Returned(object)),
         ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
     }
 }
