@@ -51,6 +51,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         "_exception_handler",
         "_executor_shutdown_called",
         "_signal_handlers",
+        "_transports",
         "slow_callback_duration",
     )
 

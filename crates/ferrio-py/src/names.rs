@@ -65,6 +65,11 @@ attribute!(main_thread, "threading", "main_thread");
 attribute!(audit, "sys", "audit");
 attribute!(gaierror, "socket", "gaierror");
 attribute!(socket_kind, "socket", "SocketKind");
+attribute!(weak_value_dictionary, "weakref", "WeakValueDictionary");
+attribute!(
+    /// For sockets whose class overrides `recv` or `send`.
+    socket_object_transport, "ferrio._socket_transport", "SocketObjectTransport"
+);
 attribute!(getframe, "sys", "_getframe");
 
 /// The keyword names of a call with `loop=` alone, for vectorcall.

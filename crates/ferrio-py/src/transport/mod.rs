@@ -2,6 +2,7 @@
 
 pub(crate) mod chunk;
 pub(crate) mod extra;
+pub(crate) mod foreign;
 pub(crate) mod listener;
 pub(crate) mod stream;
 

@@ -22,6 +22,7 @@ use pyo3::{ffi as raw, intern};
 use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
 use super::extra::Extra;
+use super::foreign;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport};
@@ -204,12 +205,11 @@ impl Loop {
         extra: Option<&Bound<'_, PyAny>>,
         server: Option<Py<PyAny>>,
         context: Option<Py<PyAny>>,
-    ) -> PyResult<Py<StreamTransport>> {
+    ) -> PyResult<Py<PyAny>> {
         // The names of the socket are asked from the socket itself.
         let _peername = extra;
-        let endpoint = Endpoint::from_socket(sock)?;
         let context = context.map(Context::from_object);
-        StreamTransport::open(slf, endpoint, protocol, waiter, server, context)
+        foreign::over_socket(slf, sock, protocol, waiter, server, context)
     }
 }
 

@@ -1,0 +1,44 @@
+//! Transports over socket objects that are more than a descriptor.
+//!
+//! A subclass of `socket.socket` may override `recv` or `send`, and a program that passes one as
+//! `sock=` counts on their being called. asyncio's own transport does that and needs nothing of a
+//! loop but watching a descriptor, so it is used for these: rare, and never quick.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{Endpoint, StreamTransport};
+use crate::event_loop::Loop;
+use crate::ffi::Context;
+use crate::{names, socket};
+
+/// A stream transport over a connected, non-blocking socket object: ours if it is a plain
+/// `socket.socket`, else asyncio's (python/ferrio/_socket_transport.py).
+pub(crate) fn over_socket(
+    looop: &Bound<'_, Loop>,
+    sock: &Bound<'_, PyAny>,
+    protocol: &Bound<'_, PyAny>,
+    waiter: Option<Py<PyAny>>,
+    server: Option<Py<PyAny>>,
+    context: Option<Context>,
+) -> PyResult<Py<PyAny>> {
+    let py = looop.py();
+    if socket::is_plain(sock)? {
+        let endpoint = Endpoint::from_socket(sock)?;
+        let transport = StreamTransport::open(looop, endpoint, protocol, waiter, server, context)?;
+        return Ok(transport.into_any());
+    }
+    // By number; asyncio's constructor enters its transport here.
+    let registry = intern!(py, "_transports");
+    if !looop.hasattr(registry)? {
+        looop.setattr(registry, names::weak_value_dictionary(py)?.call0()?)?;
+    }
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "server"), server)?;
+    if cfg!(Py_3_15) {
+        options.set_item(intern!(py, "context"), context.map(Context::into_object))?;
+    }
+    let arguments = (looop, sock, protocol, waiter);
+    Ok(names::socket_object_transport(py)?.call(arguments, Some(&options))?.unbind())
+}
