@@ -59,6 +59,7 @@ mod _ferrio {
 fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    names::warn(py)?;
     ffi::handle::HandleTypes::install(py)?;
     ffi::class::adopt::<transport::StreamTransport>(py)?;
     ffi::iter::install_send::<coroutine::Coroutine>(py);

@@ -70,6 +70,10 @@ attribute!(
     /// For sockets whose class overrides `recv` or `send`.
     socket_object_transport, "ferrio._socket_transport", "SocketObjectTransport"
 );
+attribute!(
+    /// `warnings.warn`: looked up at import, for it is needed while the interpreter ends.
+    warn, "warnings", "warn"
+);
 attribute!(getframe, "sys", "_getframe");
 
 /// The keyword names of a call with `loop=` alone, for vectorcall.

@@ -15,6 +15,7 @@ use super::serve::no_tls;
 use crate::coroutine::{Coroutine, await_object};
 use crate::ffi::Context;
 use crate::names;
+use crate::transport::foreign::over_socket;
 use crate::transport::{Endpoint, StreamTransport};
 
 #[pymethods]
@@ -55,7 +56,7 @@ impl Loop {
         interleave: Option<Py<PyAny>>,
         all_errors: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::new(py, "Loop.create_connection", async move {
+        Coroutine::make(py, "Loop.create_connection", async move {
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             let route = Python::attach(|py| {
                 tls.check_client(py, host.as_ref())?;
@@ -101,7 +102,7 @@ impl Loop {
         ssl_handshake_timeout: Option<Py<PyAny>>,
         ssl_shutdown_timeout: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::new(py, "Loop.connect_accepted_socket", async move {
+        Coroutine::make(py, "Loop.connect_accepted_socket", async move {
             let server_hostname = None;
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             Python::attach(|py| {
@@ -429,7 +430,11 @@ fn make(
     let context = if cfg!(Py_3_15) { Some(Context::copy_current(py)?) } else { None };
     match given {
         Given::Endpoint(endpoint) => match protocol_factory.call0() {
-            Ok(protocol) => transport(looop, endpoint, protocol, context),
+            Ok(protocol) => with_waiter(looop, protocol, |protocol, waiter| {
+                let opened =
+                    StreamTransport::open(looop, endpoint, protocol, waiter, None, context)?;
+                Ok(opened.into_any())
+            }),
             Err(error) => {
                 endpoint.close(py)?;
                 Err(error)
@@ -439,7 +444,9 @@ fn make(
             let made = (|| {
                 sock.call_method1(py, intern!(py, "setblocking"), (false,))?;
                 let protocol = protocol_factory.call0()?;
-                transport(looop, Endpoint::from_socket(sock.bind(py))?, protocol, context)
+                with_waiter(looop, protocol, |protocol, waiter| {
+                    over_socket(looop, sock.bind(py), protocol, waiter, None, context)
+                })
             })();
             // From 3.14 on, asyncio closes it; before, it stays the program's.
             if cfg!(Py_3_14) && made.is_err() {
@@ -450,15 +457,13 @@ fn make(
     }
 }
 
-fn transport(
-    looop: &Bound<'_, Loop>,
-    endpoint: Endpoint,
-    protocol: Bound<'_, PyAny>,
-    context: Option<Context>,
+/// Opens a transport with a future that its `connection_made` completes.
+fn with_waiter<'py>(
+    looop: &Bound<'py, Loop>,
+    protocol: Bound<'py, PyAny>,
+    open: impl FnOnce(&Bound<'py, PyAny>, Option<Py<PyAny>>) -> PyResult<Py<PyAny>>,
 ) -> PyResult<Made> {
-    let py = looop.py();
     let waiter = Loop::create_future(looop)?.unbind();
-    let done = Some(waiter.clone_ref(py));
-    let transport = StreamTransport::open(looop, endpoint, &protocol, done, None, context)?;
-    Ok((transport.into_any(), protocol.unbind(), waiter))
+    let transport = open(&protocol, Some(waiter.clone_ref(looop.py())))?;
+    Ok((transport, protocol.unbind(), waiter))
 }

@@ -71,7 +71,7 @@ impl Runner {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let looop = self.looop.clone_ref(py);
         let (candidate, race) = (self.candidate.clone(), self.race.clone());
-        Coroutine::new(py, "Loop._connect_sock", async move {
+        Coroutine::make(py, "Loop._connect_sock", async move {
             let place = Python::attach(|py| {
                 race.failures.with(py, |failures| {
                     failures.push(Vec::new());

@@ -149,7 +149,5 @@ pub(crate) fn resource_warning(object: &Bound<'_, PyAny>, text: &str) -> PyResul
     let options = PyDict::new(py);
     options.set_item(intern!(py, "source"), object)?;
     let category = py.get_type::<pyo3::exceptions::PyResourceWarning>();
-    py.import(intern!(py, "warnings"))?
-        .call_method(intern!(py, "warn"), (text, category), Some(&options))
-        .map(drop)
+    names::warn(py)?.call((text, category), Some(&options)).map(drop)
 }
