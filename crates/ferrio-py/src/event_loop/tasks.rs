@@ -53,7 +53,7 @@ impl Loop {
     }
 
     /// Sets the callable `(loop, coro, **kwargs)` that makes tasks, or None for `asyncio.Task`.
-    #[pyo3(signature = (factory, /))]
+    #[pyo3(signature = (factory))]
     fn set_task_factory(&self, py: Python<'_>, factory: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         if let Some(factory) = &factory
             && !factory.is_callable()
