@@ -300,22 +300,6 @@ def test_a_descriptor_number_can_be_used_again(trace: Trace, loop: Loop) -> None
 
 
 @twin
-def test_closing_a_watched_socket_hurts_nobody(trace: Trace, loop: Loop) -> None:
-    one, other = socket_pair()
-    loop.add_reader(one, trace, "must not be called")
-    number = one.fileno()
-    one.close()
-    with pair() as (three, four):
-        loop.add_reader(three, lambda: (trace("other", three.recv(9)), loop.remove_reader(three)))
-        four.send(b"works")
-        run_for(loop)
-        if three.fileno() != number:
-            loop.remove_reader(number)
-    other.close()
-    trace("loop works")
-
-
-@twin
 def test_the_context_of_a_reader_is_the_one_of_add_reader(trace: Trace, loop: Loop) -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     count = 0

@@ -1,0 +1,62 @@
+"""Fixtures that notice what a test leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import loops
+
+
+def open_descriptors() -> set[str]:
+    """Descriptors of this process, each with what it leads to."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the listing's own
+            continue
+        found.add(f"{name} -> {target}")
+    return found
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Fails the test if more descriptors are open at its end than at its start."""
+    gc.collect()
+    before = open_descriptors()
+    yield
+    gc.collect()
+    left = open_descriptors() - before
+    assert not left, f"left open: {sorted(left)}"
+
+
+@pytest.fixture
+def loop(descriptors: None, new_loop: loops.Factory) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop of the kind under test, closed at the end; all its descriptors must be gone then."""
+    loop = new_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """Only reference counts free objects during the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+@pytest.fixture
+def reported(loop: asyncio.AbstractEventLoop) -> list[dict[str, Any]]:
+    """What the loop's exception handler is called with."""
+    contexts: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda loop, context: contexts.append(context))
+    return contexts

@@ -1,0 +1,113 @@
+"""The same things again and again: memory and objects do not grow."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+
+from tests import loops
+
+Loop = asyncio.AbstractEventLoop
+LOCALHOST = "127.0.0.1"
+
+
+def resident_kib() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def assert_no_growth(work: Callable[[], None], rounds: int, allowed_kib: int = 2048) -> None:
+    """Runs `work` until memory has settled, then `rounds` times more, and compares."""
+    for _ in range(rounds):
+        work()
+    gc.collect()
+    objects, memory = len(gc.get_objects()), resident_kib()
+    kinds = Counter(type(thing).__name__ for thing in gc.get_objects())
+    for _ in range(rounds):
+        work()
+    gc.collect()
+    more = Counter(type(thing).__name__ for thing in gc.get_objects())
+    more.subtract(kinds)
+    assert len(gc.get_objects()) - objects < 200, more.most_common(5)
+    assert resident_kib() - memory < allowed_kib
+
+
+def test_loops_made_run_and_closed(new_loop: loops.Factory) -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(1000, print)
+        await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0.0001))
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main())
+
+    assert_no_growth(work, 200)
+
+
+def test_connections(loop: Loop) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(10_000):
+            writer.write(data)
+        writer.close()
+
+    async def ask(address: tuple[str, int]) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(bytes(5000))
+        await reader.readexactly(5000)
+        writer.close()
+        await writer.wait_closed()
+
+    server = loop.run_until_complete(asyncio.start_server(echo, LOCALHOST, 0))
+    address = server.sockets[0].getsockname()
+
+    async def main() -> None:
+        await asyncio.gather(*(ask(address) for _ in range(10)))
+
+    assert_no_growth(lambda: loop.run_until_complete(main()), 100)
+    server.close()
+    loop.run_until_complete(server.wait_closed())
+
+
+def test_timers_that_are_cancelled(loop: Loop) -> None:
+    def work() -> None:
+        for handle in [loop.call_later(1000 + n, int) for n in range(1000)]:
+            handle.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+
+    assert_no_growth(work, 100)
+
+
+def test_callbacks_and_tasks(loop: Loop) -> None:
+    async def main() -> None:
+        await asyncio.gather(*(asyncio.sleep(0, n) for n in range(100)))
+
+    def work() -> None:
+        for _ in range(500):
+            loop.call_soon(int)
+            loop.call_soon_threadsafe(int)
+        loop.run_until_complete(main())
+
+    assert_no_growth(work, 100)
+
+
+def test_reference_counts_of_shared_objects_are_stable(loop: Loop) -> None:
+    """None, the empty tuple and what callbacks are called with come out even."""
+    marker = object()
+
+    def work() -> None:
+        loop.call_soon(lambda *args: None, marker, None, ())
+        loop.call_later(0, lambda *args: None, marker)
+        handle = loop.call_later(100, print, marker)
+        handle.cancel()
+        loop.run_until_complete(asyncio.sleep(0.0001, marker))
+
+    for _ in range(50):
+        work()
+    before = sys.getrefcount(marker)
+    for _ in range(200):
+        work()
+    assert sys.getrefcount(marker) == before
