@@ -24,7 +24,7 @@ engine: ## cargo test of the engine
 	cargo test --locked --package ferrio-engine
 
 pytest: venv servers ## parity, stress and ecosystem tests
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 $(ARGS)
 
 servers:
 	@$(PYTHON) tests/setup/servers.py
