@@ -15,7 +15,7 @@ use crate::names;
 
 /// A coroutine that raises NotImplementedError.
 fn missing(py: Python<'_>, qualname: &'static str, what: &'static str) -> PyResult<Py<PyAny>> {
-    Coroutine::new(py, qualname, async move { Err(not_implemented(what)) })
+    Coroutine::make(py, qualname, async move { Err(not_implemented(what)) })
 }
 
 fn not_implemented(what: &str) -> PyErr {
@@ -66,7 +66,7 @@ impl Loop {
         fallback: bool,
     ) -> PyResult<Py<PyAny>> {
         let _later = (file, offset, count, fallback);
-        Coroutine::new(py, "Loop.sendfile", async move {
+        Coroutine::make(py, "Loop.sendfile", async move {
             Python::attach(|py| {
                 if transport.call_method0(py, intern!(py, "is_closing"))?.is_truthy(py)? {
                     return Err(PyRuntimeError::new_err("Transport is closing"));
@@ -88,7 +88,7 @@ impl Loop {
         fallback: bool,
     ) -> PyResult<Py<PyAny>> {
         let _later = fallback;
-        Coroutine::new(py, "Loop.sock_sendfile", async move {
+        Coroutine::make(py, "Loop.sock_sendfile", async move {
             Python::attach(|py| {
                 names::check_ssl_socket(py)?.call1((&sock,))?;
                 let offset = match offset {
@@ -115,7 +115,7 @@ impl Loop {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let _later = (transport, protocol);
-        Coroutine::new(py, "Loop.start_tls", async move {
+        Coroutine::make(py, "Loop.start_tls", async move {
             Python::attach(|py| {
                 let sslcontext = sslcontext.bind(py);
                 let class = py.import(intern!(py, "ssl"))?.getattr(intern!(py, "SSLContext"))?;
