@@ -186,8 +186,10 @@ impl Loop {
     fn turn(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         self.wait(slf)?;
-        let now = Instant::now();
         let woken = self.open(py, |state| {
+            // The clock costs as much as a callback's call; without timers nobody asks it.
+            let timers = state.engine.timer_len();
+            let now = if timers == 0 { Instant::MIN } else { Instant::now() };
             let woken = &mut state.woken;
             state.engine.collect(now, |key, readiness, source, ready| match source {
                 Source::Watch(watch) => watch.event(py, key, readiness, ready, woken),
@@ -262,7 +264,7 @@ impl Loop {
     fn idle(&self, py: Python<'_>) -> PyResult<Option<Instant>> {
         let stopping = self.stopping.load(Ordering::Relaxed);
         let idle = self.open(py, |state| -> std::io::Result<Option<Instant>> {
-            if state.engine.poll_now()? > 0 || stopping {
+            if state.engine.poll_now()? > 0 || state.engine.is_ready() || stopping {
                 return Ok(None);
             }
             let now = Instant::now();
