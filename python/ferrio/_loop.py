@@ -95,7 +95,6 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     # The default executor.
     if hasattr(BaseEventLoop, "_check_default_executor"):
         _check_default_executor = BaseEventLoop._check_default_executor
-    run_in_executor = BaseEventLoop.run_in_executor
     set_default_executor = BaseEventLoop.set_default_executor
     shutdown_default_executor = BaseEventLoop.shutdown_default_executor
     _do_shutdown = BaseEventLoop._do_shutdown  # type: ignore[attr-defined]

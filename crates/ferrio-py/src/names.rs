@@ -74,6 +74,9 @@ attribute!(
     /// `warnings.warn`: looked up at import, for it is needed while the interpreter ends.
     warn, "warnings", "warn"
 );
+attribute!(concurrent_future, "concurrent.futures", "Future");
+attribute!(wrap_future, "asyncio.futures", "wrap_future");
+attribute!(copy_future_state, "asyncio.futures", "_copy_future_state");
 attribute!(getframe, "sys", "_getframe");
 
 /// The keyword names of a call with `loop=` alone, for vectorcall.

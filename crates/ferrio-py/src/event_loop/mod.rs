@@ -11,6 +11,7 @@ mod blocking;
 mod clock;
 mod connect;
 mod contention;
+mod executor;
 mod lifecycle;
 mod missing;
 mod names;
