@@ -49,7 +49,7 @@ lint-python: lint-environment
 	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/setup bench
 
 lint-stubs: lint-environment
-	$(VENV)/bin/python -m mypy.stubtest ferrio
+	$(VENV)/bin/python -m mypy.stubtest ferrio._ferrio
 
 # No such interpreter is needed: PyO3 is told what it would be like. Proves types and Send/Sync.
 free-threaded: ## cargo check for a free-threaded CPython 3.14

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
 import warnings
 import weakref
-from asyncio.base_events import BaseEventLoop
 from asyncio.coroutines import _is_debug_mode  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
 from ._ferrio import BaseLoop
+from ._like import like
 from ._server import Server
 
-if sys.platform != "win32":
-    from asyncio.unix_events import _UnixSelectorEventLoop
-
 if TYPE_CHECKING:
+    # The same methods, with a `self` that this loop is.
+    from asyncio import AbstractEventLoop as BaseEventLoop
+    from asyncio import AbstractEventLoop as _UnixSelectorEventLoop
     from collections.abc import AsyncGenerator, Callable
     from concurrent.futures import ThreadPoolExecutor
+else:
+    from asyncio.base_events import BaseEventLoop
+
+    if sys.platform != "win32":
+        from asyncio.unix_events import _UnixSelectorEventLoop
 
 __all__ = ["Loop"]
 
@@ -107,7 +111,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
 
         def remove_signal_handler(self, sig: int) -> bool:
             """Takes the handler of a signal away; True if there was one."""
-            removed: bool = _UnixSelectorEventLoop.remove_signal_handler(self, sig)  # type: ignore[arg-type]
+            removed: bool = _UnixSelectorEventLoop.remove_signal_handler(self, sig)
             self._wakeup_fd_changed()
             return removed
 
@@ -125,11 +129,12 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         BaseEventLoop._create_server_getaddrinfo  # type: ignore[attr-defined]
     )
 
-    @functools.wraps(BaseEventLoop.create_server)
+    @like(BaseEventLoop.create_server)
     async def create_server(self, *args: Any, start_serving: bool = True, **kwargs: Any) -> Server:
         # asyncio's function checks the arguments and makes the sockets; what it puts around them
         # has not begun to serve, and is thrown away.
-        idle: Any = await BaseEventLoop.create_server(self, *args, start_serving=False, **kwargs)
+        create: Any = BaseEventLoop.create_server
+        idle = await create(self, *args, start_serving=False, **kwargs)
         if idle._ssl_context is not None:
             if kwargs.get("sock") is None:
                 for sock in idle._sockets:

@@ -25,7 +25,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType, ModuleType, TracebackType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from . import _ferrio, _install
 from ._runner import new_event_loop
@@ -63,10 +63,12 @@ class Script:
         main = _fresh_main()
         main.__file__ = path
         if sys.version_info < (3, 15):
-            main.__cached__ = None  # type: ignore[attr-defined]
+            main.__cached__ = None
         if path.endswith(".pyc"):
             main.__loader__ = loader = importlib.machinery.SourcelessFileLoader("__main__", path)
-            exec(loader.get_code("__main__"), main.__dict__)
+            code = loader.get_code("__main__")
+            assert code is not None  # or ImportError
+            exec(code, main.__dict__)
         else:
             main.__loader__ = importlib.machinery.SourceFileLoader("__main__", path)
             _execute_source(path, main)
@@ -119,7 +121,7 @@ class StandardInput:
         main = _fresh_main()
         main.__file__ = "<stdin>"
         if sys.version_info < (3, 15):
-            main.__cached__ = None  # type: ignore[attr-defined]
+            main.__cached__ = None
         source = sys.stdin.buffer.read()
         exec(compile(source, "<stdin>", "exec", dont_inherit=True), main.__dict__)
 
@@ -244,10 +246,10 @@ def without_own_frames(traceback: TracebackType | None) -> TracebackType | None:
     return traceback
 
 
-def _fresh_main() -> ModuleType:
+def _fresh_main() -> Any:
     """A new module `__main__`, as empty as the interpreter's own is."""
-    main = ModuleType("__main__")
-    main.__builtins__ = builtins  # type: ignore[attr-defined]
+    main: Any = ModuleType("__main__")
+    main.__builtins__ = builtins
     main.__loader__ = importlib.machinery.BuiltinImporter
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
@@ -261,7 +263,7 @@ def _prepend_path(entry: str) -> None:
         sys.path[0] = entry
 
 
-def _execute_source(path: str, main: ModuleType) -> None:
+def _execute_source(path: str, main: Any) -> None:
     if os.name == "posix":
         _ferrio.run_file(path, main.__dict__)
     else:

@@ -23,12 +23,12 @@ fn not_implemented(what: &str) -> PyErr {
 }
 
 macro_rules! missing_methods {
-    ($($name:ident: $qualname:literal, $what:literal;)*) => {
+    ($($name:ident: $qualname:literal, $what:literal, $signature:literal;)*) => {
         #[pymethods]
         impl Loop {
             $(
                 #[doc = concat!("Raises NotImplementedError: ", $what, " not implemented yet.")]
-                #[pyo3(signature = (*_args, **_kwargs))]
+                #[pyo3(signature = (*_args, **_kwargs), text_signature = $signature)]
                 fn $name(
                     &self,
                     py: Python<'_>,
@@ -43,19 +43,28 @@ macro_rules! missing_methods {
 }
 
 missing_methods! {
-    create_datagram_endpoint: "Loop.create_datagram_endpoint", "UDP is";
-    create_unix_connection: "Loop.create_unix_connection", "Unix sockets are";
-    create_unix_server: "Loop.create_unix_server", "Unix sockets are";
-    connect_read_pipe: "Loop.connect_read_pipe", "pipes are";
-    connect_write_pipe: "Loop.connect_write_pipe", "pipes are";
+    create_datagram_endpoint: "Loop.create_datagram_endpoint", "UDP is",
+        "($self, protocol_factory, local_addr=None, remote_addr=None, *, family=0, proto=0, \
+         flags=0, reuse_address=None, reuse_port=None, allow_broadcast=None, sock=None)";
+    create_unix_connection: "Loop.create_unix_connection", "Unix sockets are",
+        "($self, protocol_factory, path=None, *, ssl=None, sock=None, server_hostname=None, \
+         ssl_handshake_timeout=None, ssl_shutdown_timeout=None)";
+    create_unix_server: "Loop.create_unix_server", "Unix sockets are",
+        "($self, protocol_factory, path=None, *, sock=None, backlog=100, ssl=None, \
+         ssl_handshake_timeout=None, ssl_shutdown_timeout=None, start_serving=True, \
+         cleanup_socket=True)";
+    connect_read_pipe: "Loop.connect_read_pipe", "pipes are", "($self, protocol_factory, pipe)";
+    connect_write_pipe: "Loop.connect_write_pipe", "pipes are", "($self, protocol_factory, pipe)";
     // asyncio's own subprocess_exec and subprocess_shell check their arguments and end up here.
-    _make_subprocess_transport: "Loop._make_subprocess_transport", "subprocesses are";
+    _make_subprocess_transport: "Loop._make_subprocess_transport", "subprocesses are",
+        "($self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra=None, **kwargs)";
 }
 
 #[pymethods]
 impl Loop {
     /// Raises NotImplementedError: sendfile is not implemented yet.
-    #[pyo3(signature = (transport, file, offset=None, count=None, *, fallback=true))]
+    #[pyo3(signature = (transport, file, offset=None, count=None, *, fallback=true),
+           text_signature = "($self, transport, file, offset=0, count=None, *, fallback=True)")]
     fn sendfile(
         &self,
         py: Python<'_>,
@@ -77,7 +86,8 @@ impl Loop {
     }
 
     /// Raises NotImplementedError: sendfile is not implemented yet.
-    #[pyo3(signature = (sock, file, offset=None, count=None, *, fallback=true))]
+    #[pyo3(signature = (sock, file, offset=None, count=None, *, fallback=true),
+           text_signature = "($self, sock, file, offset=0, count=None, *, fallback=True)")]
     fn sock_sendfile(
         slf: Py<Self>,
         py: Python<'_>,
@@ -105,7 +115,10 @@ impl Loop {
     }
 
     /// Raises NotImplementedError: TLS is not implemented yet.
-    #[pyo3(signature = (transport, protocol, sslcontext, **_kwargs))]
+    #[pyo3(signature = (transport, protocol, sslcontext, **_kwargs),
+           text_signature = "($self, transport, protocol, sslcontext, *, server_side=False, \
+                             server_hostname=None, ssl_handshake_timeout=None, \
+                             ssl_shutdown_timeout=None)")]
     fn start_tls(
         &self,
         py: Python<'_>,

@@ -31,7 +31,8 @@ use crate::{names, socket};
 impl Loop {
     /// Looks a host and a port up, as `socket.getaddrinfo` does: a list of tuples (family, type,
     /// proto, canonname, address).
-    #[pyo3(signature = (host, port, *, family=None, r#type=None, proto=None, flags=None))]
+    #[pyo3(signature = (host, port, *, family=None, r#type=None, proto=None, flags=None),
+           text_signature = "($self, host, port, *, family=0, type=0, proto=0, flags=0)")]
     #[expect(clippy::too_many_arguments, reason = "asyncio's signature")]
     fn getaddrinfo(
         slf: Py<Self>,
@@ -60,7 +61,7 @@ impl Loop {
     }
 
     /// Looks the names of an address up, as `socket.getnameinfo` does: a pair (host, service).
-    #[pyo3(signature = (sockaddr, flags=None))]
+    #[pyo3(signature = (sockaddr, flags=None), text_signature = "($self, sockaddr, flags=0)")]
     fn getnameinfo(
         slf: Py<Self>,
         py: Python<'_>,

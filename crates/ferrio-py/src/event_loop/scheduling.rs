@@ -109,7 +109,7 @@ struct CallSoon;
 impl FastMethod for CallSoon {
     type Class = Loop;
     const NAME: &'static CStr = c"call_soon";
-    const DOC: &'static CStr = c"call_soon($self, callback, /, *args, context=None)\n--\n\n\
+    const DOC: &'static CStr = c"call_soon($self, callback, *args, context=None)\n--\n\n\
         Calls callback(*args) in the next turn, after everything scheduled before it.\n\n\
         Returns an asyncio.Handle. context is a contextvars.Context; None is a copy of the\n\
         current one. Raises RuntimeError if the loop is closed. Not thread-safe.";
@@ -156,7 +156,7 @@ struct CallSoonThreadsafe;
 impl FastMethod for CallSoonThreadsafe {
     type Class = Loop;
     const NAME: &'static CStr = c"call_soon_threadsafe";
-    const DOC: &'static CStr = c"call_soon_threadsafe($self, callback, /, *args, context=None)\n\
+    const DOC: &'static CStr = c"call_soon_threadsafe($self, callback, *args, context=None)\n\
         --\n\nLike call_soon(), from any thread: wakes the loop if it sleeps.\n\n\
         From CPython 3.14 on, the handle's cancel() and cancelled() wait while the callback runs\n\
         in another thread.";
@@ -188,8 +188,7 @@ struct CallLater;
 impl FastMethod for CallLater {
     type Class = Loop;
     const NAME: &'static CStr = c"call_later";
-    const DOC: &'static CStr =
-        c"call_later($self, delay, callback, /, *args, context=None)\n--\n\n\
+    const DOC: &'static CStr = c"call_later($self, delay, callback, *args, context=None)\n--\n\n\
         Calls callback(*args) once delay seconds have passed, never earlier.\n\n\
         Returns an asyncio.TimerHandle. A delay that is zero or negative means the next turn.";
 
@@ -217,7 +216,7 @@ struct CallAt;
 impl FastMethod for CallAt {
     type Class = Loop;
     const NAME: &'static CStr = c"call_at";
-    const DOC: &'static CStr = c"call_at($self, when, callback, /, *args, context=None)\n--\n\n\
+    const DOC: &'static CStr = c"call_at($self, when, callback, *args, context=None)\n--\n\n\
         Calls callback(*args) once loop.time() has reached when, never earlier.\n\n\
         Returns an asyncio.TimerHandle. Equal times run in the order of the calls.";
 

@@ -49,7 +49,8 @@ impl Loop {
 
     /// Receives a datagram into a writable buffer, up to nbytes or what it holds; returns the
     /// number of bytes and the address they came from.
-    #[pyo3(signature = (sock, buf, nbytes=None))]
+    #[pyo3(signature = (sock, buf, nbytes=None),
+           text_signature = "($self, sock, buf, nbytes=0)")]
     fn sock_recvfrom_into(
         slf: Py<Self>,
         sock: Py<PyAny>,
