@@ -5,6 +5,7 @@ mod host;
 
 use std::io::Read as _;
 use std::net::TcpStream;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +26,13 @@ fn send_to_slow_reader(driver: DriverKind, size: usize, total: usize) {
     register(&mut engine, &ours, Interest::BOTH, Trigger::Edge, ());
     let limits = Limits::new(1_000, 10_000).unwrap();
     let mut stream: Stream<Vec<u8>, TcpStream> = Stream::new(ours, StreamKind::Tcp, limits);
-    let reader = thread::spawn(move || read_slowly(peer));
+    // The reader begins when the kernel has taken all that it can, which is not for ever more.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&peer, 64 * 1024).unwrap();
+    let (start, started) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        started.recv().unwrap();
+        read_slowly(peer)
+    });
 
     let (mut queued, mut paused, mut was_blocked) = (0, false, false);
     let note = |flow: Option<Flow>, paused: &mut bool| {
@@ -45,13 +52,16 @@ fn send_to_slow_reader(driver: DriverKind, size: usize, total: usize) {
         let flushed = stream.flush().unwrap();
         note(flushed.flow, &mut paused);
         if flushed.blocked {
+            if !was_blocked {
+                start.send(()).unwrap();
+            }
             was_blocked = true;
             for (_, readiness, ()) in events_until(&mut engine, |seen| !seen.is_empty()) {
                 stream.on_event(readiness);
             }
         }
     }
-    assert!(was_blocked, "the reader was too quick to show anything");
+    assert!(was_blocked, "the kernel has room for everything");
     assert_eq!(stream.shutdown_write().unwrap(), Settled::WriteShut);
     assert_eq!(reader.join().unwrap(), total);
 }
