@@ -2,8 +2,10 @@
 //! `_connect_sock`).
 //!
 //! Where the address is a plain one, which is what name resolution gives, no `socket.socket` is
-//! made: the descriptor goes from connect(2) to the transport. Anything else (another family, a
-//! name that a replaced `getaddrinfo` left in) goes through a `socket.socket` and `sock_connect`.
+//! made: the descriptor goes from connect(2) to the transport. Anything else goes through a
+//! `socket.socket` and `sock_connect`, as in asyncio: another family, a name that a replaced
+//! `getaddrinfo` left in, and whatever a program does that has replaced `socket.socket` or the
+//! loop's `sock_connect`.
 
 use std::ffi::c_int;
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use ferrio_engine::net::{Address, Connecting};
 use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyCFunction, PyTuple};
 use pyo3::{ffi as raw, intern};
 
 use super::{Loop, watch};
@@ -135,7 +137,8 @@ impl<'a> Socket<'a> {
         candidate: &Candidate,
         local: &[&Candidate],
     ) -> PyResult<Socket<'a>> {
-        let is_plain = local.iter().all(|local| local.inet().is_some());
+        let is_plain =
+            local.iter().all(|local| local.inet().is_some()) && !is_replaced(looop.bind(py))?;
         let Candidate { family, kind, proto, .. } = *candidate;
         let means = match candidate.inet().filter(|_| is_plain) {
             Some(peer) => {
@@ -210,12 +213,23 @@ impl<'a> Socket<'a> {
     }
 }
 
+/// Does the program want its own way of connecting?
+fn is_replaced(looop: &Bound<'_, Loop>) -> PyResult<bool> {
+    let py = looop.py();
+    let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
+    let method = looop.getattr(intern!(py, "sock_connect"))?;
+    // A method of a Python subclass is a function, a mock is anything but one of these.
+    let is_native = method.is_exact_instance_of::<PyCFunction>();
+    Ok(!class.is(names::socket_class(py)?) || !is_native)
+}
+
 /// A `socket.socket` of ours, closed when dropped.
 struct PythonSocket(Py<PyAny>);
 
 impl PythonSocket {
     fn open(py: Python<'_>, kind: (i32, i32, i32)) -> PyResult<PythonSocket> {
-        let socket = PythonSocket(names::socket_class(py)?.call1(kind)?.unbind());
+        let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
+        let socket = PythonSocket(class.call1(kind)?.unbind());
         socket.0.call_method1(py, intern!(py, "setblocking"), (false,))?;
         Ok(socket)
     }
