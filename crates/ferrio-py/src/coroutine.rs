@@ -13,27 +13,53 @@
 //! ```
 
 use std::cell::RefCell;
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyType};
 
-use crate::ffi::call::python_of;
+use crate::ffi::call::{python_of, visit_pointer};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::iter::{self, Sendable, Step};
 
-type Body = Pin<Box<dyn Future<Output = PyResult<Py<PyAny>>> + Send>>;
+/// What is being run, and what it runs on.
+struct Body {
+    future: Pin<Box<dyn Future<Output = PyResult<Py<PyAny>>> + Send>>,
+    held: Option<Arc<dyn Held>>,
+}
+
+/// Python objects that a body uses, for the collector to see: what is captured by the body itself
+/// it cannot see and takes for reachable. Shared, and each object in it counted once.
+pub(crate) trait Held: Send + Sync {
+    /// Calls `visit` on every Python object; ends with its first non-zero answer.
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int;
+}
 
 /// A coroutine of the event loop. Await it once, or give it to `create_task`.
 #[pyclass(module = "ferrio", name = "Coroutine", frozen, weakref)]
 pub(crate) struct Coroutine {
     state: GilCell<State>,
     qualname: &'static str,
+}
+
+impl Body {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let mut result = Ok(());
+        if let Some(held) = &self.held {
+            held.traverse(&mut |object| {
+                result = visit_pointer(visit, object);
+                c_int::from(result.is_err())
+            });
+        }
+        result
+    }
 }
 
 enum State {
@@ -74,7 +100,25 @@ impl Coroutine {
     where
         F: Future<Output = PyResult<Py<PyAny>>> + Send + 'static,
     {
-        let state = GilCell::new(State::Created(Box::pin(body)));
+        Coroutine::of(py, qualname, Body { future: Box::pin(body), held: None })
+    }
+
+    /// [`make`](Coroutine::make), for a body that may wait for long on a loop that may be forgotten
+    /// with it: its objects are in `held`, of which it has a clone, and nowhere else.
+    pub(crate) fn holding<F>(
+        py: Python<'_>,
+        qualname: &'static str,
+        held: Arc<dyn Held>,
+        body: F,
+    ) -> PyResult<Py<PyAny>>
+    where
+        F: Future<Output = PyResult<Py<PyAny>>> + Send + 'static,
+    {
+        Coroutine::of(py, qualname, Body { future: Box::pin(body), held: Some(held) })
+    }
+
+    fn of(py: Python<'_>, qualname: &'static str, body: Body) -> PyResult<Py<PyAny>> {
+        let state = GilCell::new(State::Created(body));
         Ok(Py::new(py, Coroutine { state, qualname })?.into_any())
     }
 
@@ -114,7 +158,7 @@ impl Coroutine {
         let resume = awaiting.is_some().then_some(with);
         let outer = EXCHANGE.replace(Exchange { resume, yielded: None, awaiting });
         let mut context = TaskContext::from_waker(Waker::noop());
-        let polled = body.as_mut().poll(&mut context);
+        let polled = body.future.as_mut().poll(&mut context);
         let exchange = EXCHANGE.replace(outer);
         match polled {
             Poll::Ready(result) => {
@@ -253,8 +297,12 @@ impl Coroutine {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.state
             .try_with(python_of(&visit), |state| match state {
-                State::Suspended { awaiting, .. } => visit.call(&*awaiting),
-                State::Created(_) | State::Running | State::Finished => Ok(()),
+                State::Suspended { awaiting, body } => {
+                    visit.call(&*awaiting)?;
+                    body.traverse(&visit)
+                }
+                State::Created(body) => body.traverse(&visit),
+                State::Running | State::Finished => Ok(()),
             })
             .unwrap_or(Ok(()))
     }

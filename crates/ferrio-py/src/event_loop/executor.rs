@@ -25,8 +25,8 @@ impl Loop {
     #[pyo3(signature = (executor, func, *args))]
     fn run_in_executor<'py>(
         slf: &Bound<'py, Self>,
-        executor: Bound<'py, PyAny>,
-        func: Bound<'py, PyAny>,
+        executor: &Bound<'py, PyAny>,
+        func: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -41,9 +41,9 @@ impl Loop {
         let Some(known) = known.filter(|_| !this.is_debug()) else {
             return names::base_event_loop(py)?
                 .getattr(intern!(py, "run_in_executor"))?
-                .call1(arguments(&[slf.as_any(), &executor, &func])?);
+                .call1(arguments(&[slf.as_any(), executor, func])?);
         };
-        let source = known.call_method1(intern!(py, "submit"), arguments(&[&func])?)?;
+        let source = known.call_method1(intern!(py, "submit"), arguments(&[func])?)?;
         if !source.get_type().is(names::concurrent_future(py)?) {
             let options = PyDict::new(py);
             options.set_item(intern!(py, "loop"), slf)?;

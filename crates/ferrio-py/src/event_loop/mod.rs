@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) unflushed: Vec<Py<StreamTransport>>,
     /// Futures of `sock_*` coroutines that this turn's events wake; empty between turns.
     pub(crate) woken: Vec<Py<PyAny>>,
+    /// What was last given to a `sock_*` coroutine that waits.
+    pub(crate) last_waiter: u64,
     /// Which transport owns a descriptor: `add_reader` and its like refuse those.
     pub(crate) transports: HashMap<RawFd, Py<PyAny>>,
 }
@@ -94,6 +96,7 @@ impl Loop {
                 engine,
                 unflushed: Vec::new(),
                 woken: Vec::new(),
+                last_waiter: 0,
                 transports: HashMap::new(),
             })),
             inbox,

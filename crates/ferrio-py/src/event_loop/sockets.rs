@@ -5,89 +5,94 @@
 //! ready. The coroutine itself makes the call, not a callback of the loop: so one that is cancelled
 //! has taken nothing, and a plain socket's call never gives up the GIL.
 
+use std::ffi::c_int;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ferrio_engine::net::Address;
 use ferrio_engine::{Io, LentFd};
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyMemoryView, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyMemoryView, PySlice, PyTuple};
+use pyo3::{ffi as raw, intern};
 
 use super::readers::ensure_not_owned;
 use super::watch::{Direction, Waiter};
 use super::{Loop, READ_BUFFER_LEN};
-use crate::coroutine::{Coroutine, await_object};
+use crate::coroutine::{Coroutine, Held, await_object};
 use crate::error::os_error;
 use crate::ffi::buffer::View;
-use crate::names;
-use crate::socket;
+use crate::{names, socket};
 
 #[pymethods]
 impl Loop {
     /// Receives up to n bytes; b'' at the end.
-    fn sock_recv(slf: Py<Self>, sock: Py<PyAny>, n: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_recv", async move {
-            let operation = Operation::begin(slf, sock)?;
-            operation.repeat(Direction::Read, |py| operation.recv(py, n.bind(py))).await
+    fn sock_recv<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        n: Bound<'py, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        coroutine(slf, "Loop.sock_recv", [sock, n], |operation| async move {
+            operation.repeat(Direction::Read, Operation::recv).await
         })
     }
 
     /// Receives into a writable buffer; returns the number of bytes, 0 at the end.
-    fn sock_recv_into(slf: Py<Self>, sock: Py<PyAny>, buf: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_recv_into", async move {
-            let operation = Operation::begin(slf, sock)?;
-            operation.repeat(Direction::Read, |py| operation.recv_into(py, buf.bind(py))).await
+    fn sock_recv_into<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        buf: Bound<'py, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        coroutine(slf, "Loop.sock_recv_into", [sock, buf], |operation| async move {
+            operation.repeat(Direction::Read, Operation::recv_into).await
         })
     }
 
     /// Receives a datagram of up to bufsize bytes; returns it and the address it came from.
-    fn sock_recvfrom(slf: Py<Self>, sock: Py<PyAny>, bufsize: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_recvfrom", async move {
-            let operation = Operation::begin(slf, sock)?;
-            operation.repeat(Direction::Read, |py| operation.recvfrom(py, bufsize.bind(py))).await
+    fn sock_recvfrom<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        bufsize: Bound<'py, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        coroutine(slf, "Loop.sock_recvfrom", [sock, bufsize], |operation| async move {
+            operation.repeat(Direction::Read, Operation::recvfrom).await
         })
     }
 
-    /// Receives a datagram into a writable buffer, up to nbytes or what it holds; returns the
-    /// number of bytes and the address they came from.
+    /// Receives a datagram into a writable buffer, up to nbytes or, if that is 0, what it holds;
+    /// returns the number of bytes and the address they came from.
     #[pyo3(signature = (sock, buf, nbytes=None),
            text_signature = "($self, sock, buf, nbytes=0)")]
-    fn sock_recvfrom_into(
-        slf: Py<Self>,
-        sock: Py<PyAny>,
-        buf: Py<PyAny>,
-        nbytes: Option<Py<PyAny>>,
+    fn sock_recvfrom_into<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        buf: Bound<'py, PyAny>,
+        nbytes: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_recvfrom_into", async move {
-            let operation = Operation::begin(slf, sock)?;
-            let nbytes = Python::attach(|py| match nbytes {
-                Some(nbytes) if nbytes.bind(py).is_truthy()? => Ok(nbytes),
-                Some(_) | None => {
-                    PyResult::Ok(buf.bind(py).len()?.into_pyobject(py)?.into_any().unbind())
-                }
-            })?;
-            operation
-                .repeat(Direction::Read, |py| {
-                    operation.recvfrom_into(py, buf.bind(py), nbytes.bind(py))
-                })
-                .await
+        let nbytes = nbytes.unwrap_or_else(|| slf.py().None().into_bound(slf.py()));
+        coroutine(slf, "Loop.sock_recvfrom_into", [sock, buf, nbytes], |operation| async move {
+            operation.repeat(Direction::Read, Operation::recvfrom_into).await
         })
     }
 
     /// Sends all of data, a bytes-like object.
-    fn sock_sendall(slf: Py<Self>, sock: Py<PyAny>, data: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_sendall", async move {
-            let operation = Operation::begin(slf, sock)?;
+    fn sock_sendall<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        data: Bound<'py, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        coroutine(slf, "Loop.sock_sendall", [sock, data], |operation| async move {
             let mut sent = 0;
-            if Python::attach(|py| operation.send(py, data.bind(py), &mut sent))? {
+            if Python::attach(|py| operation.send(operation.first(py), &mut sent))? {
                 return Ok(Python::attach(|py| py.None()));
             }
             // Holds the buffer, so that a bytearray keeps its size until it is sent.
             let view = Python::attach(|py| {
-                PyMemoryView::from(data.bind(py)).map(|view| view.into_any().unbind())
+                PyMemoryView::from(operation.first(py)).map(|view| view.into_any().unbind())
             })?;
             loop {
                 operation.wait(Direction::Write).await?;
-                if Python::attach(|py| operation.send(py, view.bind(py), &mut sent))? {
+                if Python::attach(|py| operation.send(view.bind(py), &mut sent))? {
                     return Ok(Python::attach(|py| py.None()));
                 }
             }
@@ -95,40 +100,35 @@ impl Loop {
     }
 
     /// Sends data to address as one datagram; returns the number of bytes sent.
-    fn sock_sendto(
-        slf: Py<Self>,
-        sock: Py<PyAny>,
-        data: Py<PyAny>,
-        address: Py<PyAny>,
+    fn sock_sendto<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        data: Bound<'py, PyAny>,
+        address: Bound<'py, PyAny>,
     ) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_sendto", async move {
-            let operation = Operation::begin(slf, sock)?;
-            operation
-                .repeat(Direction::Write, |py| {
-                    operation.sendto(py, data.bind(py), address.bind(py))
-                })
-                .await
+        coroutine(slf, "Loop.sock_sendto", [sock, data, address], |operation| async move {
+            operation.repeat(Direction::Write, Operation::sendto).await
         })
     }
 
     /// Connects to address. Names in it are resolved first.
-    fn sock_connect(slf: Py<Self>, sock: Py<PyAny>, address: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_connect", async move {
-            let operation = Operation::begin(slf, sock)?;
-            let address = match Python::attach(|py| operation.resolving(py, address.bind(py)))? {
-                None => address,
-                Some(resolving) => {
-                    let found = await_object(resolving).await?;
-                    Python::attach(|py| {
-                        PyResult::Ok(found.bind(py).get_item(0)?.get_item(4)?.unbind())
-                    })?
-                }
-            };
-            if !Python::attach(|py| operation.connect(py, address.bind(py)))? {
+    fn sock_connect<'py>(
+        slf: &Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        address: Bound<'py, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        coroutine(slf, "Loop.sock_connect", [sock, address], |operation| async move {
+            let mut address = Python::attach(|py| operation.first(py).clone().unbind());
+            if let Some(resolving) = Python::attach(|py| operation.resolving(address.bind(py)))? {
+                let found = await_object(resolving).await?;
+                address = Python::attach(|py| {
+                    PyResult::Ok(found.bind(py).get_item(0)?.get_item(4)?.unbind())
+                })?;
+            }
+            let mut is_connected = Python::attach(|py| operation.connect(address.bind(py)))?;
+            while !is_connected {
                 operation.wait(Direction::Write).await?;
-                while !Python::attach(|py| operation.connected(py, address.bind(py)))? {
-                    operation.wait(Direction::Write).await?;
-                }
+                is_connected = Python::attach(|py| operation.connected(address.bind(py)))?;
             }
             Ok(Python::attach(|py| py.None()))
         })
@@ -136,54 +136,102 @@ impl Loop {
 
     /// Accepts a connection on a listening socket; returns the new socket, non-blocking, and the
     /// address of its peer.
-    fn sock_accept(slf: Py<Self>, sock: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        coroutine("Loop.sock_accept", async move {
-            let operation = Operation::begin(slf, sock)?;
-            operation.repeat(Direction::Read, |py| operation.accept(py)).await
+    fn sock_accept<'py>(slf: &Bound<'py, Self>, sock: Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
+        coroutine(slf, "Loop.sock_accept", [sock], |operation| async move {
+            operation.repeat(Direction::Read, Operation::accept).await
         })
     }
 }
 
-fn coroutine<F>(qualname: &'static str, body: F) -> PyResult<Py<PyAny>>
+/// A coroutine over the socket, `arguments[0]`, and what else the call was given.
+fn coroutine<'py, const N: usize, F>(
+    looop: &Bound<'py, Loop>,
+    qualname: &'static str,
+    arguments: [Bound<'py, PyAny>; N],
+    body: impl FnOnce(Arc<Operation>) -> F,
+) -> PyResult<Py<PyAny>>
 where
     F: Future<Output = PyResult<Py<PyAny>>> + Send + 'static,
 {
-    Python::attach(|py| Coroutine::make(py, qualname, body))
+    let py = looop.py();
+    let mut arguments = arguments.into_iter();
+    let operation = Arc::new(Operation {
+        looop: looop.clone().unbind(),
+        arguments: std::array::from_fn(|_| match arguments.next() {
+            Some(argument) => argument.unbind(),
+            None => py.None(),
+        }),
+        is_plain: AtomicBool::new(false),
+    });
+    let held = Arc::clone(&operation) as Arc<dyn Held>;
+    let body = body(Arc::clone(&operation));
+    Coroutine::holding(py, qualname, held, async move {
+        Python::attach(|py| operation.begin(py))?;
+        body.await
+    })
 }
 
 /// One `sock_*` call under way. Its attempts return None where the socket was not ready.
 struct Operation {
     looop: Py<Loop>,
-    sock: Py<PyAny>,
+    /// The socket first; None where there are fewer.
+    arguments: [Py<PyAny>; 3],
     /// Whether the kernel can be called in place of the socket's methods. Asked once: as long as
-    /// the coroutine holds the socket, its class is the same.
-    is_plain: bool,
+    /// we hold the socket, its class is the same.
+    is_plain: AtomicBool,
+}
+
+impl Held for Operation {
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        std::iter::once(self.looop.as_ptr())
+            .chain(self.arguments.iter().map(Py::as_ptr))
+            .map(visit)
+            .find(|&answer| answer != 0)
+            .unwrap_or(0)
+    }
 }
 
 impl Operation {
+    fn sock<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.arguments[0].bind(py)
+    }
+
+    /// The first argument after the socket.
+    fn first<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.arguments[1].bind(py)
+    }
+
+    /// The second one.
+    fn second<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.arguments[2].bind(py)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.is_plain.load(Ordering::Relaxed)
+    }
+
     /// The checks of a coroutine's first step.
-    fn begin(looop: Py<Loop>, sock: Py<PyAny>) -> PyResult<Operation> {
-        Python::attach(|py| {
-            let bound = sock.bind(py);
-            let is_plain = socket::is_plain(bound)?;
-            if !is_plain {
-                names::check_ssl_socket(py)?.call1((bound,))?;
-            }
-            if looop.get().is_debug() && !socket::is_nonblocking(bound)? {
-                return Err(PyValueError::new_err("the socket must be non-blocking"));
-            }
-            Ok(Operation { looop, sock, is_plain })
-        })
+    fn begin(&self, py: Python<'_>) -> PyResult<()> {
+        let sock = self.sock(py);
+        if socket::is_plain(sock)? {
+            self.is_plain.store(true, Ordering::Relaxed);
+        } else {
+            names::check_ssl_socket(py)?.call1((sock,))?;
+        }
+        if self.looop.get().is_debug() && !socket::is_nonblocking(sock)? {
+            return Err(PyValueError::new_err("the socket must be non-blocking"));
+        }
+        Ok(())
     }
 
     /// Attempts until there is a result.
     async fn repeat(
         &self,
         direction: Direction,
-        attempt: impl Fn(Python<'_>) -> PyResult<Option<Py<PyAny>>>,
+        attempt: impl Fn(&Operation, Python<'_>) -> PyResult<Option<Py<PyAny>>>,
     ) -> PyResult<Py<PyAny>> {
         loop {
-            if let Some(result) = Python::attach(&attempt)? {
+            if let Some(result) = Python::attach(|py| attempt(self, py))? {
                 return Ok(result);
             }
             self.wait(direction).await?;
@@ -193,29 +241,30 @@ impl Operation {
     /// Waits until it is worth another attempt.
     async fn wait(&self, direction: Direction) -> PyResult<()> {
         let (future, waiter) = Python::attach(|py| {
-            let sock = self.sock.bind(py);
+            let sock = self.sock(py);
             let looop = self.looop.bind(py);
             let fd = socket::fileno(sock)?;
             ensure_not_owned(looop, fd, fd.into_pyobject(py)?.as_any())?;
             let future = Loop::create_future(looop)?.unbind();
             let waiting = future.clone_ref(py);
-            PyResult::Ok((future, Waiter::new(looop, sock, fd, direction, waiting, self.is_plain)?))
+            let waiter = Waiter::new(looop, sock, fd, direction, waiting, self.is_plain())?;
+            PyResult::Ok((future, waiter))
         })?;
-        let woken = await_object(future).await;
-        drop(waiter);
-        woken.map(drop)
+        let _place = Place { waiter, looop: self.looop.get() };
+        await_object(future).await.map(drop)
     }
 
     /// The descriptor of a plain socket; None for others.
     fn plain_fd(&self, py: Python<'_>) -> PyResult<Option<LentFd>> {
-        if !self.is_plain {
+        if !self.is_plain() {
             return Ok(None);
         }
         // A closed one has none: its own method says what is wrong with that.
-        Ok(LentFd::new(socket::fileno(self.sock.bind(py))?))
+        Ok(LentFd::new(socket::fileno(self.sock(py))?))
     }
 
-    fn recv(&self, py: Python<'_>, n: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    fn recv(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let n = self.first(py);
         if let Some(fd) = self.plain_fd(py)?
             && let Some(len) = length(n)
         {
@@ -225,10 +274,11 @@ impl Operation {
             });
             return native(received);
         }
-        method(py, self.sock.bind(py).call_method1(intern!(py, "recv"), (n,)))
+        method(py, self.sock(py).call_method1(intern!(py, "recv"), (n,)))
     }
 
-    fn recv_into(&self, py: Python<'_>, buf: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    fn recv_into(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let buf = self.first(py);
         if let Some(fd) = self.plain_fd(py)?
             && let Ok(mut view) = View::writable(buf)
             && view.len() > 0
@@ -236,10 +286,11 @@ impl Operation {
             let received = view.fill(|memory| fd.recv(memory));
             return native(received)?.map(|count| number(py, count)).transpose();
         }
-        method(py, self.sock.bind(py).call_method1(intern!(py, "recv_into"), (buf,)))
+        method(py, self.sock(py).call_method1(intern!(py, "recv_into"), (buf,)))
     }
 
-    fn recvfrom(&self, py: Python<'_>, n: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    fn recvfrom(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let n = self.first(py);
         if let Some(fd) = self.addressed_fd(py)?
             && let Some(len) = length(n)
         {
@@ -250,17 +301,17 @@ impl Operation {
             let Some((data, from)) = native(received)? else { return Ok(None) };
             return with_address(py, data.into_any(), from).map(Some);
         }
-        method(py, self.sock.bind(py).call_method1(intern!(py, "recvfrom"), (n,)))
+        method(py, self.sock(py).call_method1(intern!(py, "recvfrom"), (n,)))
     }
 
-    fn recvfrom_into(
-        &self,
-        py: Python<'_>,
-        buf: &Bound<'_, PyAny>,
-        nbytes: &Bound<'_, PyAny>,
-    ) -> PyResult<Option<Py<PyAny>>> {
+    fn recvfrom_into(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let buf = self.first(py);
+        let mut nbytes = self.second(py).clone();
+        if !nbytes.is_truthy()? {
+            nbytes = buf.len()?.into_pyobject(py)?.into_any();
+        }
         if let Some(fd) = self.addressed_fd(py)?
-            && let Some(len) = length(nbytes)
+            && let Some(len) = length(&nbytes)
             && let Ok(mut view) = View::writable(buf)
             && len <= view.len()
         {
@@ -269,19 +320,20 @@ impl Operation {
             return with_address(py, number(py, count)?.into_bound(py), from).map(Some);
         }
         let arguments = (buf, nbytes);
-        method(py, self.sock.bind(py).call_method1(intern!(py, "recvfrom_into"), arguments))
+        method(py, self.sock(py).call_method1(intern!(py, "recvfrom_into"), arguments))
     }
 
     /// [`plain_fd`](Operation::plain_fd), if the addresses of its family are known to us.
     fn addressed_fd(&self, py: Python<'_>) -> PyResult<Option<LentFd>> {
         let Some(fd) = self.plain_fd(py)? else { return Ok(None) };
-        let (family, ..) = socket::kind(self.sock.bind(py))?;
+        let (family, ..) = socket::kind(self.sock(py))?;
         Ok(matches!(family, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX).then_some(fd))
     }
 
     /// Sends on from `sent` until all is sent, which it says, or the kernel has no room. What
     /// follows a short send is tried at once: only after EAGAIN does an edge come for certain.
-    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, sent: &mut usize) -> PyResult<bool> {
+    fn send(&self, data: &Bound<'_, PyAny>, sent: &mut usize) -> PyResult<bool> {
+        let py = data.py();
         if let Some(fd) = self.plain_fd(py)?
             && let Ok(view) = View::readable(data)
         {
@@ -295,7 +347,7 @@ impl Operation {
             });
             return Ok(native(result)?.unwrap_or(false));
         }
-        let sock = self.sock.bind(py);
+        let sock = self.sock(py);
         let mut rest = data.clone();
         if *sent > 0 {
             rest = rest_of(data, *sent)?;
@@ -311,13 +363,9 @@ impl Operation {
         }
     }
 
-    fn sendto(
-        &self,
-        py: Python<'_>,
-        data: &Bound<'_, PyAny>,
-        address: &Bound<'_, PyAny>,
-    ) -> PyResult<Option<Py<PyAny>>> {
-        let sock = self.sock.bind(py);
+    fn sendto(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let (data, address) = (self.first(py), self.second(py));
+        let sock = self.sock(py);
         if let Some(fd) = self.plain_fd(py)?
             && let (family, ..) = socket::kind(sock)?
             && let Some(to) = socket::literal_address(family, address)?
@@ -330,9 +378,10 @@ impl Operation {
     }
 
     /// What has to be awaited to learn the address to connect to; None if it is one already.
-    fn resolving(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let sock = self.sock.bind(py);
-        if self.is_plain {
+    fn resolving(&self, address: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let py = address.py();
+        let sock = self.sock(py);
+        if self.is_plain() {
             let (family, ..) = socket::kind(sock)?;
             let is_inet = matches!(family, libc::AF_INET | libc::AF_INET6);
             if !is_inet || socket::literal_address(family, address)?.is_some() {
@@ -343,7 +392,7 @@ impl Operation {
         if !family.eq(libc::AF_INET)? && !family.eq(libc::AF_INET6)? {
             return Ok(None);
         }
-        let options = pyo3::types::PyDict::new(py);
+        let options = PyDict::new(py);
         options.set_item(intern!(py, "family"), family)?;
         options.set_item(intern!(py, "type"), sock.getattr(intern!(py, "type"))?)?;
         options.set_item(intern!(py, "proto"), sock.getattr(intern!(py, "proto"))?)?;
@@ -355,8 +404,9 @@ impl Operation {
     }
 
     /// Begins to connect; true if that was all.
-    fn connect(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let sock = self.sock.bind(py);
+    fn connect(&self, address: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = address.py();
+        let sock = self.sock(py);
         if let Some(fd) = self.plain_fd(py)?
             && socket::is_nonblocking(sock)?
             && let (family, ..) = socket::kind(sock)?
@@ -368,8 +418,9 @@ impl Operation {
     }
 
     /// Has the connection been made? An error if it has failed.
-    fn connected(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let sock = self.sock.bind(py);
+    fn connected(&self, address: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = address.py();
+        let sock = self.sock(py);
         let failed = if let Some(fd) = self.plain_fd(py)? {
             match fd.connected() {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
@@ -391,7 +442,7 @@ impl Operation {
     }
 
     fn accept(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let sock = self.sock.bind(py);
+        let sock = self.sock(py);
         if let Some(fd) = self.plain_fd(py)?
             && socket::is_nonblocking(sock)?
             && let kind @ (libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX, ..) = socket::kind(sock)?
@@ -407,6 +458,19 @@ impl Operation {
         let connection = accepted.bind(py).get_item(0)?;
         connection.call_method1(intern!(py, "setblocking"), (false,))?;
         Ok(Some(accepted))
+    }
+}
+
+/// Gives a waiter's place up when the wait is over, whichever way.
+struct Place<'a> {
+    waiter: Waiter,
+    looop: &'a Loop,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // Without an interpreter there is no loop to be cleaned up any more.
+        let _at_exit = Python::try_attach(|py| self.waiter.leave(py, self.looop));
     }
 }
 
@@ -460,5 +524,5 @@ fn with_address(
 fn rest_of<'py>(view: &Bound<'py, PyAny>, start: usize) -> PyResult<Bound<'py, PyAny>> {
     let py = view.py();
     let start = isize::try_from(start)?;
-    view.get_item(pyo3::types::PySlice::new(py, start, isize::MAX, 1))
+    view.get_item(PySlice::new(py, start, isize::MAX, 1))
 }

@@ -61,8 +61,11 @@ struct Side {
     callback: Option<Handle>,
     /// Futures, done when the kernel says that the coroutine should try again. All are roused at
     /// once: an edge is reported once, and one that is cancelled just then must not keep it.
-    waiters: Vec<Py<PyAny>>,
+    waiters: Vec<(WaiterId, Py<PyAny>)>,
 }
+
+/// Tells a loop's waiters apart.
+type WaiterId = u64;
 
 impl Watch {
     /// Puts the callbacks that this event concerns on the ready queue, and the coroutines' futures
@@ -88,7 +91,7 @@ impl Watch {
                     ready.push(Item::Handle(callback.clone_ref(py)));
                 }
             }
-            woken.append(&mut side.waiters);
+            woken.extend(side.waiters.drain(..).map(|(_, future)| future));
         }
     }
 
@@ -130,7 +133,7 @@ impl Watch {
         let waiters = self.read.waiters.iter().chain(&self.write.waiters);
         callbacks
             .map(|handle| handle.as_object().as_ptr())
-            .chain(waiters.map(Py::as_ptr))
+            .chain(waiters.map(|(_, future)| future.as_ptr()))
             .chain(self.file.as_ref().map(Py::as_ptr))
             .chain(self.socket.as_ref().map(Py::as_ptr))
             .map(visit)
@@ -148,8 +151,8 @@ impl Watch {
             if let Some(callback) = side.callback {
                 callback.cancel(py)?;
             }
-            for waiter in side.waiters {
-                wake(py, &waiter)?;
+            for (_, future) in side.waiters {
+                wake(py, &future)?;
             }
         }
         Ok(())
@@ -324,13 +327,12 @@ impl State {
     }
 }
 
-/// A coroutine's place among those that wait for a socket. Dropping it gives the place up, and
-/// nobody else's.
+/// A coroutine's place among those that wait for a socket, to be given up by
+/// [`leave`](Waiter::leave).
 pub(crate) struct Waiter {
-    looop: Py<Loop>,
     key: Key,
     direction: Direction,
-    future: Py<PyAny>,
+    id: WaiterId,
 }
 
 impl Waiter {
@@ -351,21 +353,43 @@ impl Waiter {
     ) -> PyResult<Waiter> {
         let py = looop.py();
         let this = looop.get();
-        let waiting = future.clone_ref(py);
-        let kept = this.open(py, |state| state.wait_again(socket, fd, direction, waiting))?;
-        let key = match kept {
-            Ok(key) => key,
-            Err(waiting) => {
+        let kept = this.open(py, |state| {
+            state.last_waiter += 1;
+            let id = state.last_waiter;
+            (id, state.wait_again(socket, fd, direction, (id, future)))
+        })?;
+        let (id, key) = match kept {
+            (id, Ok(key)) => (id, key),
+            (id, Err(waiting)) => {
                 let weak =
                     if is_plain { Some(PyWeakrefReference::new(socket)?.unbind()) } else { None };
                 let (key, left) =
                     this.open(py, |state| state.wait_anew(weak, fd, direction, waiting))?;
                 left.settle(py)?;
                 // Without a key something was refused, which has been returned.
-                key.ok_or_else(|| os_error(std::io::ErrorKind::NotFound.into()))?
+                (id, key.ok_or_else(|| os_error(std::io::ErrorKind::NotFound.into()))?)
             }
         };
-        Ok(Waiter { looop: looop.clone().unbind(), key, direction, future })
+        Ok(Waiter { key, direction, id })
+    }
+
+    /// Gives the place up, and nobody else's.
+    pub(crate) fn leave(&self, py: Python<'_>, looop: &Loop) {
+        let place = looop.with_state(py, |state| {
+            let watch = state.watch_of(self.key)?;
+            let waiters = &mut watch.side(self.direction).waiters;
+            // Empty, as a rule: who was woken is in no queue any more.
+            let place = waiters.iter().position(|(id, _)| *id == self.id);
+            let place = place.map(|index| waiters.remove(index));
+            if watch.has_callback() {
+                // Level-triggered, so what nobody waits for would be reported for ever. Failing, it
+                // is a descriptor closed behind our back, which reports nothing.
+                let interest = watch.interest();
+                let _ = state.engine.set_interest(self.key, interest);
+            }
+            place
+        });
+        drop(place);
     }
 }
 
@@ -377,8 +401,8 @@ impl State {
         socket: &Bound<'_, PyAny>,
         fd: RawFd,
         direction: Direction,
-        future: Py<PyAny>,
-    ) -> Result<Key, Py<PyAny>> {
+        future: (WaiterId, Py<PyAny>),
+    ) -> Result<Key, (WaiterId, Py<PyAny>)> {
         let Some((key, watch)) = self.watch(fd) else { return Err(future) };
         if watch.has_callback() || !watch.is_for(socket) {
             return Err(future);
@@ -399,7 +423,7 @@ impl State {
         socket: Option<Py<PyWeakrefReference>>,
         fd: RawFd,
         direction: Direction,
-        future: Py<PyAny>,
+        future: (WaiterId, Py<PyAny>),
     ) -> (Option<Key>, Leftover) {
         let mut left = Leftover::default();
         let Some((key, watch)) = self.watch(fd) else {
@@ -445,28 +469,5 @@ impl State {
                 (None, left)
             }
         }
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        // Without an interpreter there is no loop to be cleaned up any more.
-        let _at_exit = Python::try_attach(|py| {
-            let place = self.looop.get().with_state(py, |state| {
-                let watch = state.watch_of(self.key)?;
-                let waiters = &mut watch.side(self.direction).waiters;
-                // Empty, as a rule: who was woken is in no queue any more.
-                let place = waiters.iter().position(|waiter| waiter.is(&self.future));
-                let place = place.map(|index| waiters.remove(index));
-                if watch.has_callback() {
-                    // Level-triggered, so nobody's interest would be reported for ever. Failing, it
-                    // is a descriptor closed behind our back, which reports nothing.
-                    let interest = watch.interest();
-                    let _ = state.engine.set_interest(self.key, interest);
-                }
-                place
-            });
-            drop(place);
-        });
     }
 }
