@@ -26,7 +26,7 @@ fn send_to_slow_reader(driver: DriverKind, size: usize, total: usize) {
     register(&mut engine, &ours, Interest::BOTH, Trigger::Edge, ());
     let limits = Limits::new(1_000, 10_000).unwrap();
     let mut stream: Stream<Vec<u8>, TcpStream> = Stream::new(ours, StreamKind::Tcp, limits);
-    // The reader begins when the kernel has taken all that it can, which is not for ever more.
+    // The reader begins once the kernel is full, which with a window that does not grow is soon.
     rustix::net::sockopt::set_socket_recv_buffer_size(&peer, 64 * 1024).unwrap();
     let (start, started) = mpsc::channel();
     let reader = thread::spawn(move || {
