@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::address::ip_text;
 use super::resolve::{Query, Resolved};
 
-/// What [`resolve`](super::resolve) would return, if `query` names a plain IP address and a numeric
-/// port; `None` if it has to be asked. Takes well under a microsecond.
+/// What [`resolve`](super::resolve()) would return, if `query` names a plain IP address and a
+/// numeric port; `None` if it has to be asked. Takes well under a microsecond.
 #[must_use]
 pub fn literal(query: &Query) -> Option<Vec<Resolved>> {
     // Flags that change nothing about a numeric answer. AI_CANONNAME asks for the text back.

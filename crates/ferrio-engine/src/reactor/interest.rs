@@ -74,6 +74,6 @@ pub enum Trigger {
     /// block, or remember that it has not. Costs no system call between registering and
     /// deregistering.
     ///
-    /// Also reports urgent data, see [`Readiness::PRIORITY`].
+    /// Also reports urgent data, see [`Readiness::PRIORITY`](super::Readiness::PRIORITY).
     Edge,
 }
