@@ -536,6 +536,24 @@ async def test_resume_writing_does_not_reach_a_protocol_that_is_gone(trace: Trac
 
 
 @twin
+async def test_what_resume_writing_writes_goes_out_though_nothing_else_happens(
+    trace: Trace,
+) -> None:
+    class Resumed(Recorder):
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.transport.write(b"resumed")
+
+    async with connected(trace, Resumed) as (client, server):
+        server.transport.pause_reading()
+        client.transport.write(MEGABYTE * 16)
+        await client.paused
+        server.transport.resume_reading()
+        everything = await asyncio.wait_for(server.wait_for(len(MEGABYTE) * 16 + 7), 20)
+        trace("the last word", everything[-7:])
+
+
+@twin
 async def test_set_protocol_changes_who_is_told(trace: Trace) -> None:
     async with connected(trace) as (client, server):
         trace("protocol", server.transport.get_protocol() is server)

@@ -79,6 +79,30 @@ attribute!(wrap_future, "asyncio.futures", "wrap_future");
 attribute!(copy_future_state, "asyncio.futures", "_copy_future_state");
 attribute!(getframe, "sys", "_getframe");
 
+/// What `write()` accepts, as this version's TypeError says it: the words changed between two
+/// releases, so they are taken from asyncio's own method.
+pub(crate) fn what_write_takes(py: Python<'_>) -> PyResult<&'static str> {
+    static ANSWER: PyOnceLock<&str> = PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            let constants = py
+                .import("asyncio.selector_events")?
+                .getattr("_SelectorSocketTransport")?
+                .getattr(intern!(py, "write"))?
+                .getattr(intern!(py, "__code__"))?
+                .getattr(intern!(py, "co_consts"))?;
+            let mut answer = "a bytes-like object";
+            for constant in constants.try_iter()? {
+                let precise = "a bytes, bytearray, or memoryview object";
+                if constant?.extract::<String>().is_ok_and(|text| text.contains(precise)) {
+                    answer = precise;
+                }
+            }
+            Ok(answer)
+        })
+        .copied()
+}
+
 /// The keyword names of a call with `loop=` alone, for vectorcall.
 pub(crate) fn loop_keyword(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
     static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();

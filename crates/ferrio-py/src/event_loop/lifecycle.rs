@@ -288,24 +288,28 @@ impl Loop {
         result
     }
 
-    /// Sends what transports were given in this turn, each transport's in one call.
+    /// Sends what transports were given in this turn, each transport's in one call. A protocol
+    /// that is told to resume may write in answer: that goes out now as well, for nothing else
+    /// would keep the next turn from waiting. What must leave `run_forever` leaves it when all
+    /// have had their turn.
     fn flush(&self, py: Python<'_>, slf: &Bound<'_, Self>) -> PyResult<()> {
-        let Some(unflushed) = self
-            .with_state(py, |state| {
+        let mut result = Ok(());
+        loop {
+            let unflushed = self.with_state(py, |state| std::mem::take(&mut state.unflushed));
+            let Some(mut unflushed) = unflushed.filter(|unflushed| !unflushed.is_empty()) else {
+                return result;
+            };
+            for transport in unflushed.drain(..) {
+                let flushed = StreamTransport::flush(&transport.into_bound(py), slf);
+                result = result.and(flushed);
+            }
+            // Its memory is kept for the next turn.
+            self.with_state(py, |state| {
                 if state.unflushed.is_empty() {
-                    None
-                } else {
-                    Some(std::mem::take(&mut state.unflushed))
+                    state.unflushed = unflushed;
                 }
-            })
-            .flatten()
-        else {
-            return Ok(());
-        };
-        for transport in unflushed {
-            StreamTransport::flush(transport.bind(py), slf)?;
+            });
         }
-        Ok(())
     }
 }
 

@@ -3,10 +3,8 @@
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 
-use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 /// A contiguous view of an object's memory; released when dropped.
 pub(crate) struct View<'py> {
@@ -77,21 +75,5 @@ impl Drop for View<'_> {
         let _attached = self.py;
         // SAFETY: attached; the view was granted and is released once.
         unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
-    }
-}
-
-/// The object's bytes, in C order whatever its strides.
-///
-/// # Errors
-/// TypeError if it has no buffer; MemoryError.
-pub(crate) fn copy(object: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
-    match View::readable(object) {
-        Ok(view) => Ok(view.read(|bytes| bytes.into())),
-        // Strided memory: `bytes()` knows how to walk it.
-        Err(error) if error.is_instance_of::<PyBufferError>(object.py()) => {
-            let bytes = object.py().get_type::<PyBytes>().call1((object,))?;
-            Ok(bytes.cast::<PyBytes>()?.as_bytes().into())
-        }
-        Err(error) => Err(error),
     }
 }

@@ -1,11 +1,13 @@
 //! What `write()` was given, as owned bytes.
 
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use crate::ffi::buffer;
+use crate::names;
 
 /// Bytes to send. `bytes` objects are kept by reference: they cannot change. Everything else is
 /// copied when it is written, for its owner may change it before it is sent.
@@ -28,7 +30,8 @@ impl Chunk {
     /// The argument of `write()`.
     ///
     /// # Errors
-    /// TypeError for anything but bytes, bytearray and memoryview, in this version's words.
+    /// TypeError for anything but bytes, bytearray and memoryview, in this version's words;
+    /// BufferError for a memoryview that is not contiguous.
     pub(crate) fn from_write(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
             return Ok(Chunk::shared(bytes));
@@ -40,20 +43,32 @@ impl Chunk {
             return Chunk::copied(data);
         }
         let kind = data.get_type().name()?;
-        let expected = if cfg!(Py_3_12) {
-            "a bytes, bytearray, or memoryview object"
-        } else {
-            "a bytes-like object"
-        };
+        let expected = names::what_write_takes(data.py())?;
         Err(PyTypeError::new_err(format!("data argument must be {expected}, not '{kind}'")))
     }
 
-    /// One element of the argument of `writelines()`: anything with the buffer protocol.
-    pub(crate) fn from_line(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
-        match data.cast_exact::<PyBytes>() {
-            Ok(bytes) => Ok(Chunk::shared(bytes)),
-            Err(_) => Chunk::copied(data),
+    /// The argument of `writelines()`: an iterable of objects with the buffer protocol. All are
+    /// looked at before any is queued, so that a bad one leaves nothing behind.
+    ///
+    /// # Errors
+    /// What the elements' iteration raises; TypeError for what is no buffer.
+    pub(crate) fn from_lines(lines: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
+        let py = lines.py();
+        if !cfg!(Py_3_12) {
+            // asyncio joins them, and the errors are those of bytes.join.
+            let joined = PyBytes::new(py, b"").call_method1(intern!(py, "join"), (lines,))?;
+            return Ok(vec![Chunk::from_write(&joined)?]);
         }
+        lines
+            .try_iter()?
+            .map(|line| {
+                let line = line?;
+                match line.cast_exact::<PyBytes>() {
+                    Ok(bytes) => Ok(Chunk::shared(bytes)),
+                    Err(_) => Chunk::copied(PyMemoryView::from(&line)?.as_any()),
+                }
+            })
+            .collect()
     }
 
     fn shared(bytes: &Bound<'_, PyBytes>) -> Chunk {
@@ -61,7 +76,8 @@ impl Chunk {
     }
 
     fn copied(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
-        Ok(Chunk { bytes: Bytes::Copied(buffer::copy(data)?), start: 0 })
+        let view = buffer::View::readable(data)?;
+        Ok(Chunk { bytes: Bytes::Copied(view.read(|bytes| bytes.into())), start: 0 })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 
 use ferrio_engine::{Limits, Readiness, Settled};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::{DEFAULT_HIGH, Protocol, StreamTransport};
@@ -18,12 +18,23 @@ impl StreamTransport {
     /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
     /// of the loop, together with what else is written in it.
     fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let chunk = Chunk::from_write(data)?;
+        let py = slf.py();
         let this = slf.get();
-        if this.with(slf.py(), |state| state.stream.is_write_ended()) {
+        let chunk = Chunk::from_write(data);
+        if matches!(&chunk, Err(error) if error.is_instance_of::<PyTypeError>(py)) {
+            return chunk.map(drop);
+        }
+        if this.with(py, |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
         }
-        this.queue(slf, [chunk])
+        match chunk {
+            Ok(chunk) => this.queue(slf, [chunk]),
+            // Memory that is not contiguous: in asyncio, it is the socket's send() that fails.
+            Err(error) => {
+                let text = "Fatal write error on socket transport";
+                this.fatal_error(slf, this.looop.bind(py), error, text)
+            }
+        }
     }
 
     /// Sends each of an iterable of buffers, in one system call where possible.
@@ -32,11 +43,7 @@ impl StreamTransport {
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()"));
         }
-        // All are looked at before any is queued, so that a bad one leaves nothing behind.
-        let chunks = list_of_data
-            .try_iter()?
-            .map(|data| Chunk::from_line(&data?))
-            .collect::<PyResult<Vec<Chunk>>>()?;
+        let chunks = Chunk::from_lines(list_of_data)?;
         this.queue(slf, chunks)
     }
 

@@ -67,7 +67,7 @@ struct Protocol {
     is_buffered: bool,
 }
 
-/// Writes after the connection was lost that pass in silence (Lib/asyncio/constants.py,
+/// From which write after the connection was lost on there is a warning for each (Lib/asyncio/constants.py,
 /// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
 const LATE_WRITES_BEFORE_WARNING: u32 = 5;
 

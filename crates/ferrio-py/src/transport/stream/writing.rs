@@ -107,7 +107,7 @@ impl StreamTransport {
                 Ok(Queued::Sent) => {}
                 Ok(Queued::Waits(crossed)) => flow = crossed.or(flow),
                 Ok(Queued::Late(count)) => {
-                    if count > LATE_WRITES_BEFORE_WARNING {
+                    if count >= LATE_WRITES_BEFORE_WARNING {
                         let text = "socket.send() raised exception.";
                         names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
                     }
