@@ -75,6 +75,9 @@ pub(crate) struct State {
     pub(crate) unflushed: Vec<Py<StreamTransport>>,
     /// Futures of `sock_*` coroutines that this turn's events wake; empty between turns.
     pub(crate) woken: Vec<Py<PyAny>>,
+    /// How many sources only have to end a wait: 1, the signal pipe, while no handler of
+    /// `add_signal_handler` wants to know what is in it.
+    pub(crate) quiet_sources: usize,
     /// What was last given to a `sock_*` coroutine that waits.
     pub(crate) last_waiter: u64,
     /// Which transport owns a descriptor: `add_reader` and its like refuse those.
@@ -96,6 +99,7 @@ impl Loop {
                 engine,
                 unflushed: Vec::new(),
                 woken: Vec::new(),
+                quiet_sources: 0,
                 last_waiter: 0,
                 transports: HashMap::new(),
             })),

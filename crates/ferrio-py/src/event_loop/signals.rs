@@ -87,6 +87,7 @@ pub(super) fn settle(looop: &Bound<'_, Loop>) -> PyResult<()> {
         // Out of descriptors. Signals end a wait all the same, save for the gap.
         return Ok(());
     };
+    mind(looop)?;
     match set_wakeup_fd(ours) {
         NONE => signals.is_lent.store(true, Ordering::Relaxed),
         // Signal handlers of an earlier run are waiting.
@@ -141,6 +142,13 @@ fn remove_all(looop: &Bound<'_, Loop>) -> PyResult<()> {
     Ok(())
 }
 
+/// Whether what comes through the pipe matters to a loop that is busy: only to handlers.
+fn mind(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    let quiet_sources = usize::from(handlers(looop)?.is_empty());
+    looop.get().with_state(looop.py(), |state| state.quiet_sources = quiet_sources);
+    Ok(())
+}
+
 fn handlers<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyDict>> {
     let handlers = looop.getattr(intern!(looop.py(), "_signal_handlers"))?;
     Ok(handlers.cast_into::<PyDict>()?)
@@ -171,12 +179,18 @@ impl Loop {
         if slf.get().is_closed() {
             return Ok(None);
         }
-        Ok(Some(WakeupDescriptor(write_fd(slf)?)))
+        let fd = write_fd(slf)?;
+        // A handler is about to be added.
+        slf.get().with_state(slf.py(), |state| state.quiet_sources = 0);
+        Ok(Some(WakeupDescriptor(fd)))
     }
 
-    /// The wakeup descriptor may have been set to none: the next wait has to look.
-    fn _wakeup_fd_changed(&self) {
-        self.signals.is_settled.store(false, Ordering::Relaxed);
+    /// A handler is gone. The wakeup descriptor may have been set to none with it: the next wait
+    /// has to look.
+    fn _wakeup_fd_changed(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let signals = &slf.get().signals;
+        signals.is_settled.store(false, Ordering::Relaxed);
+        if signals.pipe.with(slf.py(), |pipe| pipe.is_some()) { mind(slf) } else { Ok(()) }
     }
 
     /// asyncio's: schedules a handle that it made itself.
