@@ -27,8 +27,7 @@ from dataclasses import dataclass
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, Literal, TypeAlias
 
-from . import _ferrio, _install
-from ._runner import new_event_loop
+from . import _ferrio, _install, _runner
 
 LoopName: TypeAlias = Literal["ferrio", "asyncio", "uvloop"]
 
@@ -137,16 +136,20 @@ def run(
     SystemExit passes through: only the interpreter itself knows all of its forms.
     """
     termination = Termination()
-    make_loop = loop_maker(loop)
 
-    def factory() -> asyncio.AbstractEventLoop:
+    def prepare(made: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         termination.watch()
-        made = make_loop()
         if debug:
             made.set_debug(True)
         return made
 
-    _install.switch.on(factory)
+    # So that a program that names ferrio's loop is not worse off than one that names none.
+    _runner.prepare = prepare
+    if loop == "ferrio":
+        _install.switch.on(_runner.new_event_loop)
+    else:
+        make_loop = maker_of_another(loop)
+        _install.switch.on(lambda: prepare(make_loop()))
     uncaught: BaseException | None = None
     try:
         program.execute(arguments)
@@ -167,11 +170,11 @@ def run(
     return 1
 
 
-def loop_maker(name: LoopName) -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes the loops of the given kind."""
+def maker_of_another(
+    name: Literal["asyncio", "uvloop"],
+) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the loops that ferrio is to be compared with."""
     match name:
-        case "ferrio":
-            return new_event_loop
         case "asyncio":
             # The platform's default, which has a name of its own only since 3.13.
             if sys.platform == "win32":

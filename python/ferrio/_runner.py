@@ -21,13 +21,19 @@ else:
     Main: TypeAlias = Coroutine[Any, Any, T]
 
 
+#: What `ferrio run` does to each loop before its program gets it; nothing, elsewhere.
+prepare: Callable[[asyncio.AbstractEventLoop], object] = id
+
+
 def new_event_loop() -> Loop:
     """A new loop: what to give as `loop_factory` to whoever asks for one.
 
     Like `asyncio.new_event_loop()` it makes the loop and nothing else: the loop is nobody's current
     one, and whoever made it closes it.
     """
-    return Loop()
+    loop = Loop()
+    prepare(loop)
+    return loop
 
 
 def run(

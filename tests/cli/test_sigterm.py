@@ -210,6 +210,12 @@ asyncio.run(main())
         assert (status, stderr) == (-signal.SIGTERM, "")
         assert {"released of main", "released of a task", "exit handler"} <= set(lines)
 
+    def test_a_program_that_names_ferrio(self, form: Command, tmp_path: Path) -> None:
+        program = TIDY.replace("asyncio.run(", "import ferrio\nferrio.run(")
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process)[0::2] == (-signal.SIGTERM, "")
+
     def test_a_later_run_is_gentle_too(self, form: Command, tmp_path: Path) -> None:
         program = "import asyncio\nasyncio.run(asyncio.sleep(0))\n" + TIDY
         with started(form, program, tmp_path) as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -53,8 +54,6 @@ class TestAnyio:
         anyio = pytest.importorskip("anyio")
 
         async def main() -> type:
-            import asyncio
-
             async with anyio.create_task_group() as group:
                 group.start_soon(anyio.sleep, 0.001)
             await anyio.to_thread.run_sync(lambda: None)
@@ -91,10 +90,42 @@ class TestUnittest:
             loop_factory = ferrio.Loop
 
             async def test(self) -> None:
-                import asyncio
-
                 found.append(type(asyncio.get_running_loop()))
 
         result = unittest.TextTestRunner(stream=io.StringIO()).run(Test("test"))
         assert result.wasSuccessful(), result.errors
         assert found == [ferrio.Loop]
+
+
+class TestUvicorn:
+    @pytest.mark.parametrize("name", ["ferrio:new_event_loop", "ferrio:Loop"])
+    def test_loop_option(self, name: str) -> None:
+        uvicorn = pytest.importorskip("uvicorn")
+
+        async def app(scope: object, receive: object, send: object) -> None: ...
+
+        factory = uvicorn.Config(app, loop=name).get_loop_factory()
+        loop = factory()
+        loop.close()
+        assert type(loop) is ferrio.Loop
+
+
+class TestAiohttp:
+    def test_run_app(self) -> None:
+        web = pytest.importorskip("aiohttp.web")
+        found: list[type] = []
+
+        async def look(app: object) -> None:
+            loop = asyncio.get_running_loop()
+            found.append(type(loop))
+            loop.call_later(0.01, stop)
+
+        def stop() -> None:
+            raise web.GracefulExit
+
+        app = web.Application()
+        app.on_startup.append(look)
+        loop = ferrio.new_event_loop()
+        web.run_app(app, host="127.0.0.1", port=0, print=None, loop=loop)
+        assert found == [ferrio.Loop]
+        assert loop.is_closed()
