@@ -18,6 +18,7 @@ from asyncio import (
 )
 from asyncio.events import _TaskFactory
 from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextvars import Context
 from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
@@ -130,6 +131,12 @@ class BaseLoop:
     # Debug mode.
     def get_debug(self) -> bool: ...
     def set_debug(self, enabled: bool) -> None: ...
+
+    # Threads.
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts
+    ) -> Future[_T]:
+        """Call `func(*args)` in a thread of `executor`, of the default one if that is None."""
 
     # Names.
     async def getaddrinfo(

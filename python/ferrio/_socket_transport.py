@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio.selector_events import _SelectorSocketTransport
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 
 __all__ = ["SocketObjectTransport"]
 
