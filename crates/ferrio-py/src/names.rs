@@ -77,6 +77,11 @@ attribute!(
 attribute!(concurrent_future, "concurrent.futures", "Future");
 attribute!(wrap_future, "asyncio.futures", "wrap_future");
 attribute!(copy_future_state, "asyncio.futures", "_copy_future_state");
+#[cfg(not(Py_3_13))]
+attribute!(
+    /// The builtin, not what the program may have put in its place.
+    set_wakeup_fd, "_signal", "set_wakeup_fd"
+);
 attribute!(getframe, "sys", "_getframe");
 
 /// What `write()` accepts, as this version's TypeError says it: the words changed between two

@@ -1,23 +1,35 @@
 //! CPython's wakeup descriptor: where its signal handler writes the numbers of signals.
 
-use std::ffi::c_int;
 use std::os::fd::RawFd;
 
 use pyo3::prelude::*;
 
-unsafe extern "C" {
-    // Public since 3.1 (Include/pyerrors.h), missing from pyo3-ffi.
-    fn PySignal_SetWakeupFd(fd: c_int) -> c_int;
-}
-
-/// Sets it and returns what it was; -1 is none. `signal.set_wakeup_fd` does the same, after asking
-/// the kernel what it knows about the descriptor.
+/// Sets it and returns what it was; -1 is none.
 ///
 /// Only for the main thread, which alone handles signals.
+#[cfg(Py_3_13)]
 pub(crate) fn set_wakeup_fd(fd: RawFd) -> RawFd {
+    unsafe extern "C" {
+        // Public (Include/pyerrors.h), exported since 3.13, missing from pyo3-ffi.
+        fn PySignal_SetWakeupFd(fd: std::ffi::c_int) -> std::ffi::c_int;
+    }
     // SAFETY: swaps an integer. The signal handler writes to the descriptor, which the caller
     // keeps open while it is set.
     unsafe { PySignal_SetWakeupFd(fd) }
+}
+
+/// Sets it and returns what it was; -1 is none, which is also the answer where it cannot be set.
+///
+/// Only for the main thread, which alone handles signals. Up to 3.12 the interpreter does not
+/// export the function behind `signal.set_wakeup_fd`, which asks the kernel about the descriptor.
+#[cfg(not(Py_3_13))]
+pub(crate) fn set_wakeup_fd(fd: RawFd) -> RawFd {
+    Python::attach(|py| -> PyResult<RawFd> {
+        let options = pyo3::types::PyDict::new(py);
+        options.set_item(pyo3::intern!(py, "warn_on_full_buffer"), fd != -1)?;
+        crate::names::set_wakeup_fd(py)?.call((fd,), Some(&options))?.extract()
+    })
+    .unwrap_or(-1)
 }
 
 /// Has forked children begin without it: theirs is the parent's pipe, whose loop would run its
