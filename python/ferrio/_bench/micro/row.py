@@ -9,7 +9,7 @@ from ..row import Effort, Measurement
 from .catalogue import OPERATIONS
 from .operation import Clock, Operation
 
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
