@@ -404,7 +404,9 @@ struct Running<'a> {
 }
 
 static DONE: Condvar = Condvar::new();
-static DONE_LOCK: Mutex<()> = Mutex::new(());
+/// How many threads wait for [`DONE`]. Without the count each callback would end with a system
+/// call that wakes nobody.
+static WAITING: Mutex<usize> = Mutex::new(0);
 
 impl<'a> Running<'a> {
     fn enter(thread: &'a AtomicU64) -> Running<'a> {
@@ -414,10 +416,11 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let guard = DONE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         self.thread.store(self.outer, Ordering::Release);
-        drop(guard);
-        DONE.notify_all();
+        if *waiting > 0 {
+            DONE.notify_all();
+        }
     }
 }
 
@@ -429,10 +432,12 @@ fn wait_while_running(py: Python<'_>, thread: &AtomicU64) {
         return;
     }
     py.detach(|| {
-        let mut guard = DONE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting += 1;
         while !idle(thread.load(Ordering::Acquire)) {
-            guard = DONE.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            waiting = DONE.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        *waiting -= 1;
     });
 }
 
