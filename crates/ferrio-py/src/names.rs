@@ -32,6 +32,7 @@ module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
 module!(socket_module, "socket");
+module!(staggered, "asyncio.staggered");
 
 attribute!(
     /// `asyncio.log.logger`.
@@ -58,7 +59,6 @@ attribute!(invalid_state_error, "asyncio.exceptions", "InvalidStateError");
 attribute!(check_ssl_socket, "asyncio.base_events", "_check_ssl_socket");
 attribute!(address_family, "socket", "AddressFamily");
 attribute!(sock_stream, "socket", "SOCK_STREAM");
-attribute!(staggered_race, "asyncio.staggered", "staggered_race");
 attribute!(exception_group, "builtins", "ExceptionGroup");
 attribute!(weak_set, "weakref", "WeakSet");
 attribute!(main_thread, "threading", "main_thread");

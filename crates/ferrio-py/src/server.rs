@@ -39,6 +39,22 @@ struct State {
     anonymous: usize,
 }
 
+/// `server._attach(transport)`: a connection more. Any class of server will do.
+pub(crate) fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    match server.cast::<Server>() {
+        Ok(server) => server.get().attach(transport),
+        Err(_) => server.call_method1(intern!(server.py(), "_attach"), (transport,)).map(drop),
+    }
+}
+
+/// `server._detach(transport)`: one less.
+pub(crate) fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    match server.cast::<Server>() {
+        Ok(server) => server.get().detach(transport),
+        Err(_) => server.call_method1(intern!(server.py(), "_detach"), (transport,)).map(drop),
+    }
+}
+
 impl State {
     fn active_count(&self) -> usize {
         self.clients.len() + self.anonymous
@@ -47,7 +63,7 @@ impl State {
 
 impl Server {
     /// Counts a connection in.
-    pub(crate) fn attach(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn attach(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = transport.py();
         let reference = PyWeakrefReference::new(transport)?.unbind();
         let address = transport.as_ptr() as usize;
@@ -57,7 +73,7 @@ impl Server {
     }
 
     /// Counts a connection out. The last one to leave a closed server ends it.
-    pub(crate) fn detach(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn detach(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = transport.py();
         let address = transport.as_ptr() as usize;
         let old = self.state.with(py, |state| state.clients.remove(&address));

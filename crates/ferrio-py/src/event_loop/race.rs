@@ -38,7 +38,9 @@ pub(crate) async fn race(
             .collect::<PyResult<Vec<_>>>()?;
         let options = PyDict::new(py);
         options.set_item(intern!(py, "loop"), looop)?;
-        names::staggered_race(py)?.call((runners, delay), Some(&options)).map(Bound::unbind)
+        names::staggered(py)?
+            .call_method(intern!(py, "staggered_race"), (runners, delay), Some(&options))
+            .map(Bound::unbind)
     })?;
     let outcome = await_object(racing).await?;
     Python::attach(|py| {

@@ -12,7 +12,7 @@ use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::{Context, call_method1};
 use crate::item::{Item, Native, Source};
-use crate::names;
+use crate::{names, server};
 
 /// Something that happens to a transport in its turn.
 pub(super) struct Scheduled {
@@ -236,7 +236,7 @@ impl StreamTransport {
         let closed = endpoint.close(py);
         drop(protocol);
         if let Some(server) = server {
-            server.call_method1(py, intern!(py, "_detach"), (slf,))?;
+            server::detach(server.bind(py), slf.as_any())?;
         }
         closed
     }

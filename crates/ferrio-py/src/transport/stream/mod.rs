@@ -16,8 +16,8 @@ use std::os::fd::RawFd;
 
 use ferrio_engine::{Key, LentFd, Limits, Stream, StreamKind};
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
-use pyo3::{ffi as raw, intern};
 
 use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
@@ -28,7 +28,7 @@ use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::Item;
-use crate::names;
+use crate::{names, server};
 
 pub(crate) use super::extra::Endpoint;
 
@@ -78,8 +78,7 @@ impl StreamTransport {
     /// A transport over a connected, non-blocking socket: schedules `connection_made`, then
     /// reading, then the waiter's result, as `_SelectorSocketTransport.__init__` does.
     ///
-    /// `server` gets `_attach(transport)` now and `_detach(transport)` when the connection is
-    /// lost. A `context` is what all callbacks run in (CPython 3.15); without one, they run in
+    /// `server` is told of the transport now, and of its end when the connection is lost. A `context` is what all callbacks run in (CPython 3.15); without one, they run in
     /// copies of the current context.
     pub(crate) fn open(
         looop: &Bound<'_, Loop>,
@@ -129,7 +128,7 @@ impl StreamTransport {
         if let Some(server) =
             this.get().with(py, |state| state.server.as_ref().map(|s| s.clone_ref(py)))
         {
-            server.call_method1(py, intern!(py, "_attach"), (this,))?;
+            server::attach(server.bind(py), this.as_any())?;
         }
         this.get().claim_descriptor(this, fd)?;
         let step =
