@@ -10,9 +10,9 @@ demo: ## build ferrio, run an unmodified aiohttp program on it, then a quick ben
 	@echo
 	@$(VENV)/bin/ferrio run examples/encyclopedia
 	@echo
-	@echo '==> 3/3  this machine, side by side: ferrio bench --quick --plot .build/demo.svg'
+	@echo '==> 3/3  this machine, side by side: ferrio bench --quick --loops ferrio asyncio uvloop'
 	@echo
-	@$(VENV)/bin/ferrio bench --quick --plot .build/demo.svg \
-	  --load-generator $(LOAD_GENERATOR)
+	@$(VENV)/bin/ferrio bench --quick --loops ferrio asyncio uvloop \
+	  --plot .build/demo.svg --load-generator $(LOAD_GENERATOR)
 	@echo
 	@echo '==> done. More of it: make bench, $(VENV)/bin/ferrio --help, README.md'

@@ -19,6 +19,20 @@ NEIGHBOURS = ("uvloop", "rloop", "zuvloop", "aiohttp", "uvicorn", "anyio", "pyte
 #: Seconds; far below the millisecond to which a wait is rounded where the kernel can do no better.
 SHORT_SLEEP = 0.0002
 
+#: The parts of asyncio that need a loop's support, and whether ferrio has them.
+FEATURES = {
+    "tcp": True,
+    "descriptors": True,
+    "signals": True,
+    "executors": True,
+    "tls": False,
+    "udp": False,
+    "unix_sockets": False,
+    "pipes": False,
+    "subprocesses": False,
+    "sendfile": False,
+}
+
 Section = dict[str, str | int | float | bool | None]
 
 
@@ -39,6 +53,7 @@ def gather() -> dict[str, Section]:
     """Everything, by section; the keys are the same on every machine."""
     return {
         "ferrio": ferrio_section(),
+        "features": dict(FEATURES),
         "accelerations": accelerations(),
         "python": python_section(),
         "system": system_section(),

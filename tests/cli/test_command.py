@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import platform
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import ferrio
 import pytest
+from ferrio._info import FEATURES
 
 from .command import FERRIO, PATIENCE, clean_environment, decoded
 
@@ -85,13 +88,36 @@ def test_info_as_json() -> None:
     status, text, _ = run("info", "--json")
     info = json.loads(text)
     assert status == 0
-    assert set(info) == {"ferrio", "accelerations", "python", "system", "installed"}
+    assert set(info) == {"ferrio", "features", "accelerations", "python", "system", "installed"}
     assert info["ferrio"]["version"] == ferrio.__version__
     assert info["ferrio"]["profile"] in {"release", "debug"}
     assert info["ferrio"]["driver"] in {"epoll", "portable"}
     assert info["python"]["executable"] == sys.executable
     assert info["accelerations"]["native_task_steps"] is True
     assert info["accelerations"]["debug_mode_off"] is True
+
+
+MISSING = {
+    "tls": lambda loop: loop.create_connection(asyncio.Protocol, "127.0.0.1", 1, ssl=True),
+    "udp": lambda loop: loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    ),
+    "unix_sockets": lambda loop: loop.create_unix_connection(asyncio.Protocol, "/nowhere"),
+    "pipes": lambda loop: loop.connect_read_pipe(asyncio.Protocol, sys.stdin),
+    "subprocesses": lambda loop: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"),
+    "sendfile": lambda loop: loop.sendfile(mock.Mock(is_closing=lambda: False), None),
+}
+
+
+def test_features_that_info_denies_say_so_themselves() -> None:
+    assert {name for name, there in FEATURES.items() if not there} == set(MISSING)
+    loop = ferrio.new_event_loop()
+    try:
+        for call in MISSING.values():
+            with pytest.raises(NotImplementedError, match="not implemented yet in ferrio"):
+                loop.run_until_complete(call(loop))
+    finally:
+        loop.close()
 
 
 def test_importing_the_command_runs_nothing(tmp_path: Path) -> None:

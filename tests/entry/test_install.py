@@ -236,9 +236,9 @@ print(*sorted(name for name in set(sys.modules) - modules if not name.startswith
 def test_importing_costs_little_more_than_asyncio() -> None:
     source = """
 import asyncio, time
-start = time.perf_counter()
+start = time.process_time()
 import ferrio
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
     assert min(float(in_a_fresh_process(source)) for _ in range(5)) < 0.03
 
