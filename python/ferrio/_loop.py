@@ -6,7 +6,7 @@ import asyncio
 import sys
 import warnings
 import weakref
-from asyncio.coroutines import _is_debug_mode  # type: ignore[attr-defined]
+from asyncio import coroutines
 from typing import TYPE_CHECKING, Any
 
 from ._ferrio import BaseLoop
@@ -76,7 +76,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
-        if _is_debug_mode():
+        if coroutines._is_debug_mode():  # type: ignore[attr-defined]
             self.set_debug(True)
 
     # Errors.

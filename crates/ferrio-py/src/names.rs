@@ -28,6 +28,7 @@ macro_rules! attribute {
     };
 }
 
+module!(events, "asyncio.events");
 module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
@@ -38,8 +39,6 @@ attribute!(
     /// `asyncio.log.logger`.
     logger, "asyncio.log", "logger"
 );
-attribute!(set_running_loop, "asyncio.events", "_set_running_loop");
-attribute!(running_loop, "asyncio.events", "_get_running_loop");
 attribute!(ensure_future, "asyncio.tasks", "ensure_future");
 attribute!(is_future, "asyncio.futures", "isfuture");
 attribute!(future, "asyncio.futures", "Future");
@@ -114,6 +113,16 @@ pub(crate) fn loop_keyword(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
     let names =
         NAMES.get_or_try_init(py, || PyTuple::new(py, [intern!(py, "loop")]).map(Bound::unbind))?;
     Ok(names.bind(py))
+}
+
+/// `asyncio.events._set_running_loop`, as it is now: asyncio too asks its module each time.
+pub(crate) fn set_running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    events(py)?.getattr(intern!(py, "_set_running_loop"))
+}
+
+/// `asyncio.events._get_running_loop`, as it is now.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    events(py)?.getattr(intern!(py, "_get_running_loop"))
 }
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)
