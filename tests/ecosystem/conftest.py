@@ -61,7 +61,8 @@ def postgres() -> Iterator[str]:
         options = f"-c listen_addresses={LOCALHOST} -c port={port} -c fsync=off"
         options += f" -c unix_socket_directories={home}"
         command = [programs / "postgres", "-D", data, *options.split()]
-        with started(command, home / "log", user, port):
+        ready = [programs / "pg_isready", "--host", LOCALHOST, "--port", str(port)]
+        with started(command, home / "log", user, lambda: succeeds(ready)):
             yield f"postgresql://tests@{LOCALHOST}:{port}/postgres"
 
 
@@ -73,7 +74,7 @@ def redis() -> Iterator[str]:
     with folder(None) as home:
         port = free_port()
         command = [program, "--port", str(port), "--bind", LOCALHOST, "--dir", home, "--save", ""]
-        with started(command, home / "log", None, port):
+        with started(command, home / "log", None, lambda: accepts(port)):
             yield f"redis://{LOCALHOST}:{port}/0"
 
 
@@ -90,16 +91,19 @@ def folder(user: pwd.struct_passwd | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def started(
-    command: list[str | Path], log: Path, user: pwd.struct_passwd | None, port: int
+    command: list[str | Path],
+    log: Path,
+    user: pwd.struct_passwd | None,
+    is_ready: Callable[[], bool],
 ) -> Iterator[None]:
-    """Runs a server for the time of the block; returns when it accepts connections."""
+    """Runs a server for the time of the block, which begins when it is ready."""
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, cwd="/", **identity(user)
         )
     try:
         deadline = time.monotonic() + STARTUP_SECONDS
-        while not accepts(port):
+        while not is_ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"{command[0]} did not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.05)
@@ -118,6 +122,10 @@ def run_as(user: pwd.struct_passwd | None, command: list[str | Path]) -> None:
         command, capture_output=True, text=True, cwd="/", check=False, **identity(user)
     )
     assert done.returncode == 0, f"{command[0]}:\n{done.stdout}{done.stderr}"
+
+
+def succeeds(command: list[str | Path]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def identity(user: pwd.struct_passwd | None) -> dict[str, Any]:

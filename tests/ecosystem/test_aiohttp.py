@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from .conftest import LOCALHOST, Run
@@ -98,9 +100,11 @@ def test_hundreds_of_requests_at_once(run: Run) -> None:
 def test_large_bodies(run: Run) -> None:
     async def main() -> None:
         body = bytes(range(256)) * (1 << 15)
-        async with service() as (url, session):
-            async with session.post(f"{url}/echo", data=body) as response:
-                assert await response.read() == body
+        async with (
+            service() as (url, session),
+            session.post(f"{url}/echo", data=body) as response,
+        ):
+            assert await response.read() == body
 
     run(main())
 
@@ -132,11 +136,8 @@ def test_a_request_that_is_given_up(run: Run) -> None:
     async def main() -> None:
         timeout = aiohttp.ClientTimeout(total=0.05)
         async with service() as (url, session):
-            try:
-                async with session.get(f"{url}/slow", timeout=timeout):
-                    raise AssertionError("it answered")
-            except asyncio.TimeoutError:
-                pass
+            with pytest.raises(TimeoutError):
+                await session.get(f"{url}/slow", timeout=timeout)
             async with session.get(f"{url}/hello") as response:
                 assert response.status == 200
 
@@ -146,11 +147,8 @@ def test_a_request_that_is_given_up(run: Run) -> None:
 def test_a_host_that_refuses(run: Run) -> None:
     async def main() -> None:
         async with aiohttp.ClientSession() as session:
-            try:
+            with pytest.raises(aiohttp.ClientConnectorError) as caught:
                 await session.get(f"http://{LOCALHOST}:1/")
-            except aiohttp.ClientConnectorError as error:
-                assert error.os_error.errno is not None
-            else:
-                raise AssertionError("it answered")
+            assert caught.value.os_error.errno == errno.ECONNREFUSED
 
     run(main())

@@ -135,9 +135,9 @@ def test_cancel_scopes(run: Run) -> None:
         with anyio.move_on_after(0.02) as scope:
             await anyio.sleep(30)
         assert scope.cancelled_caught
-        with pytest.raises(TimeoutError), anyio.fail_after(0.02):
-            one, other = socket.socketpair()
-            with one, other:
+        one, other = socket.socketpair()
+        with one, other:
+            with pytest.raises(TimeoutError), anyio.fail_after(0.02):
                 await anyio.wait_readable(one)
 
     run(main)

@@ -26,7 +26,18 @@ def test_queries_and_types(run: Run, postgres: str) -> None:
         [1, 2, 3],
         None,
     ]
-    types = "int text bytea float8 bool numeric timestamptz uuid int[] text".split()
+    types = [
+        "int",
+        "text",
+        "bytea",
+        "float8",
+        "bool",
+        "numeric",
+        "timestamptz",
+        "uuid",
+        "int[]",
+        "text",
+    ]
 
     async def main() -> None:
         connection = await asyncpg.connect(postgres, ssl=False)
@@ -42,6 +53,12 @@ def test_queries_and_types(run: Run, postgres: str) -> None:
     run(main())
 
 
+async def fail_halfway(connection: asyncpg.Connection) -> None:
+    async with connection.transaction():
+        await connection.execute("delete from things where id > 10")
+        await connection.execute("insert into things values (1, 'again')")
+
+
 def test_transactions_and_copies(run: Run, postgres: str) -> None:
     async def main() -> None:
         connection = await asyncpg.connect(postgres, ssl=False)
@@ -50,9 +67,7 @@ def test_transactions_and_copies(run: Run, postgres: str) -> None:
             rows = [(n, f"thing {n}") for n in range(10_000)]
             await connection.copy_records_to_table("things", records=rows)
             with pytest.raises(asyncpg.UniqueViolationError):
-                async with connection.transaction():
-                    await connection.execute("delete from things where id > 10")
-                    await connection.execute("insert into things values (1, 'again')")
+                await fail_halfway(connection)
             assert await connection.fetchval("select count(*) from things") == 10_000
             async with connection.transaction():
                 seen = [record["id"] async for record in connection.cursor("table things")]

@@ -124,16 +124,18 @@ def test_requests_at_once(run: Run) -> None:
 
 def test_websocket(run: Run) -> None:
     async def main() -> None:
-        async with serving() as port:
-            async with websockets.connect(f"ws://{LOCALHOST}:{port}/sockets") as socket:
-                for number in range(100):
-                    await socket.send(str(number))
-                    assert await socket.recv() == f"you said {number}"
-                await socket.send("close")
-                with pytest.raises(websockets.ConnectionClosed) as caught:
-                    await socket.recv()
-                assert caught.value.rcvd is not None
-                assert caught.value.rcvd.code == 4001
+        async with (
+            serving() as port,
+            websockets.connect(f"ws://{LOCALHOST}:{port}/sockets") as socket,
+        ):
+            for number in range(100):
+                await socket.send(str(number))
+                assert await socket.recv() == f"you said {number}"
+            await socket.send("close")
+            with pytest.raises(websockets.ConnectionClosed) as caught:
+                await socket.recv()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 4001
 
     run(main())
 
@@ -167,9 +169,9 @@ def test_as_a_program(request: pytest.FixtureRequest, tmp_path: Path) -> None:
             time.sleep(0.05)
 
         async def ask() -> str:
-            async with aiohttp.ClientSession() as http:
-                async with http.get(f"http://{LOCALHOST}:{port}/") as response:
-                    return await response.text()
+            url = f"http://{LOCALHOST}:{port}/"
+            async with aiohttp.ClientSession() as http, http.get(url) as response:
+                return await response.text()
 
         assert asyncio.run(ask()).split(".")[0] == loop.split(":")[0]
         os.kill(process.pid, signal.SIGTERM)

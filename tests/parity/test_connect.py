@@ -111,20 +111,6 @@ async def test_a_connected_socket_is_taken_over(trace: Trace) -> None:
 
 
 @twin
-async def test_a_failing_factory_fails_the_connection_and_closes_the_socket(trace: Trace) -> None:
-    def fail() -> asyncio.Protocol:
-        raise ValueError("no protocol")
-
-    with listening_socket() as listener:
-        with trace.raises():
-            await asyncio.get_running_loop().create_connection(fail, *listener.getsockname())
-        accepted, _ = listener.accept()
-        accepted.settimeout(5)
-        trace("peer reads", accepted.recv(10))
-        accepted.close()
-
-
-@twin
 async def test_a_failing_connection_made_is_reported(trace: Trace) -> None:
     class Failing(Recorder):
         def connection_made(self, transport: Any) -> None:

@@ -146,44 +146,6 @@ def test_running_loop_is_set_before_the_first_step(trace: Trace, loop: Loop) -> 
 
 
 @twin
-def test_a_running_loop_cannot_be_run(trace: Trace, loop: Loop) -> None:
-    async def main() -> None:
-        with trace.raises("run_forever"):
-            loop.run_forever()
-        coroutine = asyncio.sleep(0)
-        with trace.raises("run_until_complete"):
-            loop.run_until_complete(coroutine)
-        coroutine.close()
-        trace("still running", loop.is_running(), asyncio.get_running_loop() is loop)
-
-    loop.run_until_complete(main())
-
-
-@twin
-def test_a_second_loop_cannot_run_inside_the_first(trace: Trace, factory: loops.Factory) -> None:
-    import sys
-
-    outer, inner = factory(), factory()
-
-    async def main() -> None:
-        hooks = sys.get_asyncgen_hooks()
-        with trace.raises("run_forever"):
-            inner.run_forever()
-        coroutine = asyncio.sleep(0)
-        with trace.raises("run_until_complete"):
-            inner.run_until_complete(coroutine)
-        coroutine.close()
-        trace("outer is still the running one", asyncio.get_running_loop() is outer)
-        trace("hooks are as before", sys.get_asyncgen_hooks() == hooks)
-        trace("inner", inner.is_running(), inner.is_closed())
-
-    outer.run_until_complete(main())
-    trace("inner runs afterwards", inner.run_until_complete(asyncio.sleep(0, "fine")))
-    outer.close()
-    inner.close()
-
-
-@twin
 def test_two_loops_run_in_two_threads(trace: Trace, factory: loops.Factory) -> None:
     def run(name: str) -> None:
         loop = factory()
