@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import importlib.machinery
-import importlib.util
 import io
 import linecache
 import os
