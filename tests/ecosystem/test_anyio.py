@@ -136,9 +136,8 @@ def test_cancel_scopes(run: Run) -> None:
             await anyio.sleep(30)
         assert scope.cancelled_caught
         one, other = socket.socketpair()
-        with one, other:
-            with pytest.raises(TimeoutError), anyio.fail_after(0.02):
-                await anyio.wait_readable(one)
+        with one, other, pytest.raises(TimeoutError), anyio.fail_after(0.02):
+            await anyio.wait_readable(one)
 
     run(main)
 
