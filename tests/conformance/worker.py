@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -24,6 +25,9 @@ PACKAGE = "test.test_asyncio."
 
 
 def main() -> None:
+    # A shell starts background jobs with SIGINT ignored, and all their children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     order: dict[str, Any] = json.loads(sys.argv[1])
     events = Events(order["events_fd"])
     # On the reference nothing is substituted: that run shows what fails on the stdlib's loop too.

@@ -403,19 +403,6 @@ async def test_a_written_buffer_can_be_changed_afterwards(trace: Trace) -> None:
 
 
 @twin
-async def test_a_written_buffer_can_be_changed_while_it_waits(trace: Trace) -> None:
-    async with connected(trace) as (client, server):
-        server.transport.pause_reading()
-        client.transport.write(bytes(1 << 23))
-        buffer = bytearray(b"a" * 100)
-        client.transport.write(buffer)
-        buffer[:] = b"b" * 100
-        server.transport.resume_reading()
-        received = await server.wait_for((1 << 23) + 100)
-        trace("tail", set(received[-100:]))
-
-
-@twin
 async def test_writelines_sends_all_in_order(trace: Trace) -> None:
     async with connected(trace) as (client, server):
         client.transport.writelines([b"one ", b"", b"two ", bytearray(b"three")])

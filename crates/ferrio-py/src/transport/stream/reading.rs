@@ -1,7 +1,7 @@
 //! Receiving: from the descriptor to the protocol.
 
 use ferrio_engine::{Read, Readiness};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -84,23 +84,30 @@ impl StreamTransport {
         protocol: &Py<PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let view = call_method1(
+        let buffer = call_method1(
             py,
             protocol,
             intern!(py, "get_buffer"),
             (-1i32).into_pyobject(py)?.as_any(),
         )
-        .and_then(|buffer| View::writable(&buffer))
-        .and_then(|view| match view.len() {
+        .and_then(|buffer| match buffer.len()? {
             0 => Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer")),
-            _ => Ok(view),
+            _ => Ok(buffer),
         });
-        let mut view = match view {
-            Ok(view) => view,
+        let buffer = match buffer {
+            Ok(buffer) => buffer,
             Err(error) => {
                 let text = "Fatal error: protocol.get_buffer() call failed.";
                 return self.fatal_error(slf, looop, error, text);
             }
+        };
+        let Ok(mut view) = View::writable(&buffer) else {
+            // In asyncio it is the socket's recv_into() that refuses it.
+            let kind = buffer.get_type().name()?;
+            let error = PyTypeError::new_err(format!(
+                "recv_into() argument 1 must be read-write bytes-like object, not {kind}"
+            ));
+            return self.fatal_error(slf, looop, error, "Fatal read error on socket transport");
         };
         let received = view.fill(|memory| self.with(py, |state| state.stream.read(memory)));
         drop(view);
