@@ -29,6 +29,8 @@ macro_rules! attribute {
 }
 
 module!(events, "asyncio.events");
+module!(futures, "asyncio.futures");
+module!(tasks, "asyncio.tasks");
 module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
@@ -41,8 +43,6 @@ attribute!(
 );
 attribute!(ensure_future, "asyncio.tasks", "ensure_future");
 attribute!(is_future, "asyncio.futures", "isfuture");
-attribute!(future, "asyncio.futures", "Future");
-attribute!(task, "asyncio.tasks", "Task");
 attribute!(
     /// The very function that anyio looks for among a task's callbacks to find the root task.
     run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb"
@@ -113,6 +113,16 @@ pub(crate) fn loop_keyword(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
     let names =
         NAMES.get_or_try_init(py, || PyTuple::new(py, [intern!(py, "loop")]).map(Bound::unbind))?;
     Ok(names.bind(py))
+}
+
+/// `asyncio.futures.Future`, as it is now: programs and tests put other classes there.
+pub(crate) fn future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    futures(py)?.getattr(intern!(py, "Future"))
+}
+
+/// `asyncio.tasks.Task`, as it is now.
+pub(crate) fn task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    tasks(py)?.getattr(intern!(py, "Task"))
 }
 
 /// `asyncio.events._set_running_loop`, as it is now: asyncio too asks its module each time.

@@ -15,7 +15,7 @@ impl Loop {
     /// A new `asyncio.Future` of this loop.
     pub(super) fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         // bench: future_ping_pong
-        call_with_keyword(names::future(slf.py())?, None, names::loop_keyword(slf.py())?, slf)
+        call_with_keyword(&names::future(slf.py())?, None, names::loop_keyword(slf.py())?, slf)
     }
 
     /// Schedules a coroutine and returns its task.
@@ -42,7 +42,7 @@ impl Loop {
         let Some(kwargs) = kwargs else {
             // bench: create_task_await
             return call_with_keyword(
-                names::task(py)?,
+                &names::task(py)?,
                 Some(&coro),
                 names::loop_keyword(py)?,
                 slf.as_any(),
