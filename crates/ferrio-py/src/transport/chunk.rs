@@ -1,6 +1,6 @@
 //! What `write()` was given, as owned bytes.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -30,8 +30,7 @@ impl Chunk {
     /// The argument of `write()`.
     ///
     /// # Errors
-    /// TypeError for anything but bytes, bytearray and memoryview, in this version's words;
-    /// BufferError for a memoryview that is not contiguous.
+    /// TypeError for anything but bytes, bytearray and memoryview, in this version's words.
     pub(crate) fn from_write(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
             return Ok(Chunk::shared(bytes));
@@ -76,8 +75,17 @@ impl Chunk {
     }
 
     fn copied(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
-        let view = buffer::View::readable(data)?;
-        Ok(Chunk { bytes: Bytes::Copied(view.read(|bytes| bytes.into())), start: 0 })
+        let py = data.py();
+        let bytes = match buffer::View::readable(data) {
+            Ok(view) => view.read(|bytes| bytes.into()),
+            // Strided memory, which asyncio's socket refuses: `bytes()` knows how to walk it.
+            Err(error) if error.is_instance_of::<PyBufferError>(py) => {
+                let bytes = py.get_type::<PyBytes>().call1((data,))?;
+                bytes.cast::<PyBytes>()?.as_bytes().into()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Chunk { bytes: Bytes::Copied(bytes), start: 0 })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

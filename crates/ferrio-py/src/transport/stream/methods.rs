@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 
 use ferrio_engine::{Limits, Readiness, Settled};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::{DEFAULT_HIGH, Protocol, StreamTransport};
@@ -18,23 +18,12 @@ impl StreamTransport {
     /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
     /// of the loop, together with what else is written in it.
     fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
+        let chunk = Chunk::from_write(data)?;
         let this = slf.get();
-        let chunk = Chunk::from_write(data);
-        if matches!(&chunk, Err(error) if error.is_instance_of::<PyTypeError>(py)) {
-            return chunk.map(drop);
-        }
-        if this.with(py, |state| state.stream.is_write_ended()) {
+        if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
         }
-        match chunk {
-            Ok(chunk) => this.queue(slf, [chunk]),
-            // Memory that is not contiguous: in asyncio, it is the socket's send() that fails.
-            Err(error) => {
-                let text = "Fatal write error on socket transport";
-                this.fatal_error(slf, this.looop.bind(py), error, text)
-            }
-        }
+        this.queue(slf, [chunk])
     }
 
     /// Sends each of an iterable of buffers, in one system call where possible.
@@ -85,8 +74,11 @@ impl StreamTransport {
         if is_closed { this.schedule_lost(slf, None) } else { Ok(()) }
     }
 
-    /// Closes the connection at once; what was not sent is dropped.
+    /// Closes the connection at once; what the kernel has not taken by then is dropped.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
+        // What was written earlier in this turn would have been sent by now in asyncio. Should that
+        // fail, the connection is over all the same.
+        let _sent = slf.get().with(slf.py(), |state| state.stream.flush());
         slf.get().force_close(slf, None)
     }
 
