@@ -83,11 +83,11 @@ class _Module:
     def run(self) -> ModuleRun:
         start = time.monotonic()
         while self._remaining is None or self._remaining:
-            before = len(self._run.outcomes)
+            before, was_told = len(self._run.outcomes), self._remaining is not None
             self._one_process()
             if self._run.skipped:
                 break
-            if self._remaining and len(self._run.outcomes) == before:
+            if was_told and self._remaining and len(self._run.outcomes) == before:
                 for test in self._remaining:
                     self._record(Outcome(test, "error", "the worker ended without running it"))
         self._run.seconds = time.monotonic() - start
