@@ -7,6 +7,7 @@ by a crash, or by the watchdog here that dumps all stacks and exits if a test ha
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 import time
 import traceback
 import unittest
+import warnings
 from typing import Any
 
 from tests.loops import REFERENCE, factory_named
@@ -124,6 +126,11 @@ class Reporter(unittest.TestResult):
             on_loop=self._loops_made() > self._loops_before,
         )
         self._is_running = False
+        if self._outcome in ("fail", "error"):
+            # What the failed test left behind must not warn in a later one that counts warnings.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                gc.collect()
         super().stopTest(test)
 
     def _loops_made(self) -> int:
