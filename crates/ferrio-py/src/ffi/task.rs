@@ -42,7 +42,7 @@ pub(crate) fn is_task_callback(callable: &Bound<'_, PyAny>) -> bool {
         }
         if STEP_TYPE.load(Ordering::Relaxed).is_null()
             && CStr::from_ptr((*ty).tp_name) == c"_asyncio.TaskStepMethWrapper"
-            && (*ty).tp_flags & ffi::Py_TPFLAGS_BASETYPE == 0
+            && ffi::PyType_HasFeature(ty, ffi::Py_TPFLAGS_BASETYPE) == 0
         {
             STEP_TYPE.store(ty, Ordering::Relaxed);
             return true;
