@@ -269,30 +269,6 @@ class BaseLoop:
         allow_broadcast: bool | None = None,
         sock: socket.socket | None = None,
     ) -> tuple[DatagramTransport, _ProtocolT]: ...
-    async def create_unix_connection(
-        self,
-        protocol_factory: Callable[[], _ProtocolT],
-        path: str | None = None,
-        *,
-        ssl: bool | SSLContext | None = None,
-        sock: socket.socket | None = None,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-    ) -> tuple[Transport, _ProtocolT]: ...
-    async def create_unix_server(
-        self,
-        protocol_factory: Callable[[], BaseProtocol],
-        path: str | PathLike[str] | None = None,
-        *,
-        sock: socket.socket | None = None,
-        backlog: int = 100,
-        ssl: bool | SSLContext | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-        start_serving: bool = True,
-        cleanup_socket: bool = True,
-    ) -> Server: ...
     async def connect_read_pipe(
         self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
     ) -> tuple[ReadTransport, _ProtocolT]: ...

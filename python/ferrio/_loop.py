@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import sys
 import warnings
 import weakref
 from asyncio import coroutines
+from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from ._ferrio import BaseLoop
@@ -56,6 +59,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         "_executor_shutdown_called",
         "_signal_handlers",
         "_transports",
+        "_unix_server_sockets",
         "slow_callback_duration",
     )
 
@@ -74,6 +78,8 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
         self._signal_handlers: dict[int, asyncio.Handle] = {}
+        # The inode of the file of each server's Unix socket, to be removed with it.
+        self._unix_server_sockets: dict[socket.socket, int] = {}
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
         if coroutines._is_debug_mode():  # type: ignore[attr-defined]
@@ -135,10 +141,14 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         # has not begun to serve, and is thrown away.
         create: Any = BaseEventLoop.create_server
         idle = await create(self, *args, start_serving=False, **kwargs)
+        return await self._serve(idle, start_serving, kwargs.get("sock"))
+
+    async def _serve(self, idle: Any, start_serving: bool, sock: object) -> Server:
+        """A server of ours in place of asyncio's that has not begun; `sock` was the caller's."""
         if idle._ssl_context is not None:
-            if kwargs.get("sock") is None:
-                for sock in idle._sockets:
-                    sock.close()
+            if sock is None:
+                for bound in idle._sockets:
+                    bound.close()
             raise NotImplementedError("TLS is not implemented yet in ferrio: no ssl=")
         server = Server(
             self,
@@ -152,6 +162,34 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         if start_serving:
             await server.start_serving()
         return server
+
+    # Unix sockets. asyncio's functions end in self._create_connection_transport(), as native as
+    # the transport it makes.
+    if sys.platform != "win32":
+        create_unix_connection = _UnixSelectorEventLoop.create_unix_connection
+
+        @like(_UnixSelectorEventLoop.create_unix_server)
+        async def create_unix_server(
+            self, *args: Any, start_serving: bool = True, **kwargs: Any
+        ) -> Server:
+            create: Any = _UnixSelectorEventLoop.create_unix_server
+            idle = await create(self, *args, start_serving=False, **kwargs)
+            return await self._serve(idle, start_serving, kwargs.get("sock"))
+
+        def _stop_serving(self, sock: socket.socket) -> None:
+            # As asyncio's (3.13), which asks its own superclass to do the rest.
+            inode = self._unix_server_sockets.pop(sock, None)
+            path = sock.getsockname() if inode is not None else None
+            super()._stop_serving(sock)
+            if path is None:
+                return
+            try:
+                if os.stat(path).st_ino == inode:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
 
     def __repr__(self) -> str:
         return (

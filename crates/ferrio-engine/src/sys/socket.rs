@@ -216,14 +216,24 @@ fn address(any: &SocketAddrAny) -> Address {
     if let Ok(inet) = SocketAddr::try_from(any.clone()) {
         return Address::Inet(inet);
     }
-    let Ok(unix) = net::SocketAddrUnix::try_from(any.clone()) else {
-        return Address::Unnamed;
-    };
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Some(name) = unix.abstract_name() {
-        return Address::Abstract(name.to_vec());
+    if any.address_family() == AddressFamily::UNIX { unix_name(any) } else { Address::Unnamed }
+}
+
+/// rustix's own reading panics over a path that fills `sun_path` to the last byte, which any peer
+/// may have, and takes a socket without a name for one with an empty abstract one.
+fn unix_name(any: &SocketAddrAny) -> Address {
+    let len = (any.addr_len() as usize).min(size_of::<libc::sockaddr_storage>());
+    // SAFETY: the kernel has written so many bytes behind the pointer, which lasts as long as `any`.
+    let whole = unsafe { std::slice::from_raw_parts(any.as_ptr().cast::<u8>(), len) };
+    match whole.get(std::mem::offset_of!(libc::sockaddr_un, sun_path)..) {
+        None | Some([]) => Address::Unnamed,
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Some([0, name @ ..]) => Address::Abstract(name.to_vec()),
+        Some(path) => {
+            let end = path.iter().position(|&byte| byte == 0).unwrap_or(path.len());
+            Address::Path(path[..end].to_vec())
+        }
     }
-    unix.path_bytes().map_or(Address::Unnamed, |path| Address::Path(path.to_vec()))
 }
 
 /// EPIPE and no signal. Where there is no such flag, accepted sockets have an option for it; others

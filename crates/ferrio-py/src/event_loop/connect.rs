@@ -1,4 +1,5 @@
-//! `create_connection` and `connect_accepted_socket` (Lib/asyncio/base_events.py).
+//! `create_connection`, `connect_accepted_socket` and what `create_unix_connection` ends in
+//! (Lib/asyncio/base_events.py).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -122,6 +123,37 @@ impl Loop {
                 }
                 Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
             })
+        })
+    }
+
+    /// Protocol and transport over a connected socket: a coroutine that returns `(transport,
+    /// protocol)` when `connection_made` was called. asyncio's `create_unix_connection` ends here.
+    #[pyo3(signature = (sock, protocol_factory, ssl, server_hostname, server_side=false,
+                        ssl_handshake_timeout=None, ssl_shutdown_timeout=None))]
+    #[expect(clippy::too_many_arguments, reason = "asyncio's")]
+    fn _create_connection_transport(
+        slf: Py<Self>,
+        py: Python<'_>,
+        sock: Py<PyAny>,
+        protocol_factory: Py<PyAny>,
+        ssl: Option<Py<PyAny>>,
+        server_hostname: Option<Py<PyAny>>,
+        server_side: bool,
+        ssl_handshake_timeout: Option<Py<PyAny>>,
+        ssl_shutdown_timeout: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        Coroutine::make(py, "Loop._create_connection_transport", async move {
+            let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
+            let _later = server_side;
+            Python::attach(|py| {
+                if tls.is_wanted(py)? {
+                    sock.call_method0(py, intern!(py, "close"))?;
+                    return Err(no_tls());
+                }
+                Ok(())
+            })?;
+            let made = open(&slf, Given::Socket(sock), protocol_factory).await?;
+            Python::attach(|py| Ok(made.into_pyobject(py)?.into_any().unbind()))
         })
     }
 }

@@ -46,13 +46,6 @@ missing_methods! {
     create_datagram_endpoint: "Loop.create_datagram_endpoint", "UDP is",
         "($self, protocol_factory, local_addr=None, remote_addr=None, *, family=0, proto=0, \
          flags=0, reuse_address=None, reuse_port=None, allow_broadcast=None, sock=None)";
-    create_unix_connection: "Loop.create_unix_connection", "Unix sockets are",
-        "($self, protocol_factory, path=None, *, ssl=None, sock=None, server_hostname=None, \
-         ssl_handshake_timeout=None, ssl_shutdown_timeout=None)";
-    create_unix_server: "Loop.create_unix_server", "Unix sockets are",
-        "($self, protocol_factory, path=None, *, sock=None, backlog=100, ssl=None, \
-         ssl_handshake_timeout=None, ssl_shutdown_timeout=None, start_serving=True, \
-         cleanup_socket=True)";
     connect_read_pipe: "Loop.connect_read_pipe", "pipes are", "($self, protocol_factory, pipe)";
     connect_write_pipe: "Loop.connect_write_pipe", "pipes are", "($self, protocol_factory, pipe)";
     // asyncio's own subprocess_exec and subprocess_shell check their arguments and end up here.
