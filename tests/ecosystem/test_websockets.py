@@ -72,7 +72,6 @@ def test_the_server_closes(run: Run) -> None:
     run(main())
 
 
-@pytest.mark.xfail(reason="open: failed once on a loaded machine, cause not found", strict=False)
 def test_the_connection_breaks(run: Run) -> None:
     async def cut(socket: ServerConnection) -> None:
         socket.transport.abort()

@@ -18,7 +18,15 @@ Handler = Callable[[Reader, Writer], Awaitable[None]]
 
 @asynccontextmanager
 async def connection(handler: Handler, **options: int) -> AsyncIterator[tuple[Reader, Writer]]:
-    server = await asyncio.start_server(handler, LOCALHOST, 0, **options)
+    handled = asyncio.Event()
+
+    async def handle(reader: Reader, writer: Writer) -> None:
+        try:
+            await handler(reader, writer)
+        finally:
+            handled.set()
+
+    server = await asyncio.start_server(handle, LOCALHOST, 0, **options)
     address = server.sockets[0].getsockname()
     reader, writer = await asyncio.open_connection(*address, **options)
     try:
@@ -26,6 +34,8 @@ async def connection(handler: Handler, **options: int) -> AsyncIterator[tuple[Re
     finally:
         writer.close()
         server.close()
+        # Before 3.12.1, wait_closed() does not wait for connections.
+        await handled.wait()
         await server.wait_closed()
 
 

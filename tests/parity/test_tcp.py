@@ -385,7 +385,8 @@ async def test_what_can_be_written(trace: Trace, kind: str) -> None:
         with trace.raises("write"):
             client.transport.write(KINDS_OF_BYTES[kind])
         with trace.raises("writelines"):
-            client.transport.writelines([b"<", KINDS_OF_BYTES[kind], b">"])
+            # The bad one first: behind others, it leaves 3.15's asyncio with a part of them.
+            client.transport.writelines([KINDS_OF_BYTES[kind], b"<", b">"])
         client.transport.write(b"end")
         client.transport.close()
         await server.lost

@@ -100,9 +100,11 @@ def test_views_of_any_shape_are_written(loop: Loop) -> None:
     def write(transport: Any) -> None:
         for view in (strided, words, table):
             transport.write(view)
-            transport.writelines([view])
+        # 3.11 joins them first, and bytes.join() takes no strided memory.
+        transport.writelines([words, table] if sys.version_info < (3, 12) else [strided, words, table])
 
-    expected = b"abcabc" + b"12345678" * 2 + b"abcdef" * 2
+    expected = b"abc" + b"12345678" + b"abcdef"
+    expected += expected[3:] if sys.version_info < (3, 12) else expected
     assert loop.run_until_complete(what_arrives(write)) == expected
 
 

@@ -1,9 +1,10 @@
 //! Python objects that are looked up once: modules and functions of asyncio.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyModule, PyTuple};
+use pyo3::types::{PyDict, PyList, PyModule, PyTuple};
 
 macro_rules! module {
     ($(#[$doc:meta])* $name:ident, $path:literal) => {
@@ -103,6 +104,35 @@ pub(crate) fn what_write_takes(py: Python<'_>) -> PyResult<&'static str> {
                 }
             }
             Ok(answer)
+        })
+        .copied()
+}
+
+/// Does this version's `writelines()` pass over whatever is false, None included? (Since a patch
+/// release of 3.14.) Its own function is asked, on an object that has what it looks at.
+pub(crate) fn writelines_skips_false(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            let fields = PyDict::new(py);
+            fields.set_item("_eof", false)?;
+            fields.set_item("_empty_waiter", py.None())?;
+            fields.set_item("_conn_lost", 0)?;
+            fields.set_item("_buffer_size", 0)?;
+            fields.set_item("_buffer", PyList::empty(py))?;
+            let transport = py
+                .import("types")?
+                .getattr("SimpleNamespace")?
+                .call((), Some(&fields))?;
+            let writelines = py
+                .import("asyncio.selector_events")?
+                .getattr("_SelectorSocketTransport")?
+                .getattr(intern!(py, "writelines"))?;
+            match writelines.call1((transport, [py.None()])) {
+                Ok(_) => Ok(true),
+                Err(error) if error.is_instance_of::<PyTypeError>(py) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
         .copied()
 }

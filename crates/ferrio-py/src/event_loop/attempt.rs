@@ -183,7 +183,7 @@ impl<'a> Socket<'a> {
             (Means::Native(..), None) => Err(PyOSError::new_err(libc::EINVAL)),
             (Means::Python(socket), _) => {
                 let address = local.object(py)?;
-                socket.0.call_method1(py, intern!(py, "bind"), (address,)).map(drop)
+                socket.socket.call_method1(py, intern!(py, "bind"), (address,)).map(drop)
             }
         }
     }
@@ -203,7 +203,7 @@ impl<'a> Socket<'a> {
             }
             Means::Python(socket) => {
                 let connecting = Python::attach(|py| {
-                    let arguments = (&socket.0, candidate.object(py)?);
+                    let arguments = (&socket.socket, candidate.object(py)?);
                     self.looop.call_method1(py, intern!(py, "sock_connect"), arguments)
                 })?;
                 await_object(connecting).await?;
@@ -223,29 +223,34 @@ fn is_replaced(looop: &Bound<'_, Loop>) -> PyResult<bool> {
     Ok(!class.is(names::socket_class(py)?) || !is_native)
 }
 
-/// A `socket.socket` of ours, closed when dropped.
-struct PythonSocket(Py<PyAny>);
+/// A `socket.socket`, closed when dropped as long as it is ours.
+struct PythonSocket {
+    socket: Py<PyAny>,
+    is_ours: bool,
+}
 
 impl PythonSocket {
     fn open(py: Python<'_>, kind: (i32, i32, i32)) -> PyResult<PythonSocket> {
         let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
-        let socket = PythonSocket(class.call1(kind)?.unbind());
-        socket.0.call_method1(py, intern!(py, "setblocking"), (false,))?;
+        let socket = PythonSocket { socket: class.call1(kind)?.unbind(), is_ours: true };
+        socket.socket.call_method1(py, intern!(py, "setblocking"), (false,))?;
         Ok(socket)
     }
 
     /// The socket, for its new owner to close.
-    fn keep(self, py: Python<'_>) -> Py<PyAny> {
-        let socket = self.0.clone_ref(py);
-        std::mem::forget(self);
-        socket
+    fn keep(mut self, py: Python<'_>) -> Py<PyAny> {
+        self.is_ours = false;
+        self.socket.clone_ref(py)
     }
 }
 
 impl Drop for PythonSocket {
     fn drop(&mut self) {
-        // asyncio ignores an error here too: the one that brought us here matters more.
-        let _ = Python::attach(|py| self.0.call_method0(py, intern!(py, "close")).map(drop));
+        if self.is_ours {
+            // asyncio ignores an error here too: the one that brought us here matters more.
+            let _ =
+                Python::attach(|py| self.socket.call_method0(py, intern!(py, "close")).map(drop));
+        }
     }
 }
 

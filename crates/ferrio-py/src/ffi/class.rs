@@ -96,6 +96,40 @@ pub(crate) trait Adopted:
 
     /// `__del__`: called once, before the object is taken apart.
     fn finalize(slf: &Bound<'_, Self>);
+
+    /// A new instance.
+    ///
+    /// # Errors
+    /// MemoryError.
+    fn make(self, py: Python<'_>) -> PyResult<Py<Self>> {
+        let _paused = CollectorPaused::new(py);
+        Py::new(py, self)
+    }
+}
+
+/// No collection runs while it exists.
+///
+/// Up to 3.11 any allocation may start one, and making an instance allocates its dict when the
+/// instance is known to the collector and not yet filled. Later ones run between bytecodes only.
+struct CollectorPaused {
+    was_enabled: bool,
+}
+
+impl CollectorPaused {
+    fn new(_py: Python<'_>) -> CollectorPaused {
+        // SAFETY: attached.
+        let was_enabled = cfg!(not(Py_3_12)) && unsafe { ffi::PyGC_Disable() } != 0;
+        CollectorPaused { was_enabled }
+    }
+}
+
+impl Drop for CollectorPaused {
+    fn drop(&mut self) {
+        if self.was_enabled {
+            // SAFETY: attached, as when it was made: it does not leave `make`.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
 }
 
 /// Makes `T` fit for its Python-made base: call once, before the first instance.

@@ -58,16 +58,23 @@ impl Chunk {
             let joined = PyBytes::new(py, b"").call_method1(intern!(py, "join"), (lines,))?;
             return Ok(vec![Chunk::from_write(&joined)?]);
         }
-        lines
-            .try_iter()?
-            .map(|line| {
-                let line = line?;
-                match line.cast_exact::<PyBytes>() {
-                    Ok(bytes) => Ok(Chunk::shared(bytes)),
-                    Err(_) => Chunk::copied(PyMemoryView::from(&line)?.as_any()),
-                }
-            })
-            .collect()
+        if !lines.is_truthy()? {
+            return Ok(Vec::new());
+        }
+        let mut chunks = Vec::new();
+        for line in lines.try_iter()? {
+            let line = line?;
+            if let Ok(bytes) = line.cast_exact::<PyBytes>() {
+                chunks.push(Chunk::shared(bytes));
+                continue;
+            }
+            match PyMemoryView::from(&line) {
+                Ok(view) => chunks.push(Chunk::copied(view.as_any())?),
+                Err(_) if names::writelines_skips_false(py)? && !line.is_truthy()? => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(chunks)
     }
 
     fn shared(bytes: &Bound<'_, PyBytes>) -> Chunk {

@@ -30,7 +30,9 @@ impl StreamTransport {
     fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
         let this = slf.get();
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
-            return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()"));
+            // Before 3.12 it is one write() of all together.
+            let name = if cfg!(Py_3_12) { "writelines" } else { "write" };
+            return Err(PyRuntimeError::new_err(format!("Cannot call {name}() after write_eof()")));
         }
         let chunks = Chunk::from_lines(list_of_data)?;
         this.queue(slf, chunks)
@@ -84,7 +86,7 @@ impl StreamTransport {
 
     /// True once `close()` or `abort()` was called or the connection was lost.
     fn is_closing(&self, py: Python<'_>) -> bool {
-        self.with(py, |state| state.stream.is_closing())
+        self.with(py, |state| state.stream.is_closing() && !state.is_finalized)
     }
 
     /// True while data are given to the protocol.

@@ -59,6 +59,11 @@ struct State {
     /// Writes after the connection was lost (asyncio's `_conn_lost`, less one).
     late_writes: u32,
     is_protocol_paused: bool,
+    /// How much the next read will probably bring: see `receive_bytes`.
+    expected_read: usize,
+    /// Collected without having been closed. Does not count as closing, as in asyncio: a
+    /// `StreamWriter` that is collected with it looks.
+    is_finalized: bool,
 }
 
 /// The user's protocol and the way it wants its data.
@@ -115,11 +120,12 @@ impl StreamTransport {
             is_lost: false,
             late_writes: 0,
             is_protocol_paused: false,
+            expected_read: 0,
+            is_finalized: false,
         };
-        let transport = Py::new(
-            py,
-            StreamTransport { looop: looop.clone().unbind(), state: GilCell::new(state) },
-        )?;
+        let transport =
+            StreamTransport { looop: looop.clone().unbind(), state: GilCell::new(state) }
+                .make(py)?;
         let this = transport.bind(py);
         // Known from the beginning, as in asyncio, where the program made the socket.
         if this.get().state.with(py, |state| state.endpoint.socket().is_some()) {
@@ -255,6 +261,8 @@ impl Adopted for StreamTransport {
         if slf.get().with(py, |state| state.endpoint.is_closed()) {
             return;
         }
+        let is_closing = slf.get().with(py, |state| state.stream.is_closing());
+        slf.get().with(py, |state| state.is_finalized = !is_closing);
         let warned = report::warn_unclosed(slf.as_any(), "transport");
         for result in [warned, slf.get().release(slf)] {
             if let Err(error) = result {

@@ -10,8 +10,18 @@ use super::StreamTransport;
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::buffer::View;
+use crate::ffi::bytes::Receiving;
 use crate::ffi::call::call_method1;
 use crate::item::Item;
+
+/// From which size of the last read on the next one goes straight into its object.
+const LARGE_READ: usize = 16 * 1024;
+
+/// Below the 128 KiB from which on malloc asks the kernel for fresh pages, each of which then costs
+/// a fault (mallopt(3), M_MMAP_THRESHOLD).
+const MOST_READ_DIRECTLY: usize = 120 * 1024;
+
+const PAGE: usize = 4096;
 
 impl StreamTransport {
     pub(super) fn receive(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
@@ -50,13 +60,18 @@ impl StreamTransport {
         protocol: &Py<PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let received = looop.get().with_read_buffer(py, |buffer| {
-            match self.with(py, |state| state.stream.read(buffer)).map_err(os_error)? {
-                Read::Data(count) => Ok(Some(Some(PyBytes::new(py, &buffer[..count])))),
-                Read::Blocked => Ok(None),
-                Read::Eof => Ok(Some(None)),
-            }
-        });
+        let expected = self.with(py, |state| state.expected_read);
+        let received = if expected < LARGE_READ {
+            self.receive_small(looop)
+        } else {
+            self.receive_large(py, expected)
+        };
+        if let Ok(Some(Some(data))) = &received {
+            let len = data.as_bytes().len();
+            // A read that filled its memory may have left more behind.
+            let next = if len == expected { len * 2 } else { len.next_multiple_of(PAGE) };
+            self.with(py, |state| state.expected_read = next.min(MOST_READ_DIRECTLY));
+        }
         match received {
             Ok(Some(Some(data))) => {
                 match call_method1(py, protocol, intern!(py, "data_received"), data.as_any()) {
@@ -74,6 +89,37 @@ impl StreamTransport {
             Err(error) => {
                 self.fatal_error(slf, looop, error, "Fatal read error on socket transport")
             }
+        }
+    }
+
+    /// Through the loop's buffer, then copied into an object of the right size. None: nothing yet;
+    /// Some(None): the end.
+    fn receive_small<'py>(
+        &self,
+        looop: &Bound<'py, Loop>,
+    ) -> PyResult<Option<Option<Bound<'py, PyBytes>>>> {
+        let py = looop.py();
+        looop.get().with_read_buffer(py, |buffer| {
+            match self.with(py, |state| state.stream.read(buffer)).map_err(os_error)? {
+                Read::Data(count) => Ok(Some(Some(PyBytes::new(py, &buffer[..count])))),
+                Read::Blocked => Ok(None),
+                Read::Eof => Ok(Some(None)),
+            }
+        })
+    }
+
+    /// Into the object that the protocol gets, `expected` bytes at most: a copy of this size costs
+    /// more than the call (bench: echo_protocol_64k).
+    fn receive_large<'py>(
+        &self,
+        py: Python<'py>,
+        expected: usize,
+    ) -> PyResult<Option<Option<Bound<'py, PyBytes>>>> {
+        let mut bytes = Receiving::new(py, expected)?;
+        match self.with(py, |state| bytes.read(&mut state.stream)).map_err(os_error)? {
+            Read::Data(_) => Ok(Some(Some(bytes.finish()?))),
+            Read::Blocked => Ok(None),
+            Read::Eof => Ok(Some(None)),
         }
     }
 
