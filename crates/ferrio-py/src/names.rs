@@ -120,10 +120,8 @@ pub(crate) fn writelines_skips_false(py: Python<'_>) -> PyResult<bool> {
             fields.set_item("_conn_lost", 0)?;
             fields.set_item("_buffer_size", 0)?;
             fields.set_item("_buffer", PyList::empty(py))?;
-            let transport = py
-                .import("types")?
-                .getattr("SimpleNamespace")?
-                .call((), Some(&fields))?;
+            let transport =
+                py.import("types")?.getattr("SimpleNamespace")?.call((), Some(&fields))?;
             let writelines = py
                 .import("asyncio.selector_events")?
                 .getattr("_SelectorSocketTransport")?
