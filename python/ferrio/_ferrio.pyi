@@ -8,7 +8,6 @@ from asyncio import (
     Future,
     Handle,
     ReadTransport,
-    Server,
     Task,
     TimerHandle,
     Transport,
@@ -32,8 +31,11 @@ from typing_extensions import TypeVarTuple, disjoint_base
 __all__ = [
     "BaseLoop",
     "BaseServer",
+    "ChildWatch",
     "Coroutine",
+    "ReadPipeTransport",
     "StreamTransport",
+    "WritePipeTransport",
     "__version__",
     "build_info",
     "die_after_shutdown",
@@ -269,12 +271,6 @@ class BaseLoop:
         allow_broadcast: bool | None = None,
         sock: socket.socket | None = None,
     ) -> tuple[DatagramTransport, _ProtocolT]: ...
-    async def connect_read_pipe(
-        self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
-    ) -> tuple[ReadTransport, _ProtocolT]: ...
-    async def connect_write_pipe(
-        self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
-    ) -> tuple[WriteTransport, _ProtocolT]: ...
     async def sendfile(
         self,
         transport: WriteTransport,
@@ -307,6 +303,21 @@ class BaseServer:
 @final
 class StreamTransport(Transport):
     """A TCP connection."""
+
+@final
+class ReadPipeTransport(ReadTransport):
+    """The reading end of a pipe."""
+
+@final
+class WritePipeTransport(Transport):
+    """The writing end of a pipe."""
+
+@final
+class ChildWatch:
+    """A child process whose end a loop waits for."""
+
+    def fileno(self) -> int:
+        """The descriptor that stands for the process."""
 
 @final
 class Coroutine(Generic[_T_co]):

@@ -28,6 +28,9 @@ else:
     if sys.platform != "win32":
         from asyncio.unix_events import _UnixSelectorEventLoop
 
+if sys.platform != "win32":
+    from ._subprocess import SubprocessTransport
+
 __all__ = ["Loop"]
 
 
@@ -125,10 +128,54 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
     _getaddrinfo_debug = BaseEventLoop._getaddrinfo_debug  # type: ignore[attr-defined]
 
+    # Pipes: asyncio's functions make protocol and waiter, the transports are native.
+    connect_read_pipe = BaseEventLoop.connect_read_pipe
+    connect_write_pipe = BaseEventLoop.connect_write_pipe
+
     # Subprocesses: asyncio's functions check the arguments.
     subprocess_exec = BaseEventLoop.subprocess_exec
     subprocess_shell = BaseEventLoop.subprocess_shell
     _log_subprocess = BaseEventLoop._log_subprocess  # type: ignore[attr-defined]
+
+    if sys.platform != "win32":
+
+        async def _make_subprocess_transport(
+            self,
+            protocol: asyncio.BaseProtocol,
+            args: Any,
+            shell: bool,
+            stdin: Any,
+            stdout: Any,
+            stderr: Any,
+            bufsize: int,
+            extra: dict[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> SubprocessTransport:
+            # As asyncio's, without the policy's watcher: whoever started the child waits for it.
+            waiter = self.create_future()
+            transport = SubprocessTransport(
+                self,
+                protocol,
+                args,
+                shell,
+                stdin,
+                stdout,
+                stderr,
+                bufsize,
+                waiter=waiter,
+                extra=extra,
+                **kwargs,
+            )
+            transport.watch()
+            try:
+                await waiter
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException:
+                transport.close()
+                await transport._wait()
+                raise
+            return transport
 
     # Servers.
     _create_server_getaddrinfo = (

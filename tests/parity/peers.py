@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from .trace import Trace
@@ -127,6 +128,18 @@ async def connected(
                 await end.lost
         listener.close()
         await listener.wait_closed()
+
+
+@contextmanager
+def verbose() -> Iterator[None]:
+    """asyncio's log, down to its last word."""
+    logger = logging.getLogger("asyncio")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def reset(transport: Any) -> None:

@@ -101,7 +101,9 @@ def test_views_of_any_shape_are_written(loop: Loop) -> None:
         for view in (strided, words, table):
             transport.write(view)
         # 3.11 joins them first, and bytes.join() takes no strided memory.
-        transport.writelines([words, table] if sys.version_info < (3, 12) else [strided, words, table])
+        transport.writelines(
+            [words, table] if sys.version_info < (3, 12) else [strided, words, table]
+        )
 
     expected = b"abc" + b"12345678" + b"abcdef"
     expected += expected[3:] if sys.version_info < (3, 12) else expected

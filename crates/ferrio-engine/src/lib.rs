@@ -62,9 +62,9 @@
 //! | `inbox.rs` | [`Inbox`], the only `Send` door; `mailbox.rs`: how it wakes |
 //! | `reactor/` | [`Interest`], [`Readiness`], the registry of sources |
 //! | `task/` | [`Sleep`] and [`Watched`], for Rust futures |
-//! | `transport/` | [`Stream`], [`WriteBuffer`], [`Listener`]: state machines over sockets |
+//! | `transport/` | [`Stream`], [`WriteBuffer`], [`Listener`]: state machines over sockets and pipes |
 //! | `net/` | addresses and names; `pool.rs`: [`Pool`], threads for calls that block |
-//! | `signal.rs` | [`SignalPipe`] |
+//! | `signal.rs` | [`SignalPipe`]; `process.rs`: [`Child`] |
 //! | `sys/` | drivers; every system call and all `unsafe` |
 
 mod engine;
@@ -72,6 +72,7 @@ mod inbox;
 mod mailbox;
 pub mod net;
 mod pool;
+mod process;
 mod reactor;
 mod ready;
 mod signal;
@@ -87,10 +88,11 @@ pub use async_task::{Runnable, Task};
 pub use engine::{Drained, Engine, Timeout};
 pub use inbox::Inbox;
 pub use pool::{Job, Pool, SubmitError};
+pub use process::{Child, Exit};
 pub use reactor::{Interest, Key, Readiness, Rearmed, RegisterError, Trigger, Wait};
 pub use ready::{Ready, ReadyQueue};
 pub use signal::SignalPipe;
-pub use sys::{DriverKind, LentFd, Simulation};
+pub use sys::{DriverKind, FileKind, LentFd, PipeFd, Simulation};
 pub use task::{Sleep, Watched};
 pub use time::Instant;
 pub use timer::TimerKey;

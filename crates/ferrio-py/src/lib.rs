@@ -40,6 +40,8 @@ mod _ferrio {
     #[pymodule_export]
     use crate::event_loop::Loop;
     #[pymodule_export]
+    use crate::event_loop::children::ChildWatch;
+    #[pymodule_export]
     use crate::program::report_uncaught;
     #[cfg(unix)]
     #[pymodule_export]
@@ -47,7 +49,7 @@ mod _ferrio {
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]
-    use crate::transport::StreamTransport;
+    use crate::transport::{ReadPipeTransport, StreamTransport, WritePipeTransport};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -62,6 +64,8 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     names::warn(py)?;
     ffi::handle::HandleTypes::install(py)?;
     ffi::class::adopt::<transport::StreamTransport>(py)?;
+    ffi::class::adopt::<transport::ReadPipeTransport>(py)?;
+    ffi::class::adopt::<transport::WritePipeTransport>(py)?;
     ffi::iter::install_send::<coroutine::Coroutine>(py);
     event_loop::install(py)
 }

@@ -16,7 +16,9 @@
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
 mod names;
+mod pipe;
 mod portable;
+mod process;
 mod signal;
 mod simulated;
 mod socket;
@@ -33,6 +35,8 @@ use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
 
 pub(crate) use names::{gai_message, getaddrinfo, getnameinfo};
+pub use pipe::{FileKind, PipeFd};
+pub(crate) use process::{pidfd_open, wait_for};
 pub(crate) use signal::{Caught, block_signals, pipe, read};
 pub use simulated::Simulation;
 pub use socket::LentFd;

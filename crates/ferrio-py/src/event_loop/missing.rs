@@ -46,11 +46,6 @@ missing_methods! {
     create_datagram_endpoint: "Loop.create_datagram_endpoint", "UDP is",
         "($self, protocol_factory, local_addr=None, remote_addr=None, *, family=0, proto=0, \
          flags=0, reuse_address=None, reuse_port=None, allow_broadcast=None, sock=None)";
-    connect_read_pipe: "Loop.connect_read_pipe", "pipes are", "($self, protocol_factory, pipe)";
-    connect_write_pipe: "Loop.connect_write_pipe", "pipes are", "($self, protocol_factory, pipe)";
-    // asyncio's own subprocess_exec and subprocess_shell check their arguments and end up here.
-    _make_subprocess_transport: "Loop._make_subprocess_transport", "subprocesses are",
-        "($self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra=None, **kwargs)";
 }
 
 #[pymethods]

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod blocking;
+pub(crate) mod children;
 mod clock;
 mod connect;
 mod contention;

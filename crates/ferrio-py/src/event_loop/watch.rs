@@ -186,6 +186,15 @@ impl State {
         }
     }
 
+    /// Does a transport or a listener have this descriptor? It may have been closed since.
+    pub(crate) fn is_owned(&self, fd: RawFd) -> bool {
+        let source = self.engine.key_of(fd).and_then(|key| self.engine.source(key));
+        match source {
+            Some(Source::Stream(_) | Source::Listener(_) | Source::Native(_)) => true,
+            Some(Source::Watch(_)) | None => false,
+        }
+    }
+
     fn watch_of(&mut self, key: Key) -> Option<&mut Watch> {
         match self.engine.source_mut(key)? {
             Source::Watch(watch) => Some(watch),

@@ -35,58 +35,90 @@ pub(crate) struct SlotsLayout<const SLOTS: usize> {
     slots: [*mut ffi::PyObject; SLOTS],
 }
 
-/// `asyncio.Transport`, as a base: one slot, `_extra` (Lib/asyncio/transports.py).
-pub(crate) struct AsyncioTransport(PhantomData<()>);
+/// One of asyncio's transport classes, as a base: one slot, `_extra` (Lib/asyncio/transports.py).
+pub(crate) trait Base:
+    PyTypeInfo + PyClassBaseType<Initializer = PyNativeTypeInitializer<Self>>
+{
+    /// The class, imported at first use.
+    fn import(py: Python<'_>) -> PyResult<&Bound<'_, PyType>>;
+}
 
-static TRANSPORT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+macro_rules! base {
+    ($(#[$doc:meta])* $marker:ident, $class:literal) => {
+        $(#[$doc])*
+        pub(crate) struct $marker(PhantomData<()>);
 
-// SAFETY: `type_object_raw` gives a type that lives as long as the interpreter: the static above
-// holds it.
-unsafe impl PyTypeInfo for AsyncioTransport {
-    fn type_object_raw(py: Python<'_>) -> *mut ffi::PyTypeObject {
-        match TRANSPORT.import(py, "asyncio.transports", "Transport") {
-            Ok(ty) => ty.as_type_ptr(),
-            // `adopt` imports it first, where an error can be reported.
-            Err(error) => {
-                error.write_unraisable(py, None);
-                &raw mut ffi::PyBaseObject_Type
+        impl Base for $marker {
+            fn import(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+                static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                CLASS.import(py, "asyncio.transports", $class)
             }
         }
-    }
-}
 
-impl PyClassBaseType for AsyncioTransport {
-    type LayoutAsBase = SlotsLayout<1>;
-    type BaseNativeType = Self;
-    type Initializer = PyNativeTypeInitializer<Self>;
-    type PyClassMutability = <PyAny as PyClassBaseType>::PyClassMutability;
-    type Layout<T: PyClassImpl> = PyStaticClassObject<T>;
-}
-
-// SAFETY: `adopt` compares the sizes before the first instance is made.
-unsafe impl PyLayout<AsyncioTransport> for SlotsLayout<1> {}
-
-impl PyClassObjectBaseLayout<AsyncioTransport> for SlotsLayout<1> {
-    fn ensure_threadsafe(&self) {}
-
-    fn check_threadsafe(&self) -> Result<(), PyBorrowError> {
-        Ok(())
-    }
-
-    unsafe fn tp_dealloc(_py: Python<'_>, slf: *mut ffi::PyObject) {
-        // SAFETY: called last in the life of an instance whose layout begins with this one.
-        unsafe {
-            let object = slf.cast::<Self>();
-            clear_slots(&mut (*object).slots);
-            free(slf);
+        // SAFETY: `type_object_raw` gives a type that lives as long as the interpreter: a static
+        // holds it.
+        unsafe impl PyTypeInfo for $marker {
+            fn type_object_raw(py: Python<'_>) -> *mut ffi::PyTypeObject {
+                match $marker::import(py) {
+                    Ok(ty) => ty.as_type_ptr(),
+                    // `adopt` imports it first, where an error can be reported.
+                    Err(error) => {
+                        error.write_unraisable(py, None);
+                        &raw mut ffi::PyBaseObject_Type
+                    }
+                }
+            }
         }
-    }
+
+        impl PyClassBaseType for $marker {
+            type LayoutAsBase = SlotsLayout<1>;
+            type BaseNativeType = Self;
+            type Initializer = PyNativeTypeInitializer<Self>;
+            type PyClassMutability = <PyAny as PyClassBaseType>::PyClassMutability;
+            type Layout<T: PyClassImpl> = PyStaticClassObject<T>;
+        }
+
+        // SAFETY: `adopt` compares the sizes before the first instance is made.
+        unsafe impl PyLayout<$marker> for SlotsLayout<1> {}
+
+        impl PyClassObjectBaseLayout<$marker> for SlotsLayout<1> {
+            fn ensure_threadsafe(&self) {}
+
+            fn check_threadsafe(&self) -> Result<(), PyBorrowError> {
+                Ok(())
+            }
+
+            unsafe fn tp_dealloc(_py: Python<'_>, slf: *mut ffi::PyObject) {
+                // SAFETY: called last in the life of an instance whose layout begins with this one.
+                unsafe {
+                    let object = slf.cast::<Self>();
+                    clear_slots(&mut (*object).slots);
+                    free(slf);
+                }
+            }
+        }
+    };
 }
+
+base!(
+    /// `asyncio.Transport`.
+    AsyncioTransport, "Transport"
+);
+base!(
+    /// `asyncio.ReadTransport`.
+    AsyncioReadTransport, "ReadTransport"
+);
+
+/// Where PyO3's own `tp_dealloc` of an adopted class is kept.
+pub(crate) type Dealloc = PyOnceLock<Option<ffi::destructor>>;
 
 /// What a class of ours must tell the garbage collector, and do when it is finalized.
 pub(crate) trait Adopted:
-    PyClass<Frozen = True, BaseType = AsyncioTransport> + PyTypeInfo + Sync
+    PyClass<Frozen = True, BaseType: Base> + PyTypeInfo + Sync
 {
+    /// A static of the class's own.
+    fn inherited_dealloc() -> &'static Dealloc;
+
     /// Calls `visit` on every Python object held; ends with its first non-zero answer.
     fn traverse(&self, py: Python<'_>, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int)
     -> c_int;
@@ -137,13 +169,13 @@ impl Drop for CollectorPaused {
 /// # Errors
 /// ImportError where this interpreter's base class has another size than the one compiled in.
 pub(crate) fn adopt<T: Adopted>(py: Python<'_>) -> PyResult<()> {
-    let base = TRANSPORT.import(py, "asyncio.transports", "Transport")?;
+    let base = T::BaseType::import(py)?;
     // SAFETY: reading a field of a live type object.
     let size = unsafe { (*base.as_type_ptr()).tp_basicsize };
     if size != size_of::<SlotsLayout<1>>() as ffi::Py_ssize_t {
         return Err(PyImportError::new_err(format!(
-            "asyncio.transports.Transport has instances of {size} bytes in this interpreter, \
-             this build of ferrio was made for {}",
+            "{base} has instances of {size} bytes in this interpreter, this build of ferrio was \
+             made for {}",
             size_of::<SlotsLayout<1>>()
         )));
     }
@@ -154,24 +186,21 @@ pub(crate) fn adopt<T: Adopted>(py: Python<'_>) -> PyResult<()> {
         (*ty).tp_traverse = Some(traverse::<T>);
         (*ty).tp_clear = Some(clear::<T>);
         (*ty).tp_finalize = Some(finalize::<T>);
-        DEALLOC.get_or_init(py, || (*ty).tp_dealloc);
-        (*ty).tp_dealloc = Some(dealloc);
+        T::inherited_dealloc().get_or_init(py, || (*ty).tp_dealloc);
+        (*ty).tp_dealloc = Some(dealloc::<T>);
         ffi::PyType_Modified(ty);
     }
     Ok(())
 }
 
-/// PyO3's own `tp_dealloc` of the adopted class.
-static DEALLOC: PyOnceLock<Option<ffi::destructor>> = PyOnceLock::new();
-
-unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+unsafe extern "C" fn dealloc<T: Adopted>(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls tp_dealloc attached, with the last reference; the finalizer may
     // resurrect the object, which then stays as it is.
     unsafe {
         if ffi::PyObject_CallFinalizerFromDealloc(slf) < 0 {
             return;
         }
-        if let Some(Some(dealloc)) = DEALLOC.get(Python::assume_attached()) {
+        if let Some(Some(dealloc)) = T::inherited_dealloc().get(Python::assume_attached()) {
             dealloc(slf);
         }
     }

@@ -1,10 +1,14 @@
-//! Transports: asyncio's face of the engine's streams.
+//! Transports: asyncio's face of the engine's streams and sockets.
 
 pub(crate) mod chunk;
 pub(crate) mod extra;
 pub(crate) mod foreign;
+pub(crate) mod limits;
 pub(crate) mod listener;
+pub(crate) mod pipe;
 pub(crate) mod stream;
+pub(crate) mod waiter;
 
 pub(crate) use listener::Listener;
+pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use stream::{Endpoint, StreamTransport};

@@ -2,16 +2,17 @@
 
 use std::os::fd::RawFd;
 
-use ferrio_engine::{Limits, Readiness, Settled};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use ferrio_engine::{Readiness, Settled};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::{DEFAULT_HIGH, Protocol, StreamTransport};
+use super::{Protocol, StreamTransport};
 use crate::error::os_error;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::item::Item;
 use crate::transport::chunk::Chunk;
+use crate::transport::limits;
 
 #[pymethods]
 impl StreamTransport {
@@ -142,21 +143,7 @@ impl StreamTransport {
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let high = match (high, low) {
-            (Some(high), _) => high,
-            (None, Some(low)) => low.saturating_mul(4),
-            (None, None) => DEFAULT_HIGH as isize,
-        };
-        let low = low.unwrap_or_else(|| high.div_euclid(4));
-        let limits = match (usize::try_from(low), usize::try_from(high)) {
-            (Ok(low), Ok(high)) => Limits::new(low, high),
-            (Err(_), _) | (_, Err(_)) => None,
-        };
-        let Some(limits) = limits else {
-            return Err(PyValueError::new_err(format!(
-                "high ({high}) must be >= low ({low}) must be >= 0"
-            )));
-        };
+        let limits = limits::from_arguments(high, low)?;
         let flow = this.with(py, |state| state.stream.set_limits(limits));
         this.tell_flow(slf, this.looop.bind(py), flow, false)
     }

@@ -25,7 +25,7 @@ use super::extra::Extra;
 use super::foreign;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
-use crate::ffi::class::{Adopted, AsyncioTransport};
+use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::Item;
 use crate::{names, server};
@@ -76,9 +76,6 @@ struct Protocol {
 /// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
 const LATE_WRITES_BEFORE_WARNING: u32 = 5;
 
-/// asyncio's default watermarks: 16 and 64 KiB (Lib/asyncio/transports.py).
-const DEFAULT_HIGH: usize = 64 * 1024;
-
 impl StreamTransport {
     /// A transport over a connected, non-blocking socket: schedules `connection_made`, then
     /// reading, then the waiter's result, as `_SelectorSocketTransport.__init__` does.
@@ -106,9 +103,8 @@ impl StreamTransport {
             return Err(PyValueError::new_err(format!("Invalid file descriptor: {fd}")));
         };
         let kind = if fd_io.set_nodelay() { StreamKind::Tcp } else { StreamKind::Other };
-        let limits = Limits::new(DEFAULT_HIGH / 4, DEFAULT_HIGH).unwrap_or_default();
         let state = State {
-            stream: Stream::new(fd_io, kind, limits),
+            stream: Stream::new(fd_io, kind, Limits::default()),
             endpoint,
             key: None,
             protocol: Some(Protocol::new(protocol)?),
@@ -219,6 +215,11 @@ impl Loop {
 }
 
 impl Adopted for StreamTransport {
+    fn inherited_dealloc() -> &'static Dealloc {
+        static DEALLOC: Dealloc = Dealloc::new();
+        &DEALLOC
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,

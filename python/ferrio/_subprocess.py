@@ -1,0 +1,87 @@
+"""Subprocesses: asyncio's own transport, whose child the loop waits for natively."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from asyncio.log import logger
+from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._ferrio import ChildWatch
+
+__all__ = ["SubprocessTransport"]
+
+
+class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
+    """A child process and its pipes.
+
+    Starting it, its pipes and the order of its callbacks are those of this version's asyncio. Its
+    end comes from a descriptor that stands for the process, and so its signals go there: they
+    reach it or nobody, never another process that was given its number.
+    """
+
+    _child: ChildWatch | None = None
+
+    def watch(self) -> None:
+        """Have the loop wait for the child."""
+        pid: int = self.get_pid()
+        try:
+            self._child = self._loop._watch_child(pid, self._child_exited)
+        except OSError:
+            # An old kernel, a container that forbids it, or no descriptor to be had.
+            waiter = threads()
+            waiter.add_child_handler(pid, self._thread_waited, self._loop)
+
+    def _child_exited(self, returncode: int | None) -> None:
+        self._child = None
+        if returncode is None:
+            # Popen.poll() waits for a child that has ended, and keeps what it has found.
+            returncode = self._proc.returncode
+        if returncode is None:
+            # asyncio's words and number.
+            logger.warning(
+                "child process pid %d exit status already read:  will report returncode 255",
+                self.get_pid(),
+            )
+            returncode = 255
+        self._process_exited(returncode)
+
+    def _thread_waited(self, pid: int, returncode: int, loop: Any) -> None:
+        # In the waiting thread, except on versions whose threads leave it to the loop.
+        loop.call_soon_threadsafe(self._process_exited, returncode)
+
+    def send_signal(self, sig: int) -> None:
+        self._check_proc()
+        if self._returncode is not None:
+            return
+        if self._child is None:
+            super().send_signal(sig)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._child.fileno(), sig)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+_threads: Any = None
+_threads_lock = threading.Lock()
+
+
+def threads() -> Any:
+    """asyncio's watcher that has a thread wait for each child; one for all loops."""
+    global _threads
+    with _threads_lock:
+        if _threads is None:
+            from asyncio import unix_events
+
+            name = "_ThreadedChildWatcher"  # its name since 3.14
+            found = getattr(unix_events, name, None) or getattr(unix_events, name[1:])
+            _threads = found()
+        return _threads
