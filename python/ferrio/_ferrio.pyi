@@ -4,6 +4,7 @@ import socket
 import sys
 from asyncio import (
     BaseProtocol,
+    BaseTransport,
     DatagramTransport,
     Future,
     Handle,
@@ -30,10 +31,12 @@ from typing_extensions import TypeVarTuple, disjoint_base
 
 __all__ = [
     "BaseLoop",
+    "BaseSSLProtocol",
     "BaseServer",
     "ChildWatch",
     "Coroutine",
     "ReadPipeTransport",
+    "SSLTransport",
     "StreamTransport",
     "WritePipeTransport",
     "__version__",
@@ -246,17 +249,6 @@ class BaseLoop:
         """Serve a connection that somebody else accepted; the pair (transport, protocol)."""
 
     # Not implemented yet: each raises NotImplementedError.
-    async def start_tls(
-        self,
-        transport: WriteTransport,
-        protocol: BaseProtocol,
-        sslcontext: SSLContext,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-    ) -> Transport | None: ...
     async def create_datagram_endpoint(
         self,
         protocol_factory: Callable[[], _ProtocolT],
@@ -318,6 +310,40 @@ class ChildWatch:
 
     def fileno(self) -> int:
         """The descriptor that stands for the process."""
+
+class SSLTransport(Transport):
+    """A TLS connection, over a transport of any kind."""
+
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the watermarks, in bytes, of what waits while reading is paused."""
+    def get_read_buffer_limits(self) -> tuple[int, int]:
+        """Return the watermarks: `(low, high)`."""
+    def get_read_buffer_size(self) -> int:
+        """Return how many bytes wait while reading is paused."""
+
+@disjoint_base
+class BaseSSLProtocol:
+    """The native half of `ferrio.SSLProtocol`, which completes it to a `BufferedProtocol`."""
+
+    def __new__(
+        cls,
+        loop: BaseLoop,
+        app_protocol: BaseProtocol,
+        sslcontext: SSLContext | None,
+        waiter: Future[None] | None,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        call_connection_made: bool = True,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Self: ...
+    def connection_made(self, transport: BaseTransport) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def eof_received(self) -> bool: ...
+    def get_buffer(self, n: int) -> memoryview: ...
+    def buffer_updated(self, nbytes: int) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
 
 @final
 class Coroutine(Generic[_T_co]):

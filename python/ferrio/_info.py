@@ -25,7 +25,7 @@ FEATURES = {
     "descriptors": True,
     "signals": True,
     "executors": True,
-    "tls": False,
+    "tls": True,
     "udp": False,
     "unix_sockets": False,
     "pipes": False,

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 from ._ferrio import BaseLoop
 from ._like import like
 from ._server import Server
+from ._tls import start_tls
 
 if TYPE_CHECKING:
     # The same methods, with a `self` that this loop is.
     from asyncio import AbstractEventLoop as BaseEventLoop
+    from asyncio import AbstractEventLoop as BaseSelectorEventLoop
     from asyncio import AbstractEventLoop as _UnixSelectorEventLoop
     from collections.abc import AsyncGenerator, Callable
     from concurrent.futures import ThreadPoolExecutor
 else:
     from asyncio.base_events import BaseEventLoop
+    from asyncio.selector_events import BaseSelectorEventLoop
 
     if sys.platform != "win32":
         from asyncio.unix_events import _UnixSelectorEventLoop
@@ -188,15 +191,10 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         # has not begun to serve, and is thrown away.
         create: Any = BaseEventLoop.create_server
         idle = await create(self, *args, start_serving=False, **kwargs)
-        return await self._serve(idle, start_serving, kwargs.get("sock"))
+        return await self._serve(idle, start_serving)
 
-    async def _serve(self, idle: Any, start_serving: bool, sock: object) -> Server:
-        """A server of ours in place of asyncio's that has not begun; `sock` was the caller's."""
-        if idle._ssl_context is not None:
-            if sock is None:
-                for bound in idle._sockets:
-                    bound.close()
-            raise NotImplementedError("TLS is not implemented yet in ferrio: no ssl=")
+    async def _serve(self, idle: Any, start_serving: bool) -> Server:
+        """A server of ours in place of asyncio's that has not begun."""
         server = Server(
             self,
             idle._sockets,
@@ -221,7 +219,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         ) -> Server:
             create: Any = _UnixSelectorEventLoop.create_unix_server
             idle = await create(self, *args, start_serving=False, **kwargs)
-            return await self._serve(idle, start_serving, kwargs.get("sock"))
+            return await self._serve(idle, start_serving)
 
         def _stop_serving(self, sock: socket.socket) -> None:
             # As asyncio's (3.13), which asks its own superclass to do the rest.
@@ -237,6 +235,12 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
                 pass
             except OSError as error:
                 logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
+
+    # TLS. Beside a handshake, a task and a few calls of Python cost nothing.
+    start_tls = start_tls
+    _accept_connection2 = (
+        BaseSelectorEventLoop._accept_connection2  # type: ignore[attr-defined]
+    )
 
     def __repr__(self) -> str:
         return (

@@ -98,7 +98,6 @@ def test_info_as_json() -> None:
 
 
 MISSING = {
-    "tls": lambda loop: loop.create_connection(asyncio.Protocol, "127.0.0.1", 1, ssl=True),
     "udp": lambda loop: loop.create_datagram_endpoint(
         asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
     ),

@@ -49,7 +49,9 @@ mod _ferrio {
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]
-    use crate::transport::{ReadPipeTransport, StreamTransport, WritePipeTransport};
+    use crate::transport::{
+        ReadPipeTransport, StreamTransport, TlsProtocol, TlsTransport, WritePipeTransport,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -66,6 +68,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::class::adopt::<transport::StreamTransport>(py)?;
     ffi::class::adopt::<transport::ReadPipeTransport>(py)?;
     ffi::class::adopt::<transport::WritePipeTransport>(py)?;
+    ffi::class::adopt::<transport::TlsTransport>(py)?;
     ffi::iter::install_send::<coroutine::Coroutine>(py);
     event_loop::install(py)
 }

@@ -37,6 +37,7 @@ module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
 module!(socket_module, "socket");
 module!(staggered, "asyncio.staggered");
+module!(sslproto, "asyncio.sslproto");
 
 attribute!(
     /// `asyncio.log.logger`.
@@ -83,6 +84,14 @@ attribute!(
     set_wakeup_fd, "_signal", "set_wakeup_fd"
 );
 attribute!(getframe, "sys", "_getframe");
+attribute!(cancelled_error, "asyncio.exceptions", "CancelledError");
+attribute!(memory_bio, "ssl", "MemoryBIO");
+attribute!(ssl_object, "ssl", "SSLObject");
+attribute!(ssl_error, "ssl", "SSLError");
+attribute!(ssl_want_read, "ssl", "SSLWantReadError");
+attribute!(ssl_syscall_error, "ssl", "SSLSyscallError");
+attribute!(ssl_certificate_error, "ssl", "CertificateError");
+attribute!(tls_protocol, "ferrio._tls", "SSLProtocol");
 
 /// What `write()` accepts, as this version's TypeError says it: the words changed between two
 /// releases, so they are taken from asyncio's own method.
@@ -172,6 +181,33 @@ pub(crate) fn callback_source_takes_debug(py: Python<'_>) -> PyResult<bool> {
                 .getattr(intern!(py, "_format_callback_source"))?
                 .getattr(intern!(py, "__code__"))?;
             code.getattr(intern!(py, "co_varnames"))?.contains("debug")
+        })
+        .copied()
+}
+
+/// Does the shutdown timer of this version's `SSLProtocol` run until the connection is lost, and
+/// not only until close_notify was exchanged? (A patch release brought it.)
+pub(crate) fn shutdown_timer_outlives_shutdown(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            let code = sslproto(py)?
+                .getattr(intern!(py, "SSLProtocol"))?
+                .getattr(intern!(py, "_on_shutdown_complete"))?
+                .getattr(intern!(py, "__code__"))?;
+            code.getattr(intern!(py, "co_names"))?.contains("call_later")
+        })
+        .copied()
+}
+
+/// Is a TLS transport of this version closing as soon as the transport below it is?
+pub(crate) fn tls_closes_with_its_transport(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            sslproto(py)?
+                .getattr(intern!(py, "SSLProtocol"))?
+                .hasattr(intern!(py, "_is_transport_closing"))
         })
         .copied()
 }

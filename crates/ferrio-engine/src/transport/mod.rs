@@ -1,9 +1,11 @@
 //! Byte streams and listeners as state machines: no callbacks, no clock; the host asks and is told.
 
 mod listener;
+mod records;
 mod stream;
 mod write_buffer;
 
 pub use listener::{Accept, Listener, RETRY_DELAY};
+pub use records::{Group, Records};
 pub use stream::{Flushed, Io, PushError, Read, Settled, Stream, StreamKind};
 pub use write_buffer::{Flow, Limits, WriteBuffer};

@@ -7,16 +7,16 @@ use ferrio_engine::net::interleave;
 use pyo3::exceptions::{PyOSError, PyTimeoutError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 
 use super::Loop;
 use super::attempt::{Candidate, attempt};
 use super::race::race;
-use super::serve::no_tls;
 use crate::coroutine::{Coroutine, await_object};
 use crate::ffi::Context;
 use crate::names;
 use crate::transport::foreign::over_socket;
+use crate::transport::tls::Settings;
 use crate::transport::{Endpoint, StreamTransport};
 
 #[pymethods]
@@ -58,11 +58,14 @@ impl Loop {
         all_errors: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         Coroutine::make(py, "Loop.create_connection", async move {
-            let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
-            let route = Python::attach(|py| {
+            let mut tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
+            let (tls, route) = Python::attach(|py| {
                 tls.check_client(py, host.as_ref())?;
+                if tls.server_hostname.is_none() {
+                    tls.server_hostname = host.as_ref().map(|host| host.clone_ref(py));
+                }
                 let route = Route::new(py, host, port, sock)?;
-                if tls.is_wanted(py)? { Err(no_tls()) } else { Ok(route) }
+                Ok::<_, PyErr>((tls.into_settings(py, false)?, route))
             })?;
             let (endpoint, shown) = match route {
                 Route::Given(sock) => (Given::Socket(sock), (None, None)),
@@ -73,7 +76,7 @@ impl Loop {
                     (Given::Endpoint(endpoint), (host, port))
                 }
             };
-            let (transport, protocol) = open(&slf, endpoint, protocol_factory).await?;
+            let (transport, protocol) = open(&slf, endpoint, protocol_factory, tls).await?;
             Python::attach(|py| {
                 let looop = slf.bind(py);
                 if looop.get().is_debug() {
@@ -106,13 +109,14 @@ impl Loop {
         Coroutine::make(py, "Loop.connect_accepted_socket", async move {
             let server_hostname = None;
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
-            Python::attach(|py| {
+            let tls = Python::attach(|py| {
                 check_stream(sock.bind(py))?;
                 tls.check_timeouts(py)?;
                 names::check_ssl_socket(py)?.call1((&sock,))?;
-                if tls.is_wanted(py)? { Err(no_tls()) } else { Ok(()) }
+                tls.into_settings(py, true)
             })?;
-            let (transport, protocol) = open(&slf, Given::Socket(sock), protocol_factory).await?;
+            let given = Given::Socket(sock);
+            let (transport, protocol) = open(&slf, given, protocol_factory, tls).await?;
             Python::attach(|py| {
                 if slf.get().is_debug() {
                     let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
@@ -144,15 +148,8 @@ impl Loop {
     ) -> PyResult<Py<PyAny>> {
         Coroutine::make(py, "Loop._create_connection_transport", async move {
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
-            let _later = server_side;
-            Python::attach(|py| {
-                if tls.is_wanted(py)? {
-                    sock.call_method0(py, intern!(py, "close"))?;
-                    return Err(no_tls());
-                }
-                Ok(())
-            })?;
-            let made = open(&slf, Given::Socket(sock), protocol_factory).await?;
+            let tls = Python::attach(|py| tls.into_settings(py, server_side))?;
+            let made = open(&slf, Given::Socket(sock), protocol_factory, tls).await?;
             Python::attach(|py| Ok(made.into_pyobject(py)?.into_any().unbind()))
         })
     }
@@ -196,6 +193,21 @@ impl Tls {
             return Err(PyValueError::new_err("ssl_shutdown_timeout is only meaningful with ssl"));
         }
         Ok(())
+    }
+
+    /// None if no TLS is wanted.
+    fn into_settings(self, py: Python<'_>, server_side: bool) -> PyResult<Option<Settings>> {
+        if !self.is_wanted(py)? {
+            return Ok(None);
+        }
+        Ok(Some(Settings {
+            // True means a default context.
+            context: self.ssl.filter(|ssl| !ssl.bind(py).is_instance_of::<PyBool>()),
+            server_side,
+            server_hostname: self.server_hostname,
+            handshake_timeout: self.ssl_handshake_timeout,
+            shutdown_timeout: self.ssl_shutdown_timeout,
+        }))
     }
 }
 
@@ -431,14 +443,16 @@ enum Given {
     Socket(Py<PyAny>),
 }
 
-/// `_create_connection_transport`: protocol and transport, once connection_made was called.
+/// `_create_connection_transport`: protocol and transport, once connection_made was called or the
+/// TLS handshake is over.
 async fn open(
     looop: &Py<Loop>,
     given: Given,
     protocol_factory: Py<PyAny>,
+    tls: Option<Settings>,
 ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
     let (transport, protocol, waiter) =
-        Python::attach(|py| make(looop.bind(py), given, protocol_factory.bind(py)))?;
+        Python::attach(|py| make(looop.bind(py), given, protocol_factory.bind(py), tls))?;
     match await_object(waiter).await {
         Ok(_) => Ok((transport, protocol)),
         Err(error) => {
@@ -455,6 +469,7 @@ fn make(
     looop: &Bound<'_, Loop>,
     given: Given,
     protocol_factory: &Bound<'_, PyAny>,
+    tls: Option<Settings>,
 ) -> PyResult<Made> {
     let py = looop.py();
     // From 3.15 on, what happens to a connection happens in one context, a copy of the caller's.
@@ -462,7 +477,7 @@ fn make(
     let context = if cfg!(Py_3_15) { Some(Context::copy_current(py)?) } else { None };
     match given {
         Given::Endpoint(endpoint) => match protocol_factory.call0() {
-            Ok(protocol) => with_waiter(looop, protocol, |protocol, waiter| {
+            Ok(protocol) => with_waiter(looop, protocol, tls, |protocol, waiter| {
                 let opened =
                     StreamTransport::open(looop, endpoint, protocol, waiter, None, context)?;
                 Ok(opened.into_any())
@@ -476,7 +491,7 @@ fn make(
             let made = (|| {
                 sock.call_method1(py, intern!(py, "setblocking"), (false,))?;
                 let protocol = protocol_factory.call0()?;
-                with_waiter(looop, protocol, |protocol, waiter| {
+                with_waiter(looop, protocol, tls, |protocol, waiter| {
                     over_socket(looop, sock.bind(py), protocol, waiter, None, context)
                 })
             })();
@@ -489,13 +504,18 @@ fn make(
     }
 }
 
-/// Opens a transport with a future that its `connection_made` completes.
+/// Opens a transport with a future that its `connection_made`, or the TLS over it, completes.
 fn with_waiter<'py>(
     looop: &Bound<'py, Loop>,
     protocol: Bound<'py, PyAny>,
+    tls: Option<Settings>,
     open: impl FnOnce(&Bound<'py, PyAny>, Option<Py<PyAny>>) -> PyResult<Py<PyAny>>,
 ) -> PyResult<Made> {
     let waiter = Loop::create_future(looop)?.unbind();
-    let transport = open(&protocol, Some(waiter.clone_ref(looop.py())))?;
+    let its_waiter = Some(waiter.clone_ref(looop.py()));
+    let transport = match tls {
+        None => open(&protocol, its_waiter)?,
+        Some(settings) => settings.open(looop, &protocol, its_waiter, |tls| open(tls, None))?,
+    };
     Ok((transport, protocol.unbind(), waiter))
 }

@@ -3,13 +3,12 @@
 //!
 //! Each moves to a file of its own when it is written.
 
-use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::Loop;
-use super::serve::no_tls;
 use crate::coroutine::Coroutine;
 use crate::names;
 
@@ -98,35 +97,6 @@ impl Loop {
                     (slf, sock, file, offset, count),
                 )?;
                 Err(not_implemented("sendfile is"))
-            })
-        })
-    }
-
-    /// Raises NotImplementedError: TLS is not implemented yet.
-    #[pyo3(signature = (transport, protocol, sslcontext, **_kwargs),
-           text_signature = "($self, transport, protocol, sslcontext, *, server_side=False, \
-                             server_hostname=None, ssl_handshake_timeout=None, \
-                             ssl_shutdown_timeout=None)")]
-    fn start_tls(
-        &self,
-        py: Python<'_>,
-        transport: Py<PyAny>,
-        protocol: Py<PyAny>,
-        sslcontext: Py<PyAny>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Py<PyAny>> {
-        let _later = (transport, protocol);
-        Coroutine::make(py, "Loop.start_tls", async move {
-            Python::attach(|py| {
-                let sslcontext = sslcontext.bind(py);
-                let class = py.import(intern!(py, "ssl"))?.getattr(intern!(py, "SSLContext"))?;
-                if !sslcontext.is_instance(&class)? {
-                    return Err(PyTypeError::new_err(format!(
-                        "sslcontext is expected to be an instance of ssl.SSLContext, got {}",
-                        sslcontext.repr()?
-                    )));
-                }
-                Err(no_tls())
             })
         })
     }

@@ -43,6 +43,7 @@ use crate::ffi::call::{python_of, thread_ident};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Source};
 use crate::transport::StreamTransport;
+use crate::transport::tls::Workspace;
 
 /// The event loop. Use `ferrio.Loop`, which completes it to an `asyncio.AbstractEventLoop`.
 #[pyclass(module = "ferrio._ferrio", name = "BaseLoop", frozen, subclass)]
@@ -64,6 +65,9 @@ pub(crate) struct Loop {
     /// Where streams receive before the size of the data is known. Kept, because memory of this
     /// size that is allocated for each read costs 15 to 20 µs of page faults.
     read_buffer: GilCell<Box<[u8]>>,
+    /// What TLS connections receive and decrypt in; more than one only while one connection carries
+    /// another.
+    tls_workspaces: GilCell<Vec<Workspace>>,
 }
 
 /// What one read takes at most: asyncio's `max_size` (Lib/asyncio/selector_events.py).
@@ -115,6 +119,7 @@ impl Loop {
             contention: contention::Contention::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
+            tls_workspaces: GilCell::new(Vec::new()),
         })
     }
 
@@ -225,6 +230,21 @@ impl Loop {
             }
             body(buffer)
         })
+    }
+
+    /// Lends buffers for TLS, made at first use. Python code may run meanwhile.
+    pub(crate) fn with_tls_workspace<R>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&Workspace) -> PyResult<R>,
+    ) -> PyResult<R> {
+        let workspace = match self.tls_workspaces.with(py, Vec::pop) {
+            Some(workspace) => workspace,
+            None => Workspace::new(py)?,
+        };
+        let result = body(&workspace);
+        self.tls_workspaces.with(py, |workspaces| workspaces.push(workspace));
+        result
     }
 
     /// Has the stream flushed at the end of this turn.

@@ -4,12 +4,11 @@
 //! `create_server` itself is Python, in `python/ferrio/_loop.py`: it binds sockets, a few times in
 //! a program's life, in the words of its version of asyncio.
 
-use pyo3::exceptions::PyNotImplementedError;
 use pyo3::prelude::*;
 
 use super::Loop;
 use crate::ffi::Context;
-use crate::transport::listener::{Listener, Service};
+use crate::transport::listener::{Listener, Service, Tls};
 
 #[pymethods]
 impl Loop {
@@ -24,22 +23,27 @@ impl Loop {
         slf: &Bound<'_, Self>,
         protocol_factory: Py<PyAny>,
         sock: Py<PyAny>,
-        sslcontext: Option<&Bound<'_, PyAny>>,
+        sslcontext: Option<Bound<'_, PyAny>>,
         server: Option<Py<PyAny>>,
         backlog: i64,
-        ssl_handshake_timeout: Option<&Bound<'_, PyAny>>,
-        ssl_shutdown_timeout: Option<&Bound<'_, PyAny>>,
+        ssl_handshake_timeout: Option<Py<PyAny>>,
+        ssl_shutdown_timeout: Option<Py<PyAny>>,
         context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let _tls = (ssl_handshake_timeout, ssl_shutdown_timeout);
-        if sslcontext.is_some() {
-            return Err(no_tls());
-        }
+        let tls = match sslcontext {
+            Some(context) if context.is_truthy()? => Some(Tls {
+                context: context.unbind(),
+                handshake_timeout: ssl_handshake_timeout,
+                shutdown_timeout: ssl_shutdown_timeout,
+            }),
+            Some(_) | None => None,
+        };
         let service = Service {
             socket: sock,
             protocol_factory,
             server,
+            tls,
             backlog: usize::try_from(backlog).unwrap_or(0),
             is_context_fixed: context.is_some(),
             context: Context::from_argument(context, py)?,
@@ -52,9 +56,4 @@ impl Loop {
         Listener::stop(slf, sock);
         sock.call_method0(pyo3::intern!(slf.py(), "close")).map(drop)
     }
-}
-
-/// What every `ssl=` gets for now.
-pub(crate) fn no_tls() -> PyErr {
-    PyNotImplementedError::new_err("TLS is not implemented yet in ferrio: no ssl=, no start_tls()")
 }

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PySlice};
 
 /// A contiguous view of an object's memory; released when dropped.
 pub(crate) struct View<'py> {
@@ -76,4 +77,70 @@ impl Drop for View<'_> {
         // SAFETY: attached; the view was granted and is released once.
         unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
     }
+}
+
+/// Memory of ours for C code of CPython to read from and write to: a bytearray that nobody else
+/// knows of, and a view of it, which keeps it from being resized.
+pub(crate) struct Scratch {
+    memory: Py<PyByteArray>,
+    view: Py<PyMemoryView>,
+    len: usize,
+}
+
+impl Scratch {
+    /// So many bytes.
+    pub(crate) fn new(py: Python<'_>, len: usize) -> PyResult<Scratch> {
+        let memory = PyByteArray::new_with(py, len, |_zeroed| Ok(()))?;
+        let view = PyMemoryView::from(memory.as_any())?.unbind();
+        Ok(Scratch { memory: memory.unbind(), view, len })
+    }
+
+    /// Size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A memoryview of the whole.
+    pub(crate) fn view(&self) -> &Py<PyMemoryView> {
+        &self.view
+    }
+
+    /// A memoryview of a part.
+    pub(crate) fn part<'py>(
+        &self,
+        py: Python<'py>,
+        start: usize,
+        end: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if start == 0 && end == self.len {
+            return Ok(self.view.bind(py).clone().into_any());
+        }
+        part(self.view.bind(py), start, end)
+    }
+
+    /// Lends the memory; `body` runs no Python code.
+    pub(crate) fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&mut [u8]) -> R) -> R {
+        let memory = self.memory.bind(py);
+        // SAFETY: attached, and `body` lets nobody else run; the bytearray cannot be resized while
+        // the view of it exists, and says its length itself should somebody have released that.
+        body(unsafe { memory.as_bytes_mut() })
+    }
+
+    /// A copy of the first bytes.
+    pub(crate) fn bytes<'py>(&self, py: Python<'py>, len: usize) -> Bound<'py, PyBytes> {
+        let memory = self.memory.bind(py);
+        // SAFETY: as in `with`. Making a bytes object runs no Python code: it is not tracked by
+        // the collector.
+        PyBytes::new(py, unsafe { memory.as_bytes().get(..len).unwrap_or_default() })
+    }
+}
+
+/// A memoryview of a part of a memoryview of bytes.
+pub(crate) fn part<'py>(
+    view: &Bound<'py, PyMemoryView>,
+    start: usize,
+    end: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (start, end) = (start as isize, end as isize);
+    view.get_item(PySlice::new(view.py(), start, end, 1))
 }

@@ -77,7 +77,8 @@ impl Chunk {
         Ok(chunks)
     }
 
-    fn shared(bytes: &Bound<'_, PyBytes>) -> Chunk {
+    /// `bytes` to be sent, kept by reference.
+    pub(crate) fn shared(bytes: &Bound<'_, PyBytes>) -> Chunk {
         Chunk { bytes: Bytes::Shared(bytes.clone().into()), start: 0 }
     }
 

@@ -50,12 +50,20 @@ pub(crate) struct Service {
     pub(crate) protocol_factory: Py<PyAny>,
     /// An `asyncio.Server`, told of every transport.
     pub(crate) server: Option<Py<PyAny>>,
+    pub(crate) tls: Option<Tls>,
     /// An event accepts at most one connection more than this.
     pub(crate) backlog: usize,
     /// Each connection gets a copy.
     pub(crate) context: Context,
     /// Whether all callbacks of a connection run in that one copy, as from CPython 3.15 on.
     pub(crate) is_context_fixed: bool,
+}
+
+/// What connections with TLS are to be like.
+pub(crate) struct Tls {
+    pub(crate) context: Py<PyAny>,
+    pub(crate) handshake_timeout: Option<Py<PyAny>>,
+    pub(crate) shutdown_timeout: Option<Py<PyAny>>,
 }
 
 struct State {
@@ -156,7 +164,10 @@ impl Listener {
                     if looop.get().is_debug() {
                         accepted.log(py)?;
                     }
-                    looop.get().push(py, Item::Native(Box::new(accepted)));
+                    match &this.service.tls {
+                        Some(tls) => accepted.wrap(looop, tls)?,
+                        None => looop.get().push(py, Item::Native(Box::new(accepted))),
+                    }
                 }
                 Accept::Blocked => break,
                 Accept::Exhausted { error, is_news } => {
@@ -230,6 +241,9 @@ impl Listener {
         visit.call(&self.service.socket)?;
         visit.call(&self.service.protocol_factory)?;
         visit.call(&self.service.server)?;
+        if let Some(tls) = &self.service.tls {
+            visit.call(&tls.context)?;
+        }
         visit.call(self.service.context.as_object())
     }
 }
@@ -329,6 +343,37 @@ impl Native for Accepted {
 }
 
 impl Accepted {
+    /// With TLS, a task waits for the handshake, running the interpreter's own function: beside a
+    /// handshake it costs nothing.
+    fn wrap(self, looop: &Bound<'_, Loop>, tls: &Tls) -> PyResult<()> {
+        let py = looop.py();
+        let Accepted { listener, fd, peer } = self;
+        let service = &listener.get().service;
+        let extra = PyDict::new(py);
+        extra.set_item(intern!(py, "peername"), socket::address_object(py, &peer)?)?;
+        let listener = listener.get();
+        let socket = socket::adopt(py, fd, (listener.family, listener.kind, listener.proto))?;
+        let arguments = (&service.protocol_factory, socket, extra, &tls.context, &service.server);
+        let options = PyDict::new(py);
+        for (name, timeout) in [
+            (intern!(py, "ssl_handshake_timeout"), &tls.handshake_timeout),
+            (intern!(py, "ssl_shutdown_timeout"), &tls.shutdown_timeout),
+        ] {
+            options.set_item(name, timeout)?;
+        }
+        let context = service.context.copy(py)?;
+        let kept = PyDict::new(py);
+        if service.is_context_fixed {
+            kept.set_item(intern!(py, "context"), context.as_object())?;
+            options.update(kept.as_mapping())?;
+        }
+        context.run(py, || {
+            let method = intern!(py, "_accept_connection2");
+            let accepting = looop.call_method(method, arguments, Some(&options))?;
+            looop.call_method(intern!(py, "create_task"), (accepting,), Some(&kept)).map(drop)
+        })
+    }
+
     /// Debug mode's line.
     fn log(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.listener.get().service.server.as_ref();

@@ -6,9 +6,12 @@ pub(crate) mod foreign;
 pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod pipe;
+pub(crate) mod protocol;
 pub(crate) mod stream;
+pub(crate) mod tls;
 pub(crate) mod waiter;
 
 pub(crate) use listener::Listener;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use stream::{Endpoint, StreamTransport};
+pub(crate) use tls::{TlsProtocol, TlsTransport};

@@ -283,7 +283,7 @@ impl WritePipeTransport {
         high: Option<isize>,
         low: Option<isize>,
     ) -> PyResult<()> {
-        let limits = limits::from_arguments(high, low)?;
+        let limits = limits::from_arguments(high, low, limits::DEFAULT_HIGH)?;
         let flow = slf.get().shared.with(slf.py(), |state| state.stream.set_limits(limits));
         flow.map_or(Ok(()), |flow| slf.get().tell_flow(slf, flow))
     }

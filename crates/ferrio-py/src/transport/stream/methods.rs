@@ -6,16 +6,22 @@ use ferrio_engine::{Readiness, Settled};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::{Protocol, StreamTransport};
+use super::StreamTransport;
 use crate::error::os_error;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::item::Item;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
+use crate::transport::protocol::Protocol;
 
 #[pymethods]
 impl StreamTransport {
+    /// TLS can be begun on it.
+    #[classattr]
+    #[pyo3(name = "_start_tls_compatible")]
+    const START_TLS_COMPATIBLE: bool = true;
+
     /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
     /// of the loop, together with what else is written in it.
     fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -63,7 +69,7 @@ impl StreamTransport {
 
     /// Closes the connection once all is sent; nothing more is received. `connection_lost(None)`
     /// follows in a later turn.
-    pub(super) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(crate) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if this.with(py, |state| state.stream.is_closing()) {
@@ -79,14 +85,11 @@ impl StreamTransport {
 
     /// Closes the connection at once; what the kernel has not taken by then is dropped.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
-        // What was written earlier in this turn would have been sent by now in asyncio. Should that
-        // fail, the connection is over all the same.
-        let _sent = slf.get().with(slf.py(), |state| state.stream.flush());
-        slf.get().force_close(slf, None)
+        slf.get().force_close_after_flush(slf, None)
     }
 
     /// True once `close()` or `abort()` was called or the connection was lost.
-    fn is_closing(&self, py: Python<'_>) -> bool {
+    pub(crate) fn is_closing(&self, py: Python<'_>) -> bool {
         self.with(py, |state| state.stream.is_closing() && !state.is_finalized)
     }
 
@@ -96,7 +99,7 @@ impl StreamTransport {
     }
 
     /// Gives the protocol no data until `resume_reading()`.
-    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(crate) fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         if this.with(slf.py(), |state| state.stream.pause_reading()) {
             this.log_debug(slf, "%r pauses reading")?;
@@ -105,7 +108,7 @@ impl StreamTransport {
     }
 
     /// Takes `pause_reading()` back.
-    fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(crate) fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if !this.with(py, |state| state.stream.resume_reading()) {
@@ -143,7 +146,7 @@ impl StreamTransport {
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let limits = limits::from_arguments(high, low)?;
+        let limits = limits::from_arguments(high, low, limits::DEFAULT_HIGH)?;
         let flow = this.with(py, |state| state.stream.set_limits(limits));
         this.tell_flow(slf, this.looop.bind(py), flow, false)
     }

@@ -23,12 +23,13 @@ use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
 use super::extra::Extra;
 use super::foreign;
+use super::protocol::Protocol;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::Item;
-use crate::{names, server};
+use crate::server;
 
 pub(crate) use super::extra::Endpoint;
 
@@ -64,12 +65,6 @@ struct State {
     /// Collected without having been closed. Does not count as closing, as in asyncio: a
     /// `StreamWriter` that is collected with it looks.
     is_finalized: bool,
-}
-
-/// The user's protocol and the way it wants its data.
-struct Protocol {
-    object: Py<PyAny>,
-    is_buffered: bool,
 }
 
 /// From which write after the connection was lost on there is a warning for each (Lib/asyncio/constants.py,
@@ -154,6 +149,11 @@ impl StreamTransport {
         Ok(())
     }
 
+    /// Whether the transport is this loop's.
+    pub(crate) fn is_of(&self, looop: &Py<Loop>) -> bool {
+        self.looop.is(looop)
+    }
+
     #[inline]
     fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&mut State) -> R) -> R {
         self.state.with(py, body)
@@ -180,16 +180,6 @@ impl StreamTransport {
         let old = self.with(py, |state| state.extra.replace(extra));
         drop(old);
         Ok(())
-    }
-}
-
-impl Protocol {
-    fn new(protocol: &Bound<'_, PyAny>) -> PyResult<Protocol> {
-        let py = protocol.py();
-        Ok(Protocol {
-            object: protocol.clone().unbind(),
-            is_buffered: protocol.is_instance(names::buffered_protocol(py)?)?,
-        })
     }
 }
 

@@ -13,6 +13,8 @@ use crate::ffi::buffer::View;
 use crate::ffi::bytes::Receiving;
 use crate::ffi::call::call_method1;
 use crate::item::Item;
+use crate::transport::TlsProtocol;
+use crate::transport::protocol::{Form, Protocol};
 
 /// From which size of the last read on the next one goes straight into its object.
 const LARGE_READ: usize = 16 * 1024;
@@ -26,18 +28,16 @@ const PAGE: usize = 4096;
 impl StreamTransport {
     pub(super) fn receive(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = slf.py();
-        let Some((protocol, is_buffered, context)) = self.with(py, |state| {
+        let Some((protocol, context)) = self.with(py, |state| {
             let protocol = state.protocol.as_ref()?;
-            Some((protocol.object.clone_ref(py), protocol.is_buffered, state.context.clone_ref(py)))
+            Some((protocol.clone_ref(py), state.context.clone_ref(py)))
         }) else {
             return Ok(());
         };
-        let result = context.run(py, || {
-            if is_buffered {
-                self.receive_into(slf, looop, &protocol)
-            } else {
-                self.receive_bytes(slf, looop, &protocol)
-            }
+        let result = context.run(py, || match protocol.form {
+            Form::Bytes => self.receive_bytes(slf, looop, &protocol.object),
+            Form::Buffered => self.receive_into(slf, looop, &protocol.object),
+            Form::Tls => self.receive_tls(slf, looop, &protocol),
         });
         // Only what must leave `run_forever` comes back from these two; a context that cannot be
         // entered is the loop's user's error.
@@ -177,6 +177,44 @@ impl StreamTransport {
                 looop,
                 os_error(error),
                 "Fatal read error on socket transport",
+            ),
+        }
+    }
+
+    /// From the kernel to OpenSSL.
+    fn receive_tls(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Protocol,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let Some(tls) = protocol.as_tls(py) else { return Ok(()) };
+        let received = looop.get().with_tls_workspace(py, |workspace| {
+            let read = workspace.receive(py, |memory| self.with(py, |s| s.stream.read(memory)));
+            let read = match read {
+                Ok(Read::Data(count)) => {
+                    TlsProtocol::received(tls, workspace, workspace.received(py, count))?;
+                    None
+                }
+                read => Some(read),
+            };
+            Ok(read)
+        });
+        match received {
+            Ok(None | Some(Ok(Read::Blocked | Read::Data(_)))) => Ok(()),
+            Ok(Some(Ok(Read::Eof))) => self.eof(slf, looop, &protocol.object),
+            Ok(Some(Err(error))) => self.fatal_error(
+                slf,
+                looop,
+                os_error(error),
+                "Fatal read error on socket transport",
+            ),
+            Err(error) => self.fatal_error(
+                slf,
+                looop,
+                error,
+                "Fatal error: protocol.buffer_updated() call failed.",
             ),
         }
     }

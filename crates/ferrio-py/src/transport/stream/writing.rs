@@ -83,7 +83,7 @@ impl StreamTransport {
     }
 
     /// The common end of `write` and `writelines`: queues the chunks and sees to their sending.
-    pub(super) fn queue(
+    pub(crate) fn queue(
         &self,
         slf: &Bound<'_, Self>,
         chunks: impl IntoIterator<Item = Chunk>,

@@ -1,0 +1,120 @@
+//! `Lower`: the transport that carries the ciphertext.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::event_loop::Loop;
+use crate::transport::StreamTransport;
+use crate::transport::chunk::Chunk;
+
+/// What is below TLS.
+pub(crate) enum Lower {
+    /// A stream of ours, used without a call of Python.
+    Stream(Py<StreamTransport>),
+    /// Anything else with asyncio's methods: a program's transport, asyncio's own, TLS again.
+    Foreign(Py<PyAny>),
+}
+
+impl Lower {
+    pub(crate) fn new(transport: &Bound<'_, PyAny>, looop: &Py<Loop>) -> Lower {
+        match transport.cast_exact::<StreamTransport>() {
+            Ok(stream) if stream.get().is_of(looop) => Lower::Stream(stream.clone().unbind()),
+            Ok(_) | Err(_) => Lower::Foreign(transport.clone().unbind()),
+        }
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Lower {
+        match self {
+            Lower::Stream(stream) => Lower::Stream(stream.clone_ref(py)),
+            Lower::Foreign(transport) => Lower::Foreign(transport.clone_ref(py)),
+        }
+    }
+
+    pub(crate) fn object<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        match self {
+            Lower::Stream(stream) => stream.bind(py).as_any(),
+            Lower::Foreign(transport) => transport.bind(py),
+        }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut pyo3::ffi::PyObject {
+        match self {
+            Lower::Stream(stream) => stream.as_ptr(),
+            Lower::Foreign(transport) => transport.as_ptr(),
+        }
+    }
+
+    /// Sends ciphertext, which is not empty.
+    pub(crate) fn write(&self, py: Python<'_>, ciphertext: Bound<'_, PyBytes>) -> PyResult<()> {
+        match self {
+            Lower::Stream(stream) => {
+                stream.get().queue(stream.bind(py), [Chunk::shared(&ciphertext)])
+            }
+            Lower::Foreign(transport) => {
+                transport.call_method1(py, intern!(py, "write"), (ciphertext,)).map(drop)
+            }
+        }
+    }
+
+    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Lower::Stream(stream) => StreamTransport::close(stream.bind(py)),
+            Lower::Foreign(transport) => transport.call_method0(py, intern!(py, "close")).map(drop),
+        }
+    }
+
+    /// Ends the connection at once, and tells the protocols why.
+    pub(crate) fn force_close(&self, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
+        let error = error.map(|error| error.clone_ref(py));
+        match self {
+            Lower::Stream(stream) => stream.get().force_close_after_flush(stream.bind(py), error),
+            Lower::Foreign(transport) => {
+                let transport = transport.bind(py);
+                let Some(method) = transport.getattr_opt(intern!(py, "_force_close"))? else {
+                    // A program's own need not have asyncio's private method.
+                    return transport.call_method0(intern!(py, "abort")).map(drop);
+                };
+                method.call1((error.map(|error| error.into_value(py)),)).map(drop)
+            }
+        }
+    }
+
+    pub(crate) fn pause_reading(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Lower::Stream(stream) => StreamTransport::pause_reading(stream.bind(py)),
+            Lower::Foreign(transport) => {
+                transport.call_method0(py, intern!(py, "pause_reading")).map(drop)
+            }
+        }
+    }
+
+    pub(crate) fn resume_reading(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Lower::Stream(stream) => StreamTransport::resume_reading(stream.bind(py)),
+            Lower::Foreign(transport) => {
+                transport.call_method0(py, intern!(py, "resume_reading")).map(drop)
+            }
+        }
+    }
+
+    pub(crate) fn is_closing(&self, py: Python<'_>) -> PyResult<bool> {
+        match self {
+            Lower::Stream(stream) => Ok(stream.get().is_closing(py)),
+            Lower::Foreign(transport) => {
+                transport.call_method0(py, intern!(py, "is_closing"))?.is_truthy(py)
+            }
+        }
+    }
+
+    pub(crate) fn extra_info(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        default: Option<Py<PyAny>>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let transport = self.object(py);
+        let found = transport.call_method1(intern!(py, "get_extra_info"), (name, default))?;
+        Ok(Some(found.unbind()))
+    }
+}

@@ -1,0 +1,322 @@
+//! From `write()` to ciphertext for the transport below, and the protocol's being told to pause.
+
+use std::collections::VecDeque;
+
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyMemoryView};
+
+use super::TlsProtocol;
+use super::phase::Phase;
+use super::session::Progress;
+use crate::event_loop::report;
+use crate::ffi::buffer;
+use crate::names;
+
+/// Plaintext that OpenSSL has not taken: the handshake is not over, or the transport below is full.
+#[derive(Default)]
+pub(super) struct Backlog {
+    /// None of them empty.
+    pieces: VecDeque<Py<PyBytes>>,
+    /// Bytes of `pieces[0]` taken already; less than its length.
+    start: usize,
+    /// Bytes not taken, over all pieces.
+    len: usize,
+}
+
+impl Backlog {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn push(&mut self, piece: Py<PyBytes>, start: usize, len: usize) {
+        // Only the first can have lost its front.
+        debug_assert!(start == 0 || self.pieces.is_empty(), "the middle of a write cannot wait");
+        if self.pieces.is_empty() {
+            self.start = start;
+        }
+        self.pieces.push_back(piece);
+        self.len += len - start;
+    }
+
+    /// The first piece and how much of it was taken.
+    fn front(&self, py: Python<'_>) -> Option<(Py<PyBytes>, usize)> {
+        self.pieces.front().map(|piece| (piece.clone_ref(py), self.start))
+    }
+
+    /// So much of the first piece, which has `len` bytes, was taken. Gives it back when it is used
+    /// up.
+    fn advance(&mut self, count: usize, len: usize) -> Option<Py<PyBytes>> {
+        self.len -= count;
+        self.start += count;
+        if self.start < len {
+            return None;
+        }
+        self.start = 0;
+        self.pieces.pop_front()
+    }
+}
+
+/// What one TLS record carries at most. OpenSSL cuts writes here; so do we, and collect the
+/// ciphertext in between, for a memory BIO keeps the size it once had.
+const RECORD_LEN: usize = 16 * 1024;
+
+/// From which write after the end began on there is a warning for each (Lib/asyncio/constants.py,
+/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
+const LATE_WRITES_BEFORE_WARNING: u32 = 5;
+
+impl TlsProtocol {
+    /// `write()`.
+    pub(super) fn write(&self, slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.is_too_late(slf)? {
+            return Ok(());
+        }
+        let written = self.encrypt(slf, data);
+        self.after_write(slf, written)
+    }
+
+    /// `writelines()`.
+    pub(super) fn write_lines(
+        &self,
+        slf: &Bound<'_, Self>,
+        lines: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if self.is_too_late(slf)? {
+            return Ok(());
+        }
+        // asyncio queues all of them before it encrypts the first.
+        let lines = lines.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        let written = lines.iter().try_for_each(|line| self.encrypt(slf, line));
+        self.after_write(slf, written)
+    }
+
+    fn is_too_late(&self, slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let late = self.with(py, |state| {
+            let late = state.phase.is_ending().then_some(state.late_writes);
+            state.late_writes += u32::from(late.is_some());
+            late
+        });
+        if late.is_some_and(|count| count >= LATE_WRITES_BEFORE_WARNING) {
+            let text = "SSL connection is closed";
+            names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
+        }
+        Ok(late.is_some())
+    }
+
+    fn after_write(&self, slf: &Bound<'_, Self>, written: PyResult<()>) -> PyResult<()> {
+        let py = slf.py();
+        let written = written.and_then(|()| {
+            match self.with(py, |state| state.phase == Phase::Wrapped && !state.is_collecting) {
+                true => self.send_collected(slf),
+                false => self.control_app_writing(slf),
+            }
+        });
+        match written {
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                self.fatal_error(slf, error, "Fatal error on SSL protocol")
+            }
+            written => written,
+        }
+    }
+
+    /// Encrypts data, as far as there is room; the rest waits.
+    fn encrypt(&self, slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let can_encrypt = self.with(py, |state| {
+            state.phase == Phase::Wrapped && !state.is_lower_full && state.backlog.is_empty()
+        });
+        if can_encrypt && let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            return self.encrypt_bytes(slf, bytes);
+        }
+        // Its owner may change it before it is sent, so it is copied.
+        let bytes = match data.cast_exact::<PyBytes>() {
+            Ok(bytes) => bytes.clone(),
+            Err(_) => buffer::View::readable(data)?.read(|bytes| PyBytes::new(py, bytes)),
+        };
+        if can_encrypt {
+            self.encrypt_bytes(slf, &bytes)
+        } else {
+            self.wait(py, &bytes, 0);
+            Ok(())
+        }
+    }
+
+    pub(super) fn wait(&self, py: Python<'_>, bytes: &Bound<'_, PyBytes>, start: usize) {
+        let len = bytes.as_bytes().len();
+        if start < len {
+            let piece = bytes.clone().unbind();
+            self.with(py, |state| state.backlog.push(piece, start, len));
+        }
+    }
+
+    fn encrypt_bytes(&self, slf: &Bound<'_, Self>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let py = slf.py();
+        let mut plaintext = Plaintext::new(bytes);
+        let mut start = 0;
+        while start < plaintext.len {
+            let is_full = self.with(py, |state| state.is_lower_full);
+            let taken = if is_full { None } else { self.encrypt_record(&mut plaintext, start)? };
+            let Some(count) = taken else { break };
+            start += count;
+            if self.with(py, |state| state.uncollected >= RECORD_LEN) && start < plaintext.len {
+                self.collect(slf)?;
+            }
+        }
+        self.wait(py, bytes, start);
+        Ok(())
+    }
+
+    /// Encrypts what one record holds; None if OpenSSL wants to read first.
+    fn encrypt_record(
+        &self,
+        plaintext: &mut Plaintext<'_, '_>,
+        start: usize,
+    ) -> PyResult<Option<usize>> {
+        let py = plaintext.bytes.py();
+        let record = plaintext.part(start, plaintext.len.min(start + RECORD_LEN))?;
+        match self.session.write(&record)? {
+            Progress::Done(count) => {
+                self.with(py, |state| state.uncollected += count);
+                Ok(Some(count))
+            }
+            Progress::Again => Ok(None),
+        }
+    }
+
+    /// `_do_write`: encrypts what waits, as far as there is room.
+    pub(super) fn encrypt_backlog(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        self.drain_backlog(slf, false)?;
+        self.send_collected(slf)
+    }
+
+    /// Encrypts all that waits, room or not: close_notify comes after it.
+    pub(super) fn encrypt_all(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        if self.with(slf.py(), |state| state.backlog.is_empty()) {
+            return Ok(());
+        }
+        self.drain_backlog(slf, true)?;
+        self.send_collected(slf)
+    }
+
+    fn drain_backlog(&self, slf: &Bound<'_, Self>, is_urgent: bool) -> PyResult<()> {
+        let py = slf.py();
+        loop {
+            let front = self.with(py, |state| {
+                (is_urgent || !state.is_lower_full).then(|| state.backlog.front(py)).flatten()
+            });
+            let Some((bytes, start)) = front else { return Ok(()) };
+            let bytes = bytes.bind(py);
+            let mut plaintext = Plaintext::new(bytes);
+            let Some(count) = self.encrypt_record(&mut plaintext, start)? else { return Ok(()) };
+            let used_up = self.with(py, |state| state.backlog.advance(count, plaintext.len));
+            drop(used_up);
+            if self.with(py, |state| state.uncollected >= RECORD_LEN) {
+                self.collect(slf)?;
+            }
+        }
+    }
+
+    /// Gives ciphertext to the transport below, unless that is full.
+    pub(super) fn collect(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let lower = self.with(py, |state| {
+            if state.is_lower_full {
+                return None;
+            }
+            state.uncollected = 0;
+            state.lower.as_ref().map(|lower| lower.clone_ref(py))
+        });
+        let Some(lower) = lower else { return Ok(()) };
+        let ciphertext = self.session.take_outgoing(py)?;
+        if ciphertext.as_bytes().is_empty() { Ok(()) } else { lower.write(py, ciphertext) }
+    }
+
+    /// `_process_outgoing`.
+    pub(super) fn send_collected(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        self.collect(slf)?;
+        self.control_app_writing(slf)
+    }
+
+    /// There is room below.
+    pub(super) fn room_below(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        self.collect(slf)?;
+        if self.phase(slf.py()) == Phase::Wrapped {
+            self.drain_backlog(slf, false)?;
+        }
+        self.send_collected(slf)
+    }
+
+    /// Bytes written and not yet taken by the transport below.
+    pub(super) fn write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.session.outgoing_len(py)? + self.with(py, |state| state.backlog.len()))
+    }
+
+    /// `_control_app_writing`: tells the protocol to pause or to go on, once for each crossing.
+    pub(super) fn control_app_writing(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let quick = self.with(py, |state| {
+            let is_idle = !state.is_lower_full && !state.is_app_writing_paused;
+            // What is not collected yet is a few records at most.
+            is_idle && state.outgoing_limits.high() > state.backlog.len() + 4 * RECORD_LEN
+        });
+        if quick {
+            return Ok(());
+        }
+        let size = self.write_buffer_size(py)?;
+        let told = self.with(py, |state| {
+            let limits = state.outgoing_limits;
+            let is_pause = match state.is_app_writing_paused {
+                false if size >= limits.high() => true,
+                true if size <= limits.low() => false,
+                false | true => return None,
+            };
+            state.is_app_writing_paused = is_pause;
+            let protocol = state.protocol.as_ref()?.object.clone_ref(py);
+            Some((protocol, is_pause))
+        });
+        let Some((protocol, is_pause)) = told else { return Ok(()) };
+        let method =
+            if is_pause { intern!(py, "pause_writing") } else { intern!(py, "resume_writing") };
+        let Err(error) = protocol.call_method0(py, method) else { return Ok(()) };
+        if report::is_fatal(py, &error) {
+            return Err(error);
+        }
+        let context = PyDict::new(py);
+        context.set_item(intern!(py, "message"), format!("protocol.{method}() failed"))?;
+        context.set_item(intern!(py, "exception"), error.into_value(py))?;
+        context.set_item(intern!(py, "transport"), self.transport(slf)?)?;
+        context.set_item(intern!(py, "protocol"), slf)?;
+        report::call_exception_handler(self.looop.bind(py), &context)
+    }
+}
+
+/// Bytes to be encrypted in parts.
+struct Plaintext<'a, 'py> {
+    bytes: &'a Bound<'py, PyBytes>,
+    len: usize,
+    /// Made when first needed.
+    view: Option<Bound<'py, PyMemoryView>>,
+}
+
+impl<'a, 'py> Plaintext<'a, 'py> {
+    fn new(bytes: &'a Bound<'py, PyBytes>) -> Plaintext<'a, 'py> {
+        Plaintext { bytes, len: bytes.as_bytes().len(), view: None }
+    }
+
+    fn part(&mut self, start: usize, end: usize) -> PyResult<Bound<'py, PyAny>> {
+        if start == 0 && end == self.len {
+            return Ok(self.bytes.clone().into_any());
+        }
+        let view = match self.view.take() {
+            Some(view) => view,
+            None => PyMemoryView::from(self.bytes.as_any())?,
+        };
+        buffer::part(self.view.insert(view), start, end)
+    }
+}
