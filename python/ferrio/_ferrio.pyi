@@ -5,16 +5,17 @@ import sys
 from asyncio import (
     BaseProtocol,
     BaseTransport,
-    DatagramTransport,
     Future,
     Handle,
     ReadTransport,
     Task,
     TimerHandle,
     Transport,
-    WriteTransport,
     _AwaitableLike,
     _CoroutineLike,
+)
+from asyncio import (
+    DatagramTransport as _DatagramTransport,
 )
 from asyncio.events import _TaskFactory
 from collections.abc import Callable, Generator
@@ -24,7 +25,7 @@ from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
 from types import TracebackType
-from typing import IO, Any, Generic, Self, TypeVar, final, overload
+from typing import Any, Generic, Self, TypeVar, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVarTuple, disjoint_base
@@ -35,6 +36,7 @@ __all__ = [
     "BaseServer",
     "ChildWatch",
     "Coroutine",
+    "DatagramTransport",
     "ReadPipeTransport",
     "SSLTransport",
     "StreamTransport",
@@ -248,40 +250,6 @@ class BaseLoop:
     ) -> tuple[Transport, _ProtocolT]:
         """Serve a connection that somebody else accepted; the pair (transport, protocol)."""
 
-    # Not implemented yet: each raises NotImplementedError.
-    async def create_datagram_endpoint(
-        self,
-        protocol_factory: Callable[[], _ProtocolT],
-        local_addr: tuple[str, int] | str | None = None,
-        remote_addr: tuple[str, int] | str | None = None,
-        *,
-        family: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-        reuse_address: bool | None = None,
-        reuse_port: bool | None = None,
-        allow_broadcast: bool | None = None,
-        sock: socket.socket | None = None,
-    ) -> tuple[DatagramTransport, _ProtocolT]: ...
-    async def sendfile(
-        self,
-        transport: WriteTransport,
-        file: IO[bytes],
-        offset: int = 0,
-        count: int | None = None,
-        *,
-        fallback: bool = True,
-    ) -> int: ...
-    async def sock_sendfile(
-        self,
-        sock: socket.socket,
-        file: IO[bytes],
-        offset: int = 0,
-        count: int | None = None,
-        *,
-        fallback: bool | None = True,
-    ) -> int: ...
-
 @disjoint_base
 class BaseServer:
     """What of `ferrio.Server` runs for every connection."""
@@ -295,6 +263,10 @@ class BaseServer:
 @final
 class StreamTransport(Transport):
     """A TCP connection."""
+
+@final
+class DatagramTransport(Transport, _DatagramTransport):
+    """A UDP or Unix datagram socket."""
 
 @final
 class ReadPipeTransport(ReadTransport):

@@ -26,11 +26,11 @@ FEATURES = {
     "signals": True,
     "executors": True,
     "tls": True,
-    "udp": False,
-    "unix_sockets": False,
-    "pipes": False,
-    "subprocesses": False,
-    "sendfile": False,
+    "udp": True,
+    "unix_sockets": True,
+    "pipes": True,
+    "subprocesses": True,
+    "sendfile": True,
 }
 
 Section = dict[str, str | int | float | bool | None]

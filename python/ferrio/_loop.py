@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._ferrio import BaseLoop
 from ._like import like
+from ._sendfile import sendfile_fallback, sendfile_native
 from ._server import Server
 from ._tls import start_tls
 
@@ -130,6 +131,30 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     # Names.
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
     _getaddrinfo_debug = BaseEventLoop._getaddrinfo_debug  # type: ignore[attr-defined]
+
+    # UDP: asyncio's function makes and binds the socket, the transport is native.
+    create_datagram_endpoint = BaseEventLoop.create_datagram_endpoint
+
+    # Sendfile. What asyncio calls for each part of a file needs a loop that watches descriptors.
+    sendfile = BaseEventLoop.sendfile
+    sock_sendfile = BaseEventLoop.sock_sendfile
+    _check_sendfile_params = BaseEventLoop._check_sendfile_params  # type: ignore[attr-defined]
+    _sock_sendfile_fallback = BaseEventLoop._sock_sendfile_fallback  # type: ignore[attr-defined]
+    _sendfile_native = sendfile_native
+    _sendfile_fallback = sendfile_fallback
+    if sys.platform != "win32":
+        _sock_sendfile_native = (
+            _UnixSelectorEventLoop._sock_sendfile_native  # type: ignore[attr-defined]
+        )
+        _sock_sendfile_native_impl = (
+            _UnixSelectorEventLoop._sock_sendfile_native_impl  # type: ignore[attr-defined]
+        )
+        _sock_sendfile_update_filepos = (
+            _UnixSelectorEventLoop._sock_sendfile_update_filepos  # type: ignore[attr-defined]
+        )
+        _sock_add_cancellation_callback = (
+            _UnixSelectorEventLoop._sock_add_cancellation_callback  # type: ignore[attr-defined]
+        )
 
     # Pipes: asyncio's functions make protocol and waiter, the transports are native.
     connect_read_pipe = BaseEventLoop.connect_read_pipe

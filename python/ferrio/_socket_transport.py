@@ -1,10 +1,14 @@
-"""asyncio's own stream transport, on a loop that has no selector."""
+"""asyncio's own socket transports, on a loop that has no selector."""
 
 from __future__ import annotations
 
-from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
+from asyncio.selector_events import (  # type: ignore[attr-defined]
+    _SelectorDatagramTransport,
+    _SelectorSocketTransport,
+)
+from typing import Any
 
-__all__ = ["SocketObjectTransport"]
+__all__ = ["DatagramObjectTransport", "SocketObjectTransport"]
 
 
 class SocketObjectTransport(_SelectorSocketTransport):  # type: ignore[misc]
@@ -16,7 +20,19 @@ class SocketObjectTransport(_SelectorSocketTransport):  # type: ignore[misc]
     """
 
     def __repr__(self) -> str:
-        # The inherited one asks the loop's selector what it watches.
-        state = " closed" if self._sock is None else " closing" if self._closing else ""
-        size = self.get_write_buffer_size()
-        return f"<{type(self).__name__}{state} fd={self._sock_fd} write=<bufsize={size}>>"
+        return described(self)
+
+
+class DatagramObjectTransport(_SelectorDatagramTransport):  # type: ignore[misc]
+    """The same for datagrams, and for families whose addresses only their object understands."""
+
+    def __repr__(self) -> str:
+        return described(self)
+
+
+def described(transport: Any) -> str:
+    """The repr; the inherited one asks the loop's selector what it watches."""
+    state = " closed" if transport._sock is None else " closing" if transport._closing else ""
+    size = transport.get_write_buffer_size()
+    name = type(transport).__name__
+    return f"<{name}{state} fd={transport._sock_fd} write=<bufsize={size}>>"

@@ -250,10 +250,15 @@ async def test_stdin_whose_reader_goes(trace: Trace) -> None:
         "/bin/sh", "-c", "exec <&-; sleep 0.05", stdin=PIPE
     )
     assert process.stdin is not None
-    with trace.raises("drain"):
-        for _ in range(1000):
-            process.stdin.write(bytes(100_000))
-            await process.stdin.drain()
+
+    async def write(stdin: asyncio.StreamWriter) -> None:
+        while True:
+            stdin.write(bytes(100_000))
+            await stdin.drain()
+
+    # Which of its kinds depends on what the loop hears of first.
+    with pytest.raises(ConnectionError):
+        await write(process.stdin)
     trace("wait", await process.wait())
     out = await process.communicate(b"too late")
     trace("communicate", out)

@@ -62,7 +62,7 @@
 //! | `inbox.rs` | [`Inbox`], the only `Send` door; `mailbox.rs`: how it wakes |
 //! | `reactor/` | [`Interest`], [`Readiness`], the registry of sources |
 //! | `task/` | [`Sleep`] and [`Watched`], for Rust futures |
-//! | `transport/` | [`Stream`], [`WriteBuffer`], [`Listener`]: state machines over sockets and pipes; [`Records`] of TLS |
+//! | `transport/` | [`Stream`], [`WriteBuffer`], [`DatagramQueue`], [`Listener`]: state machines; [`Records`] of TLS |
 //! | `net/` | addresses and names; `pool.rs`: [`Pool`], threads for calls that block |
 //! | `signal.rs` | [`SignalPipe`]; `process.rs`: [`Child`] |
 //! | `sys/` | drivers; every system call and all `unsafe` |
@@ -97,6 +97,6 @@ pub use task::{Sleep, Watched};
 pub use time::Instant;
 pub use timer::TimerKey;
 pub use transport::{
-    Accept, Flow, Flushed, Group, Io, Limits, Listener, PushError, RETRY_DELAY, Read, Records,
-    Settled, Stream, StreamKind, WriteBuffer,
+    Accept, DatagramQueue, Flow, Flushed, Group, Io, Limits, Listener, PushError, Queued,
+    RETRY_DELAY, Read, Records, Settled, Stream, StreamKind, WriteBuffer,
 };

@@ -10,7 +10,7 @@ use crate::event_loop::watch::Watch;
 use crate::event_loop::{Loop, report};
 use crate::ffi;
 use crate::ffi::handle::Handle;
-use crate::transport::{Listener, StreamTransport};
+use crate::transport::{DatagramTransport, Listener, StreamTransport};
 
 /// One entry of the ready queue.
 pub(crate) enum Item {
@@ -22,6 +22,8 @@ pub(crate) enum Item {
     Call { callback: Py<PyAny>, argument: Option<Py<PyAny>>, context: Py<PyAny> },
     /// An event for a stream.
     Stream(Py<StreamTransport>, Readiness),
+    /// An event for a datagram socket.
+    Datagram(Py<DatagramTransport>, Readiness),
     /// Something of ours to run: a transport's other steps, a delivery from a thread.
     Native(Box<dyn Native>),
 }
@@ -61,6 +63,9 @@ impl Item {
             Item::Stream(transport, readiness) => {
                 StreamTransport::ready(&transport.into_bound(py), looop, readiness)
             }
+            Item::Datagram(transport, readiness) => {
+                DatagramTransport::ready(&transport.into_bound(py), looop, readiness)
+            }
             Item::Native(native) => native.run(py, looop),
         }
     }
@@ -86,6 +91,7 @@ impl Item {
                     .unwrap_or(0)
             }
             Item::Stream(transport, _) => visit(transport.as_ptr()),
+            Item::Datagram(transport, _) => visit(transport.as_ptr()),
             Item::Native(native) => native.traverse(visit),
         }
     }
@@ -103,6 +109,8 @@ pub(crate) enum Source {
     Watch(Watch),
     /// A connection.
     Stream(Py<StreamTransport>),
+    /// A datagram socket.
+    Datagram(Py<DatagramTransport>),
     /// A listening socket.
     Listener(Py<Listener>),
     /// Anything else of ours: the signal pipe.

@@ -50,7 +50,8 @@ mod _ferrio {
     use crate::server::Server;
     #[pymodule_export]
     use crate::transport::{
-        ReadPipeTransport, StreamTransport, TlsProtocol, TlsTransport, WritePipeTransport,
+        DatagramTransport, ReadPipeTransport, StreamTransport, TlsProtocol, TlsTransport,
+        WritePipeTransport,
     };
 
     #[pymodule_init]
@@ -66,6 +67,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     names::warn(py)?;
     ffi::handle::HandleTypes::install(py)?;
     ffi::class::adopt::<transport::StreamTransport>(py)?;
+    ffi::class::adopt::<transport::DatagramTransport>(py)?;
     ffi::class::adopt::<transport::ReadPipeTransport>(py)?;
     ffi::class::adopt::<transport::WritePipeTransport>(py)?;
     ffi::class::adopt::<transport::TlsTransport>(py)?;

@@ -72,6 +72,10 @@ attribute!(
     socket_object_transport, "ferrio._socket_transport", "SocketObjectTransport"
 );
 attribute!(
+    /// The same for datagrams.
+    datagram_object_transport, "ferrio._socket_transport", "DatagramObjectTransport"
+);
+attribute!(
     /// `warnings.warn`: looked up at import, for it is needed while the interpreter ends.
     warn, "warnings", "warn"
 );

@@ -196,6 +196,9 @@ impl Loop {
                 Source::Stream(transport) => {
                     ready.push(Item::Stream(transport.clone_ref(py), readiness));
                 }
+                Source::Datagram(transport) => {
+                    ready.push(Item::Datagram(transport.clone_ref(py), readiness));
+                }
                 Source::Listener(listener) => {
                     ready.push(Readable::item(listener.clone_ref(py)));
                 }

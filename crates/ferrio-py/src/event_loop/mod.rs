@@ -14,7 +14,6 @@ mod connect;
 mod contention;
 mod executor;
 mod lifecycle;
-mod missing;
 mod names;
 mod race;
 pub(crate) mod readers;
@@ -141,6 +140,7 @@ impl Loop {
                 match source {
                     Source::Watch(watch) => watch.traverse(&mut call),
                     Source::Stream(transport) => call(transport.as_ptr()),
+                    Source::Datagram(transport) => call(transport.as_ptr()),
                     Source::Listener(listener) => call(listener.as_ptr()),
                     Source::Native(native) => native.traverse(&mut call),
                 };
@@ -216,6 +216,22 @@ impl Loop {
             watch.abandon(py)?;
         }
         Ok(registered)
+    }
+
+    /// `add_reader` and its like refuse the descriptor from now on: this transport has it.
+    pub(crate) fn claim(&self, py: Python<'_>, fd: RawFd, transport: Py<PyAny>) -> PyResult<()> {
+        let old = self.open(py, |state| state.transports.insert(fd, transport))?;
+        drop(old);
+        Ok(())
+    }
+
+    /// Takes [`claim`](Loop::claim) back, unless another transport has made one since.
+    pub(crate) fn disclaim(&self, py: Python<'_>, fd: RawFd, transport: &Bound<'_, PyAny>) {
+        let claim = self.with_state(py, |state| {
+            let is_ours = state.transports.get(&fd).is_some_and(|owner| owner.is(transport));
+            if is_ours { state.transports.remove(&fd) } else { None }
+        });
+        drop(claim);
     }
 
     /// Lends the loop's receive buffer, made at first use.

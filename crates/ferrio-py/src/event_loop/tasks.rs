@@ -13,7 +13,7 @@ use crate::names;
 #[pymethods]
 impl Loop {
     /// A new `asyncio.Future` of this loop.
-    pub(super) fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         // bench: future_ping_pong
         call_with_keyword(&names::future(slf.py())?, None, names::loop_keyword(slf.py())?, slf)
     }

@@ -182,7 +182,9 @@ impl State {
         let key = self.engine.key_of(fd)?;
         match self.engine.source_mut(key)? {
             Source::Watch(watch) => Some((key, watch)),
-            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => None,
+            Source::Stream(_) | Source::Datagram(_) | Source::Listener(_) | Source::Native(_) => {
+                None
+            }
         }
     }
 
@@ -190,7 +192,9 @@ impl State {
     pub(crate) fn is_owned(&self, fd: RawFd) -> bool {
         let source = self.engine.key_of(fd).and_then(|key| self.engine.source(key));
         match source {
-            Some(Source::Stream(_) | Source::Listener(_) | Source::Native(_)) => true,
+            Some(
+                Source::Stream(_) | Source::Datagram(_) | Source::Listener(_) | Source::Native(_),
+            ) => true,
             Some(Source::Watch(_)) | None => false,
         }
     }
@@ -198,7 +202,9 @@ impl State {
     fn watch_of(&mut self, key: Key) -> Option<&mut Watch> {
         match self.engine.source_mut(key)? {
             Source::Watch(watch) => Some(watch),
-            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => None,
+            Source::Stream(_) | Source::Datagram(_) | Source::Listener(_) | Source::Native(_) => {
+                None
+            }
         }
     }
 
@@ -206,7 +212,9 @@ impl State {
     pub(crate) fn find_file(&self, file: &Bound<'_, PyAny>) -> Option<Key> {
         self.engine.find(|source| match source {
             Source::Watch(watch) => watch.is_of_file(file),
-            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => false,
+            Source::Stream(_) | Source::Datagram(_) | Source::Listener(_) | Source::Native(_) => {
+                false
+            }
         })
     }
 
@@ -214,7 +222,9 @@ impl State {
         match self.engine.deregister(key)? {
             Source::Watch(watch) => Some(watch),
             // The key is that of a watch: callers have just looked.
-            Source::Stream(_) | Source::Listener(_) | Source::Native(_) => None,
+            Source::Stream(_) | Source::Datagram(_) | Source::Listener(_) | Source::Native(_) => {
+                None
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use pyo3::pycell::PyBorrowError;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::PyOnceLock;
 use pyo3::type_object::PyLayout;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo, ffi};
 
 /// Instances of a Python class with `SLOTS` names in the `__slots__` of it and its bases.
@@ -44,14 +44,15 @@ pub(crate) trait Base:
 }
 
 macro_rules! base {
-    ($(#[$doc:meta])* $marker:ident, $class:literal) => {
+    ($(#[$doc:meta])* $marker:ident, $class:expr) => {
         $(#[$doc])*
         pub(crate) struct $marker(PhantomData<()>);
 
         impl Base for $marker {
             fn import(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
                 static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-                CLASS.import(py, "asyncio.transports", $class)
+                let make: fn(Python<'_>) -> PyResult<Py<PyType>> = $class;
+                Ok(CLASS.get_or_try_init(py, || make(py))?.bind(py))
             }
         }
 
@@ -102,12 +103,30 @@ macro_rules! base {
 
 base!(
     /// `asyncio.Transport`.
-    AsyncioTransport, "Transport"
+    AsyncioTransport, |py| of_asyncio(py, "Transport")
 );
 base!(
     /// `asyncio.ReadTransport`.
-    AsyncioReadTransport, "ReadTransport"
+    AsyncioReadTransport, |py| of_asyncio(py, "ReadTransport")
 );
+
+base!(
+    /// Both `asyncio.Transport` and `asyncio.DatagramTransport`, as asyncio's own has it.
+    AsyncioDatagramTransport, |py| {
+        let bases = (of_asyncio(py, "Transport")?, of_asyncio(py, "DatagramTransport")?);
+        let namespace = PyDict::new(py);
+        namespace.set_item("__slots__", PyTuple::empty(py))?;
+        namespace.set_item("__module__", "ferrio")?;
+        let class = py.get_type::<PyType>().call1(("BaseDatagramTransport", bases, namespace))?;
+        Ok(class.cast_into::<PyType>()?.unbind())
+    }
+);
+
+/// A class of `asyncio.transports`.
+fn of_asyncio(py: Python<'_>, name: &str) -> PyResult<Py<PyType>> {
+    let class = py.import("asyncio.transports")?.getattr(name)?;
+    Ok(class.cast_into::<PyType>()?.unbind())
+}
 
 /// Where PyO3's own `tp_dealloc` of an adopted class is kept.
 pub(crate) type Dealloc = PyOnceLock<Option<ffi::destructor>>;

@@ -29,11 +29,7 @@ pub(crate) fn over_socket(
         let transport = StreamTransport::open(looop, endpoint, protocol, waiter, server, context)?;
         return Ok(transport.into_any());
     }
-    // By number; asyncio's constructor enters its transport here.
-    let registry = intern!(py, "_transports");
-    if !looop.hasattr(registry)? {
-        looop.setattr(registry, names::weak_value_dictionary(py)?.call0()?)?;
-    }
+    keep_registry(looop)?;
     let options = PyDict::new(py);
     options.set_item(intern!(py, "server"), server)?;
     if cfg!(Py_3_15) {
@@ -41,4 +37,28 @@ pub(crate) fn over_socket(
     }
     let arguments = (looop, sock, protocol, waiter);
     Ok(names::socket_object_transport(py)?.call(arguments, Some(&options))?.unbind())
+}
+
+/// A datagram transport over any other socket object than a plain one: asyncio's.
+pub(crate) fn over_datagrams(
+    looop: &Bound<'_, Loop>,
+    sock: &Bound<'_, PyAny>,
+    protocol: &Bound<'_, PyAny>,
+    address: Option<Py<PyAny>>,
+    waiter: Option<Py<PyAny>>,
+    extra: Option<Bound<'_, PyDict>>,
+) -> PyResult<Py<PyAny>> {
+    keep_registry(looop)?;
+    let arguments = (looop, sock, protocol, address, waiter, extra);
+    Ok(names::datagram_object_transport(looop.py())?.call1(arguments)?.unbind())
+}
+
+/// asyncio's constructors enter their transports here, by number.
+fn keep_registry(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    let py = looop.py();
+    let registry = intern!(py, "_transports");
+    if !looop.hasattr(registry)? {
+        looop.setattr(registry, names::weak_value_dictionary(py)?.call0()?)?;
+    }
+    Ok(())
 }

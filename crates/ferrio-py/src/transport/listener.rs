@@ -121,11 +121,16 @@ impl Listener {
         let found = looop.get().with_state(py, |state| {
             let key = state.engine.find(|source| match source {
                 Source::Listener(listener) => listener.get().service.socket.is(socket),
-                Source::Watch(_) | Source::Stream(_) | Source::Native(_) => false,
+                Source::Watch(_) | Source::Stream(_) | Source::Datagram(_) | Source::Native(_) => {
+                    false
+                }
             })?;
             match state.engine.source(key) {
                 Some(Source::Listener(listener)) => Some(listener.clone_ref(py)),
-                Some(Source::Watch(_) | Source::Stream(_) | Source::Native(_)) | None => None,
+                Some(
+                    Source::Watch(_) | Source::Stream(_) | Source::Datagram(_) | Source::Native(_),
+                )
+                | None => None,
             }
         });
         if let Some(listener) = found.flatten() {

@@ -1,6 +1,7 @@
 //! Transports: asyncio's face of the engine's streams and sockets.
 
 pub(crate) mod chunk;
+pub(crate) mod datagram;
 pub(crate) mod extra;
 pub(crate) mod foreign;
 pub(crate) mod limits;
@@ -11,6 +12,7 @@ pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod waiter;
 
+pub(crate) use datagram::DatagramTransport;
 pub(crate) use listener::Listener;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use stream::{Endpoint, StreamTransport};

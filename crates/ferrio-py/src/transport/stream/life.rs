@@ -84,7 +84,7 @@ impl StreamTransport {
         }
     }
 
-    fn start(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+    pub(super) fn start(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = slf.py();
         let Some(fd) =
             self.with(py, |state| (!state.stream.is_closed()).then(|| state.endpoint.fd()))
@@ -148,6 +148,7 @@ impl StreamTransport {
             let shown = error.clone_ref(py);
             report::transport_error(looop, message, shown, slf.as_any(), protocol.as_ref())?;
         }
+        self.fail_waiter(py, Some(&error))?;
         self.force_close(slf, Some(error))
     }
 
@@ -221,7 +222,8 @@ impl StreamTransport {
             }),
             None => Ok(()),
         };
-        let released = self.release(slf);
+        let failed = self.fail_waiter(py, None);
+        let released = failed.and(self.release(slf));
         let Err(error) = called.and(released) else { return Ok(()) };
         let method = slf.getattr(intern!(py, "_call_connection_lost"))?;
         report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
@@ -238,12 +240,7 @@ impl StreamTransport {
         self.unregister(py);
         if !endpoint.is_closed() {
             let fd = endpoint.fd();
-            let looop = self.looop.bind(py);
-            let claim = looop.get().with_state(py, |state| {
-                let is_ours = state.transports.get(&fd).is_some_and(|owner| owner.is(slf));
-                if is_ours { state.transports.remove(&fd) } else { None }
-            });
-            drop(claim);
+            self.looop.get().disclaim(py, fd, slf.as_any());
         }
         let closed = endpoint.close(py);
         drop(protocol);

@@ -30,6 +30,7 @@ impl StreamTransport {
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
         }
+        this.check_sendfile(slf.py(), "write")?;
         this.queue(slf, [chunk])
     }
 
@@ -41,6 +42,7 @@ impl StreamTransport {
             let name = if cfg!(Py_3_12) { "writelines" } else { "write" };
             return Err(PyRuntimeError::new_err(format!("Cannot call {name}() after write_eof()")));
         }
+        this.check_sendfile(slf.py(), if cfg!(Py_3_12) { "writelines" } else { "write" })?;
         let chunks = Chunk::from_lines(list_of_data)?;
         this.queue(slf, chunks)
     }

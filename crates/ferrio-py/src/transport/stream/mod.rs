@@ -9,10 +9,10 @@
 mod life;
 mod methods;
 mod reading;
+mod sendfile;
 mod writing;
 
 use std::ffi::c_int;
-use std::os::fd::RawFd;
 
 use ferrio_engine::{Key, LentFd, Limits, Stream, StreamKind};
 use pyo3::exceptions::PyValueError;
@@ -60,6 +60,8 @@ struct State {
     /// Writes after the connection was lost (asyncio's `_conn_lost`, less one).
     late_writes: u32,
     is_protocol_paused: bool,
+    /// Done when all is sent; while it is there, a file is being sent and nothing may be written.
+    empty_waiter: Option<Py<PyAny>>,
     /// How much the next read will probably bring: see `receive_bytes`.
     expected_read: usize,
     /// Collected without having been closed. Does not count as closing, as in asyncio: a
@@ -111,6 +113,7 @@ impl StreamTransport {
             is_lost: false,
             late_writes: 0,
             is_protocol_paused: false,
+            empty_waiter: None,
             expected_read: 0,
             is_finalized: false,
         };
@@ -127,7 +130,7 @@ impl StreamTransport {
         {
             server::attach(server.bind(py), this.as_any())?;
         }
-        this.get().claim_descriptor(this, fd)?;
+        looop.get().claim(py, fd, this.clone().into_any().unbind())?;
         let step =
             |step| Item::Native(Box::new(Scheduled { transport: transport.clone_ref(py), step }));
         let looop = looop.get();
@@ -137,16 +140,6 @@ impl StreamTransport {
             looop.push(py, step(Step::Wake(waiter)));
         }
         Ok(transport)
-    }
-
-    /// `add_reader` and its like refuse the descriptor from now on.
-    fn claim_descriptor(&self, slf: &Bound<'_, Self>, fd: RawFd) -> PyResult<()> {
-        let py = slf.py();
-        let transport = slf.clone().unbind().into_any();
-        let old =
-            self.looop.bind(py).get().open(py, |state| state.transports.insert(fd, transport))?;
-        drop(old);
-        Ok(())
     }
 
     /// Whether the transport is this loop's.
@@ -226,6 +219,7 @@ impl Adopted for StreamTransport {
                     Some(state.context.as_object()),
                     state.protocol.as_ref().map(|protocol| &protocol.object),
                     state.server.as_ref(),
+                    state.empty_waiter.as_ref(),
                     state.endpoint.socket(),
                     extra.map(|extra| &extra.socket),
                     extra.map(|extra| &extra.sockname),

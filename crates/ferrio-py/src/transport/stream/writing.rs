@@ -30,6 +30,7 @@ impl StreamTransport {
             }
         };
         self.tell_flow(slf, looop, flow, is_event)?;
+        self.tell_empty(py)?;
         match self.with(py, |state| state.stream.settle()) {
             Ok(Settled::Unchanged | Settled::WriteShut) => Ok(()),
             Ok(Settled::Closed) if is_event => {

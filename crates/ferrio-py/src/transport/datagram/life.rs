@@ -1,0 +1,222 @@
+//! How a datagram transport begins and ends, and what it has the kernel tell it.
+
+use std::ffi::c_int;
+
+use ferrio_engine::{Interest, Readiness, Trigger};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{ffi as raw, intern};
+
+use super::DatagramTransport;
+use crate::error::os_error;
+use crate::event_loop::{Loop, report};
+use crate::ffi::call::{Context, call_method1};
+use crate::item::{Item, Native, Source};
+use crate::names;
+
+/// Something that happens to a transport in its turn.
+pub(super) struct Scheduled {
+    pub(super) transport: Py<DatagramTransport>,
+    pub(super) step: Step,
+}
+
+pub(super) enum Step {
+    /// Begin to receive.
+    Start,
+    /// Call `connection_lost`, in this context.
+    Lost(Option<PyErr>, Context),
+}
+
+impl Native for Scheduled {
+    fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let transport = self.transport.bind(py);
+        let this = transport.get();
+        match self.step {
+            Step::Start => {
+                this.with(py, |state| state.has_started = true);
+                match this.watch(transport) {
+                    Ok(()) => Ok(()),
+                    Err(error) => this.fatal_error(transport, error, "Fatal error on transport"),
+                }
+            }
+            Step::Lost(error, context) => this.lost(transport, looop, error, context),
+        }
+    }
+
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        match (visit(self.transport.as_ptr()), &self.step) {
+            (0, Step::Lost(_, context)) => visit(context.as_object().as_ptr()),
+            (answer, _) => answer,
+        }
+    }
+}
+
+impl DatagramTransport {
+    /// An event: one datagram is received, then those are sent that wait.
+    pub(crate) fn ready(
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        readiness: Readiness,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        let interest = this.interest(slf.py());
+        let acting = readiness.directions(interest);
+        if acting.contains(Interest::READ) {
+            this.receive(slf, looop)?;
+        }
+        if acting.contains(Interest::WRITE) {
+            this.send_queued(slf, looop)?;
+        }
+        Ok(())
+    }
+
+    /// What it has a use for now.
+    fn interest(&self, py: Python<'_>) -> Interest {
+        self.with(py, |state| {
+            let mut interest = Interest::NONE;
+            if state.has_started && !state.is_paused && !state.is_closing {
+                interest = interest.with(Interest::READ);
+            }
+            if !state.queue.is_empty() {
+                interest = interest.with(Interest::WRITE);
+            }
+            interest
+        })
+    }
+
+    /// Asks the kernel for what there is a use for.
+    pub(super) fn watch(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let interest = self.interest(py);
+        let looop = self.looop.get();
+        if let Some(key) = self.with(py, |state| state.key) {
+            let armed = looop.open(py, |state| state.engine.set_interest(key, interest))?;
+            return armed.map_err(os_error);
+        }
+        if interest.is_none() || self.with(py, |state| state.is_lost) {
+            return Ok(());
+        }
+        let source = Source::Datagram(slf.clone().unbind());
+        match looop.register(py, self.number, interest, Trigger::Level, source)? {
+            Ok(key) => {
+                self.with(py, |state| state.key = Some(key));
+                Ok(())
+            }
+            Err(refused) => {
+                drop(refused.source);
+                Err(os_error(refused.error))
+            }
+        }
+    }
+
+    /// `_fatal_error`
+    pub(super) fn fatal_error(
+        &self,
+        slf: &Bound<'_, Self>,
+        error: PyErr,
+        message: &str,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        if report::is_fatal(py, &error) {
+            return Err(error);
+        }
+        let looop = self.looop.bind(py);
+        if !error.is_instance_of::<PyOSError>(py) {
+            let protocol = self.protocol(py);
+            let shown = error.clone_ref(py);
+            report::transport_error(looop, message, shown, slf.as_any(), protocol.as_ref())?;
+        } else if looop.get().is_debug() {
+            let options = PyDict::new(py);
+            options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
+            let arguments = ("%r: %s", slf, message);
+            names::logger(py)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
+        }
+        self.force_close(slf, Some(error))
+    }
+
+    /// Closes at once; what is queued is dropped.
+    pub(super) fn force_close(&self, slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
+        let dropped = self.with(slf.py(), |state| {
+            state.is_closing = true;
+            (!state.is_lost).then(|| state.queue.take())
+        });
+        drop(dropped.map(Iterator::collect::<Vec<_>>));
+        self.schedule_lost(slf, error)
+    }
+
+    /// Puts `connection_lost` on the ready queue, once.
+    pub(super) fn schedule_lost(
+        &self,
+        slf: &Bound<'_, Self>,
+        error: Option<PyErr>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        if self.with(py, |state| std::mem::replace(&mut state.is_lost, true)) {
+            return Ok(());
+        }
+        self.unregister(py);
+        let step = Step::Lost(error, Context::copy_current(py)?);
+        let item = Item::Native(Box::new(Scheduled { transport: slf.clone().unbind(), step }));
+        self.looop.get().push(py, item);
+        Ok(())
+    }
+
+    /// No more events.
+    pub(super) fn unregister(&self, py: Python<'_>) {
+        let Some(key) = self.with(py, |state| state.key.take()) else { return };
+        let source = self.looop.get().with_state(py, |state| state.engine.deregister(key));
+        drop(source);
+    }
+
+    /// Calls `connection_lost`, closes the socket, lets go of everything.
+    pub(super) fn lost(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        error: Option<PyErr>,
+        context: Context,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let reason = match error {
+            Some(error) => error.into_value(py).into_any(),
+            None => py.None(),
+        };
+        let called = match self.protocol(py) {
+            Some(protocol) => context.run(py, || {
+                let method = intern!(py, "connection_lost");
+                call_method1(py, &protocol, method, reason.bind(py)).map(drop)
+            }),
+            None => Ok(()),
+        };
+        let released = self.release(slf);
+        let Err(error) = called.and(released) else { return Ok(()) };
+        let method = slf.getattr(intern!(py, "_call_connection_lost"))?;
+        report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
+    }
+
+    /// Closes the socket and drops the protocol.
+    pub(super) fn release(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (socket, protocol, queued) = self.with(py, |state| {
+            state.is_closing = true;
+            state.is_lost = true;
+            (state.socket.take(), state.protocol.take(), state.queue.take())
+        });
+        self.unregister(py);
+        drop(queued.collect::<Vec<_>>());
+        drop(protocol);
+        let Some(socket) = socket else { return Ok(()) };
+        self.looop.get().disclaim(py, self.number, slf.as_any());
+        socket.call_method0(py, intern!(py, "close")).map(drop)
+    }
+
+    /// Debug mode's line about the transport.
+    pub(super) fn log(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
+        let py = slf.py();
+        if self.looop.get().is_debug() {
+            names::logger(py)?.call_method1(intern!(py, "debug"), (text, slf))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! Receiving and sending datagrams.
+
+use ferrio_engine::net::Address;
+use ferrio_engine::{Flow, Io, Queued};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::{DatagramTransport, Known, Outgoing, To};
+use crate::error::os_error;
+use crate::event_loop::{Loop, report};
+use crate::ffi::call::{Context, call_method1};
+use crate::socket;
+use crate::transport::chunk::Chunk;
+
+/// What became of a datagram.
+pub(super) enum Sent {
+    Whole,
+    Blocked,
+    Failed(PyErr),
+}
+
+impl DatagramTransport {
+    /// Receives one datagram.
+    pub(super) fn receive(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let Some((protocol, context)) = self.with(py, |state| {
+            let protocol = state.protocol.as_ref()?.clone_ref(py);
+            (!state.is_lost).then(|| (protocol, state.context.clone_ref(py)))
+        }) else {
+            return Ok(());
+        };
+        let Err(error) = context.run(py, || self.receive_for(py, looop, &protocol)) else {
+            return Ok(());
+        };
+        // What the protocol raises is reported, and the socket stays open.
+        let method = slf.getattr(intern!(py, "_read_ready"))?;
+        report::failed_call(looop, error, &method, None, context.into_object())
+    }
+
+    fn receive_for(
+        &self,
+        py: Python<'_>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Py<PyAny>,
+    ) -> PyResult<()> {
+        let received = looop.get().with_read_buffer(py, |buffer| {
+            let (count, from) = self.fd.recv_from(buffer)?;
+            std::io::Result::Ok((PyBytes::new(py, &buffer[..count]), from))
+        });
+        match received {
+            Ok((data, from)) => {
+                let from = self.address_object(py, from)?;
+                protocol.call_method1(py, intern!(py, "datagram_received"), (data, from)).map(drop)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => error_received(py, protocol, os_error(error)),
+        }
+    }
+
+    /// The address as the `socket` module shows it; the very object of the last time if it is the
+    /// same address.
+    fn address_object<'py>(
+        &self,
+        py: Python<'py>,
+        from: Option<Address>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Some(from) = from else { return Ok(py.None().into_bound(py)) };
+        let Address::Inet(address) = from else { return socket::address_object(py, &from) };
+        let known = self.with(py, |state| {
+            let known = state.last_from.as_ref().filter(|known| known.address == address);
+            known.map(|known| known.object.clone_ref(py))
+        });
+        if let Some(known) = known {
+            return Ok(known.into_bound(py));
+        }
+        let object = socket::address_object(py, &from)?;
+        let known = Known { object: object.clone().unbind(), address };
+        drop(self.with(py, |state| state.last_from.replace(known)));
+        Ok(object)
+    }
+
+    /// Where the second argument of `sendto()` leads.
+    pub(super) fn destination(&self, address: &Bound<'_, PyAny>) -> PyResult<To> {
+        let py = address.py();
+        if self.is_connected {
+            return Ok(To::Peer);
+        }
+        let known = self.with(py, |state| {
+            let known = [&state.last_from, &state.last_to].into_iter().flatten();
+            known.filter(|known| known.object.is(address)).map(|known| known.address).next()
+        });
+        if let Some(known) = known {
+            return Ok(To::Inet(known));
+        }
+        match socket::literal_address(self.family, address)? {
+            Some(inet) => {
+                let known = Known { object: address.clone().unbind(), address: inet };
+                drop(self.with(py, |state| state.last_to.replace(known)));
+                Ok(To::Inet(inet))
+            }
+            None => Ok(To::Object(address.clone().unbind())),
+        }
+    }
+
+    /// Gives a datagram to the kernel. An address that only the `socket` module understands goes
+    /// through the socket's method, with the object that `sendto()` was given.
+    pub(super) fn send_one(&self, data: &[u8], object: &Bound<'_, PyAny>, to: &To) -> Sent {
+        let py = object.py();
+        let sent = match to {
+            To::Peer => self.fd.send(data).map(drop),
+            To::Inet(address) => self.fd.send_to(data, *address).map(drop),
+            To::Object(address) => return self.send_by_method(object, address),
+        };
+        match sent {
+            Ok(()) => Sent::Whole,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Sent::Blocked,
+            Err(error) => {
+                let _attached = py;
+                Sent::Failed(os_error(error))
+            }
+        }
+    }
+
+    fn send_by_method(&self, data: &Bound<'_, PyAny>, address: &Py<PyAny>) -> Sent {
+        let py = data.py();
+        let socket =
+            self.with(py, |state| state.socket.as_ref().map(|socket| socket.clone_ref(py)));
+        // Closed: nobody hears of what is sent then.
+        let Some(socket) = socket else { return Sent::Whole };
+        match socket.call_method1(py, intern!(py, "sendto"), (data, address)) {
+            Ok(_) => Sent::Whole,
+            Err(error)
+                if error.is_instance_of::<PyBlockingIOError>(py)
+                    || error.is_instance_of::<PyInterruptedError>(py) =>
+            {
+                Sent::Blocked
+            }
+            Err(error) => Sent::Failed(error),
+        }
+    }
+
+    /// A datagram could not be sent: the protocol hears of what the network says, anything else is
+    /// the program's mistake and ends the transport.
+    pub(super) fn send_failed(&self, slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
+        let py = slf.py();
+        if !error.is_instance_of::<PyOSError>(py) {
+            return self.fatal_error(slf, error, "Fatal write error on datagram transport");
+        }
+        match self.protocol(py) {
+            Some(protocol) => error_received(py, &protocol, error),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues what the kernel has no room for.
+    pub(super) fn queue(&self, slf: &Bound<'_, Self>, data: Chunk, to: To) -> PyResult<()> {
+        let py = slf.py();
+        let bytes = data.len();
+        let (is_first, flow) = self.with(py, |state| {
+            let is_first = state.queue.is_empty();
+            (is_first, state.queue.push(Outgoing { data, to }, bytes))
+        });
+        if is_first {
+            let context = Context::copy_current(py)?;
+            drop(self.with(py, |state| state.write_context.replace(context)));
+            self.watch(slf)?;
+        }
+        flow.map_or(Ok(()), |flow| self.tell_flow(slf, flow))
+    }
+
+    /// There is room: sends what is queued, until there is none or one fails, after which the next
+    /// turn goes on.
+    pub(super) fn send_queued(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let context = self
+            .with(py, |state| state.write_context.as_ref().map(|context| context.clone_ref(py)));
+        let context = match context {
+            Some(context) => context,
+            None => Context::copy_current(py)?,
+        };
+        if let Err(error) = context.run(py, || self.send_all(slf)) {
+            let method = slf.getattr(intern!(py, "_sendto_ready"))?;
+            let context = context.clone_ref(py).into_object();
+            report::failed_call(looop, error, &method, None, context)?;
+        }
+        let is_over = self.with(py, |state| {
+            let is_over = state.is_closing && state.queue.is_empty() && !state.is_lost;
+            state.is_lost |= is_over;
+            is_over
+        });
+        if is_over {
+            self.unregister(py);
+            return self.lost(slf, looop, None, context);
+        }
+        self.watch(slf)
+    }
+
+    fn send_all(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        while let Some(queued) = self.with(py, |state| state.queue.pop()) {
+            let Queued { datagram: Outgoing { data, to }, .. } = &queued;
+            let sent = match to {
+                To::Peer | To::Inet(_) => self.send_one(data.as_ref(), slf.as_any(), to),
+                To::Object(address) => {
+                    self.send_by_method(PyBytes::new(py, data.as_ref()).as_any(), address)
+                }
+            };
+            match sent {
+                Sent::Whole => {}
+                Sent::Blocked => {
+                    self.with(py, |state| state.queue.put_back(queued));
+                    break;
+                }
+                Sent::Failed(error) => return self.send_failed(slf, error),
+            }
+        }
+        match self.with(py, |state| state.queue.settle()) {
+            Some(flow) => self.tell_flow(slf, flow),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls `pause_writing` or `resume_writing`.
+    pub(super) fn tell_flow(&self, slf: &Bound<'_, Self>, flow: Flow) -> PyResult<()> {
+        let py = slf.py();
+        let (is_pause, method) = match flow {
+            Flow::Pause => (true, intern!(py, "pause_writing")),
+            Flow::Resume => (false, intern!(py, "resume_writing")),
+        };
+        self.with(py, |state| state.is_protocol_paused = is_pause);
+        let Some(protocol) = self.protocol(py) else { return Ok(()) };
+        let Err(error) = protocol.call_method0(py, method) else { return Ok(()) };
+        if report::is_fatal(py, &error) {
+            return Err(error);
+        }
+        let text = format!("protocol.{method}() failed");
+        let looop = self.looop.bind(py);
+        report::transport_error(looop, &text, error, slf.as_any(), Some(&protocol))
+    }
+}
+
+fn error_received(py: Python<'_>, protocol: &Py<PyAny>, error: PyErr) -> PyResult<()> {
+    let error = error.into_value(py).into_any();
+    call_method1(py, protocol, intern!(py, "error_received"), error.bind(py)).map(drop)
+}
