@@ -31,8 +31,10 @@ from ferrio._bench.echo.throughput import ECHO_ROWS, EchoRow
 from ferrio._bench.micro.row import MICRO_ROWS, MicroRow
 from ferrio._bench.row import Effort, Measurement, Row
 
-FEW, MANY = 200, 2200
-"""Operations of the two runs, or one and several times what `run(1)` performs, if that is more."""
+FEW, MANY = 2000, 22_000
+"""Operations of the two runs, or so many that `run(1)` performs them a few times. The few are the
+time in which free lists fill, the interpreter specializes its code and the collector finds its pace."""
+FEW_RUNS, MANY_RUNS = 5, 45
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class InstructionRow:
 
     def measure(self, loop: str, effort: Effort) -> Measurement:
         step = 1 if isinstance(self.of, EchoRow) else self.of.operation.per_run
-        few = math.ceil(FEW / step) * step
-        many = few + math.ceil((MANY - FEW) / step) * step
+        few = max(math.ceil(FEW / step), FEW_RUNS if step > 1 else 1) * step
+        many = max(math.ceil(MANY / step), MANY_RUNS if step > 1 else 1) * step
 
         def count(operations: int) -> int:
             if isinstance(self.of, EchoRow):

@@ -282,6 +282,11 @@ impl Loop {
         self.debug.load(Ordering::Relaxed)
     }
 
+    /// Whether `call_soon` has nothing to check: the loop is open and not in debug mode.
+    pub(crate) fn takes_plain_callbacks(&self) -> bool {
+        !self.is_closed() && !self.is_debug()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

@@ -40,12 +40,18 @@ impl<'py> Callback<'py> {
         leading: Option<&'static str>,
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Callback<'py>> {
+        if leading.is_none()
+            && let Some(callback) = arguments.get(0)
+            && (!arguments.has_keywords() || arguments.only_context().is_some())
+        {
+            let context = arguments.only_context();
+            return Ok(Callback { leading: None, callback, args: arguments.rest(1)?, context });
+        }
         let mut positions = 0..;
         let mut first = leading.and_then(|_| arguments.get(positions.next().unwrap_or(0)));
         let start = positions.next().unwrap_or(0);
         let mut callback = arguments.get(start);
-        let py = arguments.py();
-        let mut context = arguments.only_keyword(intern!(py, "context"));
+        let mut context = arguments.only_context();
         let is_parsed = context.is_some() || !arguments.has_keywords();
         for (name, value) in arguments.keywords().filter(|_| !is_parsed) {
             if name.to_str()? == "context" {
@@ -113,6 +119,7 @@ impl FastMethod for CallSoon {
         Calls callback(*args) in the next turn, after everything scheduled before it.\n\n\
         Returns an asyncio.Handle. context is a contextvars.Context; None is a copy of the\n\
         current one. Raises RuntimeError if the loop is closed. Not thread-safe.";
+    const PLAIN: Option<fastcall::Plain> = Some(crate::ffi::handle::call_soon);
 
     fn call<'py>(
         slf: &Bound<'py, Loop>,
@@ -143,7 +150,7 @@ fn task_call(looop: &Loop, arguments: &Arguments<'_, '_>) -> Option<Item> {
     if looop.is_debug() || arguments.len() > 2 || !is_task_callback(&callback) {
         return None;
     }
-    let context = arguments.only_keyword(intern!(arguments.py(), "context"))?;
+    let context = arguments.only_context()?;
     Some(Item::Call {
         argument: arguments.get(1).map(Bound::unbind),
         context: context.unbind(),

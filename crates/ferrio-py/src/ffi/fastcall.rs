@@ -10,8 +10,9 @@ use std::marker::PhantomData;
 use pyo3::exceptions::PyTypeError;
 use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
-use pyo3::{PyClass, PyTypeInfo, ffi};
+use pyo3::{PyClass, PyTypeInfo, ffi, intern};
 
 /// A method of `Self::Class` that takes its arguments raw.
 pub(crate) trait FastMethod {
@@ -23,7 +24,21 @@ pub(crate) trait FastMethod {
         slf: &Bound<'py, Self::Class>,
         arguments: Arguments<'_, 'py>,
     ) -> PyResult<Bound<'py, PyAny>>;
+
+    /// A shorter way for calls with at least one argument and no keywords, if there is one: a new
+    /// reference or NULL with an error set; None where [`call`](FastMethod::call) has to be taken.
+    const PLAIN: Option<Plain> = None;
 }
+
+/// # Safety
+/// Called by CPython as the method it is: attached, on an instance of its class, with a vector of
+/// so many arguments. Must not panic.
+pub(crate) type Plain = unsafe fn(
+    Python<'_>,
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    usize,
+) -> Option<*mut ffi::PyObject>;
 
 /// The arguments of one call.
 pub(crate) struct Arguments<'a, 'py> {
@@ -35,10 +50,6 @@ pub(crate) struct Arguments<'a, 'py> {
 }
 
 impl<'py> Arguments<'_, 'py> {
-    pub(crate) fn py(&self) -> Python<'py> {
-        self.py
-    }
-
     /// How many positional arguments there are.
     pub(crate) fn len(&self) -> usize {
         self.positional
@@ -69,13 +80,28 @@ impl<'py> Arguments<'_, 'py> {
         }
     }
 
-    /// The value of the one keyword argument, if its name is this very string object. Callers
-    /// in C and compiled Python intern the names, so this answers nearly every call; where it
-    /// does not, [`keywords`](Arguments::keywords) does.
-    pub(crate) fn only_keyword(&self, name: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
+    /// The value of `context=`, if that is the only keyword argument: so nearly every call has it
+    /// that has keywords at all.
+    #[inline]
+    pub(crate) fn only_context(&self) -> Option<Bound<'py, PyAny>> {
+        /// The names as `_asyncio` passes them: one tuple for all its calls, of a string that is
+        /// not the interned one (Modules/_asynciomodule.c, `context_kwname`). Comparing the text
+        /// in each of them costs more than the rest of the parsing (bench: future_done_callback).
+        static FROM_C: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+
         let names = self.keywords.as_ref()?;
-        if names.len() != 1 || !names.get_borrowed_item(0).ok()?.is(name) {
-            return None;
+        let is_from_c = |known: &Py<PyTuple>| known.is(names);
+        if !FROM_C.get(self.py).is_some_and(is_from_c) {
+            if names.len() != 1 {
+                return None;
+            }
+            let name = names.get_borrowed_item(0).ok()?;
+            if !name.is(intern!(self.py, "context")) {
+                if name.cast::<PyString>().ok()?.to_str().ok()? != "context" {
+                    return None;
+                }
+                FROM_C.get_or_init(self.py, || names.clone().unbind());
+            }
         }
         // SAFETY: as in `get`; the keyword's value stands behind the positional ones.
         Some(unsafe { Bound::from_borrowed_ptr(self.py, *self.values.get(self.positional)?) })
@@ -107,9 +133,7 @@ impl<'py> Arguments<'_, 'py> {
 pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: M::NAME.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunctionFastWithKeywords: fastcall_cfunction_with_keywords::<Raw<M>>,
-        },
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry::<M> },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: M::DOC.as_ptr(),
     }));
@@ -119,6 +143,27 @@ pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
         Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))?
     };
     class.setattr(PyString::new(py, &M::NAME.to_string_lossy()), descriptor)
+}
+
+/// # Safety
+/// As for [`raw`].
+unsafe extern "C" fn entry<M: FastMethod>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: passed on.
+    unsafe {
+        if let Some(plain) = M::PLAIN
+            && kwnames.is_null()
+            && nargs > 0
+            && let Some(result) = plain(Python::assume_attached(), slf, args, nargs as usize)
+        {
+            return result;
+        }
+        fastcall_cfunction_with_keywords::<Raw<M>>(slf, args, nargs, kwnames)
+    }
 }
 
 /// PyO3's trampoline marks the thread as attached and stops panics; this is what it calls.

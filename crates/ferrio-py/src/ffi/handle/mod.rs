@@ -7,18 +7,31 @@
 //!
 //! Source: Lib/asyncio/events.py, classes Handle, TimerHandle and (3.14) _ThreadSafeHandle.
 
+mod fields;
+mod life;
+mod methods;
+mod running;
+mod soon;
+
 use std::ffi::{CStr, c_int, c_void};
+use std::mem::offset_of;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
-use pyo3::impl_::trampoline::get_trampoline_function;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi, intern};
 
+use self::fields::{Fields, extra, owned, read, replace, slot_offset, weakref_offset, write};
+#[cfg(not(Py_GIL_DISABLED))]
+use self::life::FreeList;
+use self::life::{allocate, clear, dealloc, traverse};
+use self::methods::{HANDLE_METHODS, THREADSAFE_METHODS, TIMER_METHODS};
+use self::methods::{is_cancelled, mark_cancelled};
+use self::running::Running;
+pub(crate) use self::soon::call_soon;
 use super::call::{self, Context};
 #[cfg(not(Py_GIL_DISABLED))]
 use super::gil_cell::GilCell;
@@ -29,6 +42,9 @@ pub(crate) struct HandleTypes {
     timer: Class,
     threadsafe: Class,
     slots: Slots,
+    /// Whether a plain handle is [`Fields`] and nothing more.
+    is_as_expected: bool,
+    no_args: Py<PyTuple>,
 }
 
 /// One native class, and the extra bytes its instances have behind asyncio's slots.
@@ -36,6 +52,9 @@ struct Class {
     ty: Py<PyType>,
     /// Where our own eight bytes lie (a timer's key, a running thread): the size of the base.
     extra: usize,
+    /// Where the slots with references lie: all between the object's header and our own bytes but
+    /// for the list of weak references, so that one which a later asyncio adds is looked after too.
+    owned: Box<[usize]>,
     #[cfg(not(Py_GIL_DISABLED))]
     free: GilCell<FreeList>,
 }
@@ -112,8 +131,22 @@ impl HandleTypes {
             scheduled: slot_offset(&timer, "_scheduled")?,
             when: slot_offset(&timer, "_when")?,
         };
+        let expected = [
+            (slots.args, offset_of!(Fields, args)),
+            (slots.callback, offset_of!(Fields, callback)),
+            (slots.cancelled, offset_of!(Fields, cancelled)),
+            (slots.context, offset_of!(Fields, context)),
+            (slots.looop, offset_of!(Fields, looop)),
+            (slots.repr, offset_of!(Fields, repr)),
+            (slots.source_traceback, offset_of!(Fields, source_traceback)),
+        ];
+        let handle_class = Class::new(&handle, c"ferrio.Handle", HANDLE_METHODS.as_ptr())?;
+        let is_as_expected = expected.iter().all(|(found, expected)| found == expected)
+            && handle_class.owned.len() == expected.len();
         Ok(HandleTypes {
-            handle: Class::new(&handle, c"ferrio.Handle", HANDLE_METHODS.as_ptr())?,
+            is_as_expected,
+            no_args: PyTuple::empty(py).unbind(),
+            handle: handle_class,
             timer: Class::new(&timer, c"ferrio.TimerHandle", TIMER_METHODS.as_ptr())?,
             threadsafe: Class::new(
                 &threadsafe,
@@ -130,6 +163,19 @@ impl HandleTypes {
             Kind::Threadsafe => &self.threadsafe,
             Kind::Timer => &self.timer,
         }
+    }
+
+    /// The class of a handle of ours.
+    ///
+    /// # Safety
+    /// `object` is an instance of one of the three.
+    unsafe fn class_of(&self, object: *mut ffi::PyObject) -> &Class {
+        // SAFETY: passed on.
+        let ty = unsafe { ffi::Py_TYPE(object) };
+        [&self.handle, &self.timer]
+            .into_iter()
+            .find(|class| class.ty.as_ptr() == ty.cast())
+            .unwrap_or(&self.threadsafe)
     }
 
     fn installed(py: Python<'_>) -> PyResult<&'static HandleTypes> {
@@ -177,12 +223,31 @@ impl Class {
         if ours != theirs {
             return Err(PyImportError::new_err(format!("{base} does not pass on weak references")));
         }
+        let extra = base_size as usize;
+        let owned = (size_of::<ffi::PyObject>()..extra)
+            .step_by(size_of::<*mut ffi::PyObject>())
+            .filter(|&offset| offset as isize != theirs)
+            .collect();
         Ok(Class {
             ty: ty.unbind(),
-            extra: base_size as usize,
+            extra,
+            owned,
             #[cfg(not(Py_GIL_DISABLED))]
             free: GilCell::new(FreeList(Vec::new())),
         })
+    }
+}
+
+impl Class {
+    /// Lets go of everything that the instance refers to.
+    ///
+    /// # Safety
+    /// Attached; `object` is an instance of this class.
+    unsafe fn clear(&self, object: *mut ffi::PyObject) {
+        for &offset in &self.owned {
+            // SAFETY: passed on; each is the offset of a pointer field.
+            unsafe { replace(object, offset, ptr::null_mut()) };
+        }
     }
 }
 
@@ -285,7 +350,7 @@ impl Handle {
                 return visit(raw);
             }
             let Some(types) = TYPES.get(Python::assume_attached()) else { return 0 };
-            for offset in owned_slots(types, raw) {
+            for &offset in &types.class_of(raw).owned {
                 let object = read(raw, offset);
                 if !object.is_null() {
                     let answer = visit(object);
@@ -302,6 +367,9 @@ impl Handle {
     /// callback raised.
     pub(crate) fn run(&self, py: Python<'_>) -> PyResult<()> {
         let types = HandleTypes::installed(py)?;
+        if let Some(result) = soon::run_unshared(py, types, self) {
+            return result;
+        }
         self.leave_queue(py);
         let raw = self.0.as_ptr();
         // SAFETY: `self` keeps the handle alive; the slots hold NULL (deleted by the user) or live
@@ -389,447 +457,4 @@ fn invoke(
             Bound::from_owned_ptr_or_err(py, result).map(drop)
         }
     })
-}
-
-// ---------------------------------------------------------------- the 3.14 rule of cancellation
-
-/// A threadsafe handle while its callback runs. `cancel()` and `cancelled()` from another thread
-/// wait for its end; from the running thread they do not (CPython 3.14, `_ThreadSafeHandle`).
-///
-/// One mutex and condition variable serve all handles: somebody waits here only when a
-/// cancellation meets the callback at work.
-struct Running<'a> {
-    thread: &'a AtomicU64,
-    outer: u64,
-}
-
-static DONE: Condvar = Condvar::new();
-/// How many threads wait for [`DONE`]. Without the count each callback would end with a system
-/// call that wakes nobody.
-static WAITING: Mutex<usize> = Mutex::new(0);
-
-impl<'a> Running<'a> {
-    fn enter(thread: &'a AtomicU64) -> Running<'a> {
-        Running { thread, outer: thread.swap(call::thread_ident(), Ordering::AcqRel) }
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        self.thread.store(self.outer, Ordering::Release);
-        if *waiting > 0 {
-            DONE.notify_all();
-        }
-    }
-}
-
-/// Waits, detached, until no other thread runs this handle's callback.
-fn wait_while_running(py: Python<'_>, thread: &AtomicU64) {
-    let me = call::thread_ident();
-    let idle = |running: u64| running == 0 || running == me;
-    if idle(thread.load(Ordering::Acquire)) {
-        return;
-    }
-    py.detach(|| {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        *waiting += 1;
-        while !idle(thread.load(Ordering::Acquire)) {
-            waiting = DONE.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        *waiting -= 1;
-    });
-}
-
-// ------------------------------------------------------------------------------------- methods
-
-static HANDLE_METHODS: MethodTable<3> = MethodTable([
-    method(
-        c"cancel",
-        get_trampoline_function!(noargs, cancel),
-        c"Cancels the callback; does nothing if it has run or is cancelled.",
-    ),
-    method(
-        c"cancelled",
-        get_trampoline_function!(noargs, cancelled),
-        c"True if the callback was cancelled.",
-    ),
-    ffi::PyMethodDef::zeroed(),
-]);
-
-static TIMER_METHODS: MethodTable<3> = MethodTable([
-    method(
-        c"cancel",
-        get_trampoline_function!(noargs, cancel_timer),
-        c"Cancels the callback; does nothing if it has run or is cancelled.",
-    ),
-    method(
-        c"cancelled",
-        get_trampoline_function!(noargs, cancelled),
-        c"True if the callback was cancelled.",
-    ),
-    ffi::PyMethodDef::zeroed(),
-]);
-
-static THREADSAFE_METHODS: MethodTable<3> = MethodTable([
-    method(
-        c"cancel",
-        get_trampoline_function!(noargs, cancel_threadsafe),
-        c"Cancels the callback; from another thread, waits while it runs (CPython 3.14).",
-    ),
-    method(
-        c"cancelled",
-        get_trampoline_function!(noargs, cancelled_threadsafe),
-        c"True if the callback was cancelled; from another thread, waits while it runs.",
-    ),
-    ffi::PyMethodDef::zeroed(),
-]);
-
-struct MethodTable<const N: usize>([ffi::PyMethodDef; N]);
-
-impl<const N: usize> MethodTable<N> {
-    const fn as_ptr(&self) -> *const ffi::PyMethodDef {
-        self.0.as_ptr()
-    }
-}
-
-// SAFETY: never written after initialization; the pointers inside name statics.
-unsafe impl<const N: usize> Sync for MethodTable<N> {}
-
-const fn method(
-    name: &'static CStr,
-    function: ffi::PyCFunction,
-    doc: &'static CStr,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: doc.as_ptr(),
-    }
-}
-
-// Each is called by CPython as a method: attached (by PyO3's trampoline, which also stops panics),
-// on a live instance of the class that it was defined on.
-
-unsafe fn cancel(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
-    // SAFETY: see above.
-    unsafe { mark_cancelled(py, slf)? };
-    Ok(py.None().into_ptr())
-}
-
-unsafe fn cancelled(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
-    let types = HandleTypes::installed(py)?;
-    // SAFETY: see above.
-    Ok(bool_object(py, unsafe { is_cancelled(types, slf) }))
-}
-
-unsafe fn cancel_timer(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
-    let types = HandleTypes::installed(py)?;
-    // SAFETY: see above; the timer's key lies behind the base's slots.
-    unsafe {
-        if !is_cancelled(types, slf) {
-            let key = extra(slf, types.timer.extra).swap(NO_TIMER, Ordering::Relaxed);
-            let looop = owned(py, read(slf, types.slots.looop), "_loop")?;
-            mark_cancelled(py, slf)?;
-            if key != NO_TIMER {
-                replace(slf, types.slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
-                crate::event_loop::forget_timer(&looop, key);
-            }
-        }
-    }
-    Ok(py.None().into_ptr())
-}
-
-unsafe fn cancel_threadsafe(
-    py: Python<'_>,
-    slf: *mut ffi::PyObject,
-) -> PyResult<*mut ffi::PyObject> {
-    let types = HandleTypes::installed(py)?;
-    // SAFETY: see above.
-    unsafe {
-        wait_while_running(py, extra(slf, types.threadsafe.extra));
-        mark_cancelled(py, slf)?;
-    }
-    Ok(py.None().into_ptr())
-}
-
-unsafe fn cancelled_threadsafe(
-    py: Python<'_>,
-    slf: *mut ffi::PyObject,
-) -> PyResult<*mut ffi::PyObject> {
-    let types = HandleTypes::installed(py)?;
-    // SAFETY: see above.
-    unsafe {
-        wait_while_running(py, extra(slf, types.threadsafe.extra));
-        Ok(bool_object(py, is_cancelled(types, slf)))
-    }
-}
-
-fn bool_object(py: Python<'_>, truth: bool) -> *mut ffi::PyObject {
-    pyo3::types::PyBool::new(py, truth).to_owned().into_ptr()
-}
-
-/// # Safety
-/// Attached; `slf` is a live handle of ours.
-unsafe fn is_cancelled(types: &HandleTypes, slf: *mut ffi::PyObject) -> bool {
-    // SAFETY: passed on.
-    unsafe { read(slf, types.slots.cancelled) == ffi::Py_True() }
-}
-
-/// `Handle.cancel`: True if it was not cancelled before. In debug mode the handle keeps its repr,
-/// to be shown when the callback turns out to have been slow.
-///
-/// # Safety
-/// Attached; `slf` is a live handle of ours.
-unsafe fn mark_cancelled(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<bool> {
-    let types = HandleTypes::installed(py)?;
-    // SAFETY: passed on; each replaced object is released after its slot has its new value.
-    unsafe {
-        if is_cancelled(types, slf) {
-            return Ok(false);
-        }
-        replace(slf, types.slots.cancelled, ffi::Py_NewRef(ffi::Py_True()));
-        let looop = owned(py, read(slf, types.slots.looop), "_loop")?;
-        if crate::event_loop::is_debug(&looop)? {
-            let repr = Borrowed::from_ptr(py, slf).repr()?;
-            replace(slf, types.slots.repr, repr.into_ptr());
-        }
-        replace(slf, types.slots.callback, ffi::Py_NewRef(ffi::Py_None()));
-        replace(slf, types.slots.args, ffi::Py_NewRef(ffi::Py_None()));
-    }
-    Ok(true)
-}
-
-// --------------------------------------------------------------------------------- object life
-
-unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
-    // SAFETY: called attached with the last reference. asyncio's handles have no finalizer.
-    unsafe {
-        ffi::PyObject_GC_UnTrack(slf.cast());
-        let py = Python::assume_attached();
-        if let Ok(types) = HandleTypes::installed(py) {
-            let weakrefs = slf.byte_offset(types.slots.weakrefs).cast::<*mut ffi::PyObject>();
-            if !(*weakrefs).is_null() {
-                ffi::PyObject_ClearWeakRefs(slf);
-            }
-        }
-        clear(slf);
-        release(slf);
-    }
-}
-
-/// A new instance, untracked, with all its fields NULL: one that was freed lately, if there is.
-///
-/// # Safety
-/// Attached.
-unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObject {
-    let ty = class.ty.bind(py).as_type_ptr();
-    // SAFETY: attached; objects on the list are whole but for what PyObject_Init sets, and new ones
-    // get their fields zeroed up to the size that their type says.
-    unsafe {
-        #[cfg(not(Py_GIL_DISABLED))]
-        if let Some(object) = class.free.with(py, |free| free.0.pop()) {
-            return ffi::PyObject_Init(object, ty);
-        }
-        let object = _PyObject_GC_New(ty);
-        if !object.is_null() {
-            let header = size_of::<ffi::PyObject>();
-            object
-                .byte_add(header)
-                .cast::<u8>()
-                .write_bytes(0, (*ty).tp_basicsize as usize - header);
-        }
-        object
-    }
-}
-
-/// Gives the memory of a cleared, untracked instance back, to its class's list first.
-///
-/// # Safety
-/// Attached; nothing refers to the object.
-unsafe fn release(slf: *mut ffi::PyObject) {
-    // SAFETY: passed on.
-    unsafe {
-        #[cfg(not(Py_GIL_DISABLED))]
-        {
-            let py = Python::assume_attached();
-            let ty = ffi::Py_TYPE(slf);
-            if let Ok(types) = HandleTypes::installed(py) {
-                for class in [&types.handle, &types.timer, &types.threadsafe] {
-                    if class.ty.bind(py).as_type_ptr() == ty
-                        && class.free.with(py, |free| free.keep(slf))
-                    {
-                        ffi::Py_DECREF(ty.cast());
-                        return;
-                    }
-                }
-            }
-        }
-        super::class::free(slf);
-    }
-}
-
-/// Freed instances of one class.
-#[cfg(not(Py_GIL_DISABLED))]
-struct FreeList(Vec<*mut ffi::PyObject>);
-
-// SAFETY: memory that no thread uses; reached only through a GilCell.
-#[cfg(not(Py_GIL_DISABLED))]
-unsafe impl Send for FreeList {}
-
-#[cfg(not(Py_GIL_DISABLED))]
-impl FreeList {
-    /// How many instances are kept: 128 bytes each.
-    const MOST: usize = 512;
-
-    fn keep(&mut self, object: *mut ffi::PyObject) -> bool {
-        let has_room = self.0.len() < FreeList::MOST;
-        if has_room {
-            self.0.push(object);
-        }
-        has_room
-    }
-}
-
-unsafe extern "C" {
-    // Exported by every CPython, behind the macro PyObject_GC_New; pyo3-ffi has not got it.
-    fn _PyObject_GC_New(ty: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
-}
-
-unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
-    // SAFETY: called attached on a live handle; the weakref list is no owned reference and stays.
-    unsafe {
-        let py = Python::assume_attached();
-        if let Ok(types) = HandleTypes::installed(py) {
-            for offset in owned_slots(types, slf) {
-                replace(slf, offset, ptr::null_mut());
-            }
-        }
-    }
-    0
-}
-
-unsafe extern "C" fn traverse(
-    slf: *mut ffi::PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
-    // SAFETY: called attached by the collector; only reads, and takes no references.
-    unsafe {
-        let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
-        if answer != 0 {
-            return answer;
-        }
-        let py = Python::assume_attached();
-        if let Ok(types) = HandleTypes::installed(py) {
-            for offset in owned_slots(types, slf) {
-                let object = read(slf, offset);
-                if !object.is_null() {
-                    let answer = visit(object, arg);
-                    if answer != 0 {
-                        return answer;
-                    }
-                }
-            }
-        }
-    }
-    0
-}
-
-/// Every slot that holds a reference: between the object header and our own eight bytes, except
-/// the list of weak references. Counted by layout, so that a slot which a later asyncio adds is
-/// looked after too.
-///
-/// # Safety
-/// `slf` is an instance of one of the three classes.
-unsafe fn owned_slots(
-    types: &HandleTypes,
-    slf: *mut ffi::PyObject,
-) -> impl Iterator<Item = usize> + use<> {
-    // SAFETY: reading the size of a live object's type.
-    let size = unsafe { (*ffi::Py_TYPE(slf)).tp_basicsize } as usize;
-    let weakrefs = types.slots.weakrefs;
-    let first = size_of::<ffi::PyObject>();
-    (first..size - size_of::<AtomicU64>())
-        .step_by(size_of::<*mut ffi::PyObject>())
-        .filter(move |&offset| offset as isize != weakrefs)
-}
-
-// ------------------------------------------------------------------------------ fields by offset
-
-/// # Safety
-/// `offset` is that of a pointer field of the object.
-unsafe fn read(object: *mut ffi::PyObject, offset: usize) -> *mut ffi::PyObject {
-    // SAFETY: passed on.
-    unsafe { *object.byte_add(offset).cast::<*mut ffi::PyObject>() }
-}
-
-/// Sets a field that holds nothing yet.
-///
-/// # Safety
-/// As [`read`]; `value` is an owned reference or NULL.
-unsafe fn write(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
-    // SAFETY: passed on.
-    unsafe { *object.byte_add(offset).cast::<*mut ffi::PyObject>() = value }
-}
-
-/// Sets a field and releases what it held.
-///
-/// # Safety
-/// As [`write`]; attached.
-unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
-    // SAFETY: passed on; the old value is released when the field no longer names it.
-    unsafe {
-        let old = read(object, offset);
-        write(object, offset, value);
-        ffi::Py_XDECREF(old);
-    }
-}
-
-/// # Safety
-/// `object` is NULL or alive.
-unsafe fn owned<'py>(
-    py: Python<'py>,
-    object: *mut ffi::PyObject,
-    name: &'static str,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: passed on.
-    unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.ok_or_else(|| {
-        pyo3::exceptions::PyAttributeError::new_err(format!(
-            "'Handle' object has no attribute '{name}'"
-        ))
-    })
-}
-
-/// Our own eight bytes of a handle.
-///
-/// # Safety
-/// The object is an instance of the class that `offset` belongs to and outlives `'a`.
-unsafe fn extra<'a>(object: *mut ffi::PyObject, offset: usize) -> &'a AtomicU64 {
-    // SAFETY: the classes are made eight bytes larger than their base, whose size is a multiple
-    // of eight; only atomics ever touch these bytes.
-    unsafe { &*object.byte_add(offset).cast::<AtomicU64>() }
-}
-
-/// Where a name of `__slots__` lies in the instances.
-fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
-    let descriptor = class.getattr(name)?;
-    // SAFETY: only compared, then read as the struct that its type vouches for.
-    unsafe {
-        if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
-            return Err(PyImportError::new_err(format!("{class}.{name} is no slot")));
-        }
-        let descriptor = descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
-        Ok((*(*descriptor).d_member).offset as usize)
-    }
-}
-
-fn weakref_offset(class: &Bound<'_, PyType>) -> PyResult<isize> {
-    // SAFETY: reading a field of a live type.
-    let offset = unsafe { (*class.as_type_ptr()).tp_weaklistoffset };
-    if offset == 0 {
-        return Err(PyImportError::new_err(format!("{class} has no place for weak references")));
-    }
-    Ok(offset)
 }

@@ -1,0 +1,98 @@
+//! Fields of handles: asyncio's slots, reached by their offsets.
+
+use std::sync::atomic::AtomicU64;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+/// A handle as every asyncio from 3.11 to 3.15 lays it out: its slots in the order of their names.
+/// [`slot_offset`] tells whether that is so; paths that count on it are taken only then.
+#[repr(C)]
+pub(super) struct Fields {
+    pub(super) header: ffi::PyObject,
+    pub(super) args: *mut ffi::PyObject,
+    pub(super) callback: *mut ffi::PyObject,
+    pub(super) cancelled: *mut ffi::PyObject,
+    pub(super) context: *mut ffi::PyObject,
+    pub(super) looop: *mut ffi::PyObject,
+    pub(super) repr: *mut ffi::PyObject,
+    pub(super) source_traceback: *mut ffi::PyObject,
+}
+
+/// # Safety
+/// `offset` is that of a pointer field of the object.
+pub(super) unsafe fn read(object: *mut ffi::PyObject, offset: usize) -> *mut ffi::PyObject {
+    // SAFETY: passed on.
+    unsafe { *object.byte_add(offset).cast::<*mut ffi::PyObject>() }
+}
+
+/// Sets a field that holds nothing yet.
+///
+/// # Safety
+/// As [`read`]; `value` is an owned reference or NULL.
+pub(super) unsafe fn write(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
+    // SAFETY: passed on.
+    unsafe { *object.byte_add(offset).cast::<*mut ffi::PyObject>() = value }
+}
+
+/// Sets a field and releases what it held.
+///
+/// # Safety
+/// As [`write`]; attached.
+pub(super) unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
+    // SAFETY: passed on; the old value is released when the field no longer names it.
+    unsafe {
+        let old = read(object, offset);
+        write(object, offset, value);
+        ffi::Py_XDECREF(old);
+    }
+}
+
+/// # Safety
+/// `object` is NULL or alive.
+pub(super) unsafe fn owned<'py>(
+    py: Python<'py>,
+    object: *mut ffi::PyObject,
+    name: &'static str,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: passed on.
+    unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.ok_or_else(|| {
+        pyo3::exceptions::PyAttributeError::new_err(format!(
+            "'Handle' object has no attribute '{name}'"
+        ))
+    })
+}
+
+/// Our own eight bytes of a handle.
+///
+/// # Safety
+/// The object is an instance of the class that `offset` belongs to and outlives `'a`.
+pub(super) unsafe fn extra<'a>(object: *mut ffi::PyObject, offset: usize) -> &'a AtomicU64 {
+    // SAFETY: the classes are made eight bytes larger than their base, whose size is a multiple
+    // of eight; only atomics ever touch these bytes.
+    unsafe { &*object.byte_add(offset).cast::<AtomicU64>() }
+}
+
+/// Where a name of `__slots__` lies in the instances.
+pub(super) fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
+    let descriptor = class.getattr(name)?;
+    // SAFETY: only compared, then read as the struct that its type vouches for.
+    unsafe {
+        if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
+            return Err(PyImportError::new_err(format!("{class}.{name} is no slot")));
+        }
+        let descriptor = descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
+        Ok((*(*descriptor).d_member).offset as usize)
+    }
+}
+
+pub(super) fn weakref_offset(class: &Bound<'_, PyType>) -> PyResult<isize> {
+    // SAFETY: reading a field of a live type.
+    let offset = unsafe { (*class.as_type_ptr()).tp_weaklistoffset };
+    if offset == 0 {
+        return Err(PyImportError::new_err(format!("{class} has no place for weak references")));
+    }
+    Ok(offset)
+}

@@ -1,0 +1,144 @@
+//! How handles come and go: memory, free lists, the garbage collector.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::fields::{Fields, read};
+use super::{Class, HandleTypes};
+
+pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: called attached with the last reference, on an instance of one of the three classes,
+    // which exist then. asyncio's handles have no finalizer.
+    unsafe {
+        let py = Python::assume_attached();
+        if ffi::PyObject_GC_IsTracked(slf) != 0 {
+            ffi::PyObject_GC_UnTrack(slf.cast());
+        }
+        let Ok(types) = HandleTypes::installed(py) else { return };
+        let class = types.class_of(slf);
+        if has_weakrefs(types, slf) {
+            ffi::PyObject_ClearWeakRefs(slf);
+        }
+        if types.is_as_expected && ptr::eq(class, &types.handle) {
+            // Not set to NULL: whoever reuses the memory writes all of them.
+            let fields = &*slf.cast::<Fields>();
+            let Fields {
+                args, callback, cancelled, context, looop, repr, source_traceback, ..
+            } = *fields;
+            for field in [args, callback, cancelled, context, looop, repr, source_traceback] {
+                ffi::Py_XDECREF(field);
+            }
+        } else {
+            class.clear(slf);
+        }
+        #[cfg(not(Py_GIL_DISABLED))]
+        if class.free.with(py, |free| free.keep(slf)) {
+            ffi::Py_DECREF(class.ty.as_ptr());
+            return;
+        }
+        crate::ffi::class::free(slf);
+    }
+}
+
+/// Does anybody refer to the handle weakly?
+///
+/// # Safety
+/// `object` is an instance of one of the three classes.
+pub(super) unsafe fn has_weakrefs(types: &HandleTypes, object: *mut ffi::PyObject) -> bool {
+    // SAFETY: passed on; the offset is that of the list's head.
+    unsafe { !(*object.byte_offset(types.slots.weakrefs).cast::<*mut ffi::PyObject>()).is_null() }
+}
+
+/// A new instance, untracked, of which every field has to be written: one that was freed lately,
+/// if there is.
+///
+/// # Safety
+/// Attached.
+pub(super) unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObject {
+    let ty = class.ty.bind(py).as_type_ptr();
+    // SAFETY: attached; objects on the list are whole but for what PyObject_Init sets, and new ones
+    // get their fields zeroed up to the size that their type says.
+    unsafe {
+        #[cfg(not(Py_GIL_DISABLED))]
+        if let Some(object) = class.free.with(py, |free| free.0.pop()) {
+            return ffi::PyObject_Init(object, ty);
+        }
+        let object = _PyObject_GC_New(ty);
+        if !object.is_null() {
+            let header = size_of::<ffi::PyObject>();
+            object
+                .byte_add(header)
+                .cast::<u8>()
+                .write_bytes(0, (*ty).tp_basicsize as usize - header);
+        }
+        object
+    }
+}
+
+/// Freed instances of one class.
+#[cfg(not(Py_GIL_DISABLED))]
+pub(super) struct FreeList(pub(super) Vec<*mut ffi::PyObject>);
+
+// SAFETY: memory that no thread uses; reached only through a GilCell.
+#[cfg(not(Py_GIL_DISABLED))]
+unsafe impl Send for FreeList {}
+
+#[cfg(not(Py_GIL_DISABLED))]
+impl FreeList {
+    /// How many instances are kept: 128 bytes each.
+    const MOST: usize = 512;
+
+    pub(super) fn keep(&mut self, object: *mut ffi::PyObject) -> bool {
+        let has_room = self.0.len() < FreeList::MOST;
+        if has_room {
+            self.0.push(object);
+        }
+        has_room
+    }
+}
+
+unsafe extern "C" {
+    // Exported by every CPython, behind the macro PyObject_GC_New; pyo3-ffi has not got it.
+    fn _PyObject_GC_New(ty: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
+}
+
+pub(super) unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
+    // SAFETY: called attached on a live handle; the weakref list is no owned reference and stays.
+    unsafe {
+        let py = Python::assume_attached();
+        if let Ok(types) = HandleTypes::installed(py) {
+            types.class_of(slf).clear(slf);
+        }
+    }
+    0
+}
+
+pub(super) unsafe extern "C" fn traverse(
+    slf: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: called attached by the collector; only reads, and takes no references.
+    unsafe {
+        let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
+        if answer != 0 {
+            return answer;
+        }
+        let py = Python::assume_attached();
+        if let Ok(types) = HandleTypes::installed(py) {
+            for &offset in &types.class_of(slf).owned {
+                let object = read(slf, offset);
+                if !object.is_null() {
+                    let answer = visit(object, arg);
+                    if answer != 0 {
+                        return answer;
+                    }
+                }
+            }
+        }
+    }
+    0
+}
