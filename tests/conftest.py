@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests import loops
+from tests.certificates import Certificates
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +34,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 def new_loop(request: pytest.FixtureRequest) -> loops.Factory:
     """The factory of the loop under test."""
     return loops.factory_named(request.config.getoption("--loop"))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -549,7 +549,7 @@ async def test_shutdown_timeout(trace: Trace, certificates: Certificates) -> Non
 @twin
 async def test_close_while_the_peer_does_not_read(trace: Trace, certificates: Certificates) -> None:
     async with connected(trace, certificates, ssl_shutdown_timeout=0.1) as (client, server):
-        server.transport.pause_reading()
+        server.transport._ssl_protocol._transport.pause_reading()
         while not client.paused.done():
             client.transport.write(pattern(MIB))
             await asyncio.sleep(0)

@@ -39,7 +39,8 @@ struct Body {
 /// it cannot see and takes for reachable. Shared, and each object in it counted once.
 pub(crate) trait Held: Send + Sync {
     /// Calls `visit` on every Python object; ends with its first non-zero answer.
-    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int;
+    fn traverse(&self, py: Python<'_>, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int)
+    -> c_int;
 }
 
 /// A coroutine of the event loop. Await it once, or give it to `create_task`.
@@ -53,7 +54,7 @@ impl Body {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let mut result = Ok(());
         if let Some(held) = &self.held {
-            held.traverse(&mut |object| {
+            held.traverse(python_of(visit), &mut |object| {
                 result = visit_pointer(visit, object);
                 c_int::from(result.is_err())
             });

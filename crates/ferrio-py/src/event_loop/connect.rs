@@ -11,13 +11,12 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 
 use super::Loop;
 use super::attempt::{Candidate, attempt};
+use super::opening::{Given, Opening};
 use super::race::race;
-use crate::coroutine::{Coroutine, await_object};
-use crate::ffi::Context;
+use crate::coroutine::await_object;
 use crate::names;
-use crate::transport::foreign::over_socket;
+use crate::transport::Endpoint;
 use crate::transport::tls::Settings;
-use crate::transport::{Endpoint, StreamTransport};
 
 #[pymethods]
 impl Loop {
@@ -57,7 +56,7 @@ impl Loop {
         interleave: Option<Py<PyAny>>,
         all_errors: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::make(py, "Loop.create_connection", async move {
+        Opening::run(slf, protocol_factory, py, "Loop.create_connection", |opening| async move {
             let mut tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             let (tls, route) = Python::attach(|py| {
                 tls.check_client(py, host.as_ref())?;
@@ -70,16 +69,15 @@ impl Loop {
             let (endpoint, shown) = match route {
                 Route::Given(sock) => (Given::Socket(sock), (None, None)),
                 Route::Named { host, port } => {
-                    let names = Names { looop: &slf, family, proto, flags };
+                    let names = Names { looop: &opening.looop, family, proto, flags };
                     let order = Order { delay: happy_eyeballs_delay, interleave, all_errors };
                     let endpoint = dial(&names, &host, &port, local_addr, order).await?;
                     (Given::Endpoint(endpoint), (host, port))
                 }
             };
-            let (transport, protocol) = open(&slf, endpoint, protocol_factory, tls).await?;
+            let (transport, protocol) = opening.finish(endpoint, tls).await?;
             Python::attach(|py| {
-                let looop = slf.bind(py);
-                if looop.get().is_debug() {
+                if opening.looop.get().is_debug() {
                     let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
                     let (host, port) = shown;
                     let text = "%r connected to %s:%r: (%r, %r)";
@@ -106,7 +104,8 @@ impl Loop {
         ssl_handshake_timeout: Option<Py<PyAny>>,
         ssl_shutdown_timeout: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::make(py, "Loop.connect_accepted_socket", async move {
+        let name = "Loop.connect_accepted_socket";
+        Opening::run(slf, protocol_factory, py, name, |opening| async move {
             let server_hostname = None;
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             let tls = Python::attach(|py| {
@@ -115,10 +114,9 @@ impl Loop {
                 names::check_ssl_socket(py)?.call1((&sock,))?;
                 tls.into_settings(py, true)
             })?;
-            let given = Given::Socket(sock);
-            let (transport, protocol) = open(&slf, given, protocol_factory, tls).await?;
+            let (transport, protocol) = opening.finish(Given::Socket(sock), tls).await?;
             Python::attach(|py| {
-                if slf.get().is_debug() {
+                if opening.looop.get().is_debug() {
                     let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
                     names::logger(py)?.call_method1(
                         intern!(py, "debug"),
@@ -146,10 +144,11 @@ impl Loop {
         ssl_handshake_timeout: Option<Py<PyAny>>,
         ssl_shutdown_timeout: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::make(py, "Loop._create_connection_transport", async move {
+        let name = "Loop._create_connection_transport";
+        Opening::run(slf, protocol_factory, py, name, |opening| async move {
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             let tls = Python::attach(|py| tls.into_settings(py, server_side))?;
-            let made = open(&slf, Given::Socket(sock), protocol_factory, tls).await?;
+            let made = opening.finish(Given::Socket(sock), tls).await?;
             Python::attach(|py| Ok(made.into_pyobject(py)?.into_any().unbind()))
         })
     }
@@ -431,91 +430,4 @@ fn failure(py: Python<'_>, mut failures: Vec<PyErr>, all: bool) -> PyResult<PyEr
         [first, rest @ ..] if rest.iter().all(|text| text == first) => Ok(failures.swap_remove(0)),
         texts => Ok(PyOSError::new_err(format!("Multiple exceptions: {}", texts.join(", ")))),
     }
-}
-
-// ------------------------------------------------------------------------------- socket to transport
-
-/// What a transport is to be made of.
-enum Given {
-    /// Connected by us: closed if no transport comes of it.
-    Endpoint(Endpoint),
-    /// The program's.
-    Socket(Py<PyAny>),
-}
-
-/// `_create_connection_transport`: protocol and transport, once connection_made was called or the
-/// TLS handshake is over.
-async fn open(
-    looop: &Py<Loop>,
-    given: Given,
-    protocol_factory: Py<PyAny>,
-    tls: Option<Settings>,
-) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-    let (transport, protocol, waiter) =
-        Python::attach(|py| make(looop.bind(py), given, protocol_factory.bind(py), tls))?;
-    match await_object(waiter).await {
-        Ok(_) => Ok((transport, protocol)),
-        Err(error) => {
-            Python::attach(|py| transport.call_method0(py, intern!(py, "close")))?;
-            Err(error)
-        }
-    }
-}
-
-/// Transport, protocol, and the future that `connection_made` completes.
-type Made = (Py<PyAny>, Py<PyAny>, Py<PyAny>);
-
-fn make(
-    looop: &Bound<'_, Loop>,
-    given: Given,
-    protocol_factory: &Bound<'_, PyAny>,
-    tls: Option<Settings>,
-) -> PyResult<Made> {
-    let py = looop.py();
-    // From 3.15 on, what happens to a connection happens in one context, a copy of the caller's.
-    // The factory runs in the caller's own.
-    let context = if cfg!(Py_3_15) { Some(Context::copy_current(py)?) } else { None };
-    match given {
-        Given::Endpoint(endpoint) => match protocol_factory.call0() {
-            Ok(protocol) => with_waiter(looop, protocol, tls, |protocol, waiter| {
-                let opened =
-                    StreamTransport::open(looop, endpoint, protocol, waiter, None, context)?;
-                Ok(opened.into_any())
-            }),
-            Err(error) => {
-                endpoint.close(py)?;
-                Err(error)
-            }
-        },
-        Given::Socket(sock) => {
-            let made = (|| {
-                sock.call_method1(py, intern!(py, "setblocking"), (false,))?;
-                let protocol = protocol_factory.call0()?;
-                with_waiter(looop, protocol, tls, |protocol, waiter| {
-                    over_socket(looop, sock.bind(py), protocol, waiter, None, context)
-                })
-            })();
-            // From 3.14 on, asyncio closes it; before, it stays the program's.
-            if cfg!(Py_3_14) && made.is_err() {
-                sock.call_method0(py, intern!(py, "close"))?;
-            }
-            made
-        }
-    }
-}
-
-/// Opens a transport with a future that its `connection_made`, or the TLS over it, completes.
-fn with_waiter<'py>(
-    looop: &Bound<'py, Loop>,
-    protocol: Bound<'py, PyAny>,
-    tls: Option<Settings>,
-    open: impl FnOnce(&Bound<'py, PyAny>, Option<Py<PyAny>>) -> PyResult<Py<PyAny>>,
-) -> PyResult<Made> {
-    let waiter = Loop::create_future(looop)?.unbind();
-    let its_waiter = Some(waiter.clone_ref(looop.py()));
-    let transport = match tls {
-        None => open(&protocol, its_waiter)?,
-        Some(settings) => settings.open(looop, &protocol, its_waiter, |tls| open(tls, None))?,
-    };
-    Ok((transport, protocol.unbind(), waiter))
 }

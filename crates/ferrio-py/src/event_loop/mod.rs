@@ -15,6 +15,7 @@ mod contention;
 mod executor;
 mod lifecycle;
 mod names;
+mod opening;
 mod race;
 pub(crate) mod readers;
 pub(crate) mod report;

@@ -182,7 +182,11 @@ struct Operation {
 }
 
 impl Held for Operation {
-    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+    fn traverse(
+        &self,
+        _py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
         std::iter::once(self.looop.as_ptr())
             .chain(self.arguments.iter().map(Py::as_ptr))
             .map(visit)

@@ -226,15 +226,23 @@ unsafe extern "C" fn dealloc<T: Adopted>(slf: *mut ffi::PyObject) {
 }
 
 unsafe extern "C" fn finalize<T: Adopted>(slf: *mut ffi::PyObject) {
-    // SAFETY: called attached on a whole instance of T. A finalizer must leave the error
-    // indicator as it was.
-    unsafe {
-        let py = Python::assume_attached();
+    as_attached(|py| {
+        // A finalizer must leave the error indicator as it was.
         let pending = PyErr::take(py);
-        T::finalize(&Borrowed::from_ptr(py, slf).cast_unchecked::<T>());
+        // SAFETY: called attached on a whole instance of T.
+        unsafe { T::finalize(&Borrowed::from_ptr(py, slf).cast_unchecked::<T>()) };
         if let Some(error) = pending {
             error.restore(py);
         }
+    });
+}
+
+/// Runs what CPython calls attached, and has PyO3 know it: otherwise it puts off the dropping of
+/// references until it is next called, and the collector finds them still there.
+fn as_attached(body: impl Fn(Python<'_>)) {
+    if Python::try_attach(&body).is_none() {
+        // SAFETY: the callers are called attached; the interpreter is shutting down.
+        body(unsafe { Python::assume_attached() });
     }
 }
 
@@ -272,14 +280,13 @@ unsafe extern "C" fn traverse<T: Adopted>(
 
 unsafe extern "C" fn clear<T: Adopted>(slf: *mut ffi::PyObject) -> c_int {
     // SAFETY: the collector calls this attached and holds a reference meanwhile.
-    unsafe {
-        let py = Python::assume_attached();
+    as_attached(|py| unsafe {
         T::clear(&Borrowed::from_ptr(py, slf).cast_unchecked::<T>());
         if let Some(dict) = dict_of::<T>(slf) {
             ffi::Py_CLEAR(dict);
         }
         clear_slots(&mut (*slf.cast::<SlotsLayout<1>>()).slots);
-    }
+    });
     0
 }
 

@@ -403,6 +403,26 @@ impl TlsProtocol {
         self.with(py, |state| state.shutdown_timer.as_ref().map(|timer| timer.clone_ref(py)))
     }
 
+    #[getter]
+    fn _app_reading_paused(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.is_app_reading_paused)
+    }
+
+    #[getter]
+    fn _app_writing_paused(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.is_app_writing_paused)
+    }
+
+    #[getter]
+    fn _ssl_reading_paused(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.is_lower_paused)
+    }
+
+    #[getter]
+    fn _ssl_writing_paused(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.is_lower_full)
+    }
+
     /// A member of `asyncio.sslproto.SSLProtocolState`.
     #[getter]
     fn _state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
