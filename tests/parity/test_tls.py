@@ -595,6 +595,8 @@ async def test_a_slow_reader_pauses_the_writer(trace: Trace, certificates: Certi
         await client.resumed
         trace("all", len(await server.wait_for(written)) == written)
         trace("size", client.transport.get_write_buffer_size())
+    # How much it was until then is the kernel's affair.
+    trace.channels["server"] = [e for e in trace.channels["server"] if not e.startswith("data")]
 
 
 @twin
@@ -750,6 +752,8 @@ async def test_wrong_arguments_for_a_client(
     loop = asyncio.get_running_loop()
     with listening_socket() as listener:
         options = {"ssl": certificates.client(), "server_hostname": "localhost", **WRONG[case]}
+        # Nobody answers, should it come to that.
+        options.setdefault("ssl_handshake_timeout", 0.05)
         with trace.raises():
             await loop.create_connection(asyncio.Protocol, *listener.getsockname(), **options)
 

@@ -117,34 +117,35 @@ def test_failed_handshakes_are_freed_by_reference_counts(
 def test_what_a_closed_loop_leaves_is_collected(
     new_loop: loops.Factory, descriptors: None, certificates: Certificates, moment: str
 ) -> None:
-    loop = new_loop()
     watched: list[weakref.ref[Any]] = []
 
-    async def silent() -> None:
+    async def begin() -> None:
+        loop = asyncio.get_running_loop()
         with socket.create_server((LOCALHOST, 0)) as listener:
             context = certificates.client()
-            watched.append(weakref.ref(context))
             connecting = loop.create_connection(
                 Watched, *listener.getsockname(), ssl=context, server_hostname="localhost"
             )
             task = loop.create_task(connecting)
             await asyncio.sleep(0.02)
-            watched.append(weakref.ref(task))
+            watched.extend(map(weakref.ref, [context, task]))
 
-    async def main() -> None:
+    async def open_one() -> None:
         contexts = certificates.server(), certificates.client()
-        watched.extend(weakref.ref(context) for context in contexts)
-        server, client, accepted = await connect(loop, *contexts)
+        watched.extend(map(weakref.ref, contexts))
+        server, client, accepted = await connect(asyncio.get_running_loop(), *contexts)
         watched.extend(map(weakref.ref, [client, accepted, client.transport, accepted.transport]))
         if moment == "closing":
             accepted.transport._ssl_protocol._transport.pause_reading()
             client.transport.close()
         server.close()
 
-    loop.run_until_complete(silent() if moment == "handshake" else main())
-    loop.set_exception_handler(lambda *_: None)
-    loop.close()
-    del loop
+    def leave(loop: Loop) -> None:
+        loop.run_until_complete(begin() if moment == "handshake" else open_one())
+        loop.set_exception_handler(lambda *_: None)
+        loop.close()
+
+    leave(new_loop())
     for _ in range(3):
         gc.collect()
     assert [ref() for ref in watched if ref() is not None] == []

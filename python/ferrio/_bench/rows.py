@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from .echo.busy import BUSY_ROWS
+from .echo.connects import CONNECT_ROWS
 from .echo.memory import MEMORY_ROWS
 from .echo.throughput import ECHO_ROWS
 from .micro.row import MICRO_ROWS
 from .row import Row
 from .web.row import WEB_ROWS
 
-ALL: tuple[Row, ...] = (*ECHO_ROWS, *BUSY_ROWS, *WEB_ROWS, *MEMORY_ROWS, *MICRO_ROWS)
+ALL: tuple[Row, ...] = (*ECHO_ROWS, *CONNECT_ROWS, *BUSY_ROWS, *WEB_ROWS, *MEMORY_ROWS, *MICRO_ROWS)
 
 
 class NoSuchRow(ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -14,7 +15,12 @@ BACKLOG = 1024
 class Address:
     """A listening socket of the kind asked for, and what must stay alive while it is served."""
 
-    def __init__(self, unix_path: str | None) -> None:
+    def __init__(self, unix_path: str | None, certificate: str | None = None) -> None:
+        """`certificate` is a file with a certificate and its key, for TLS."""
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         if unix_path is None:
             self.listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         else:
@@ -28,6 +34,8 @@ class Address:
         name = self.listener.getsockname()
         self.target = ["--unix", name] if self._unix else ["--tcp", f"{name[0]}:{name[1]}"]
         """The load generator's arguments that lead here."""
+        if self._tls is not None:
+            self.target.append("--tls")
 
     def keep(self, served: object) -> None:
         self._kept.append(served)
@@ -37,12 +45,16 @@ class Address:
         if self._unix:
             create = loop.create_unix_server(protocol, sock=self.listener, backlog=BACKLOG)
         else:
-            create = loop.create_server(protocol, sock=self.listener, backlog=BACKLOG)
+            create = loop.create_server(
+                protocol, sock=self.listener, backlog=BACKLOG, ssl=self._tls
+            )
         self.keep(await create)
 
     async def start_server(self, handler: Handler) -> None:
         if self._unix:
             start = asyncio.start_unix_server(handler, sock=self.listener, backlog=BACKLOG)
         else:
-            start = asyncio.start_server(handler, sock=self.listener, backlog=BACKLOG)
+            start = asyncio.start_server(
+                handler, sock=self.listener, backlog=BACKLOG, ssl=self._tls
+            )
         self.keep(await start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,14 +22,29 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(loop: str, kind: str, effort: Effort, unix: bool = False) -> Iterator[Server]:
+def serving(
+    loop: str, kind: str, effort: Effort, unix: bool = False, tls: bool = False
+) -> Iterator[Server]:
     """An echo server in a fresh process, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="ferrio-bench-") as directory:
         args = ["--loop", loop, "--kind", kind]
         if unix:
             args += ["--unix", str(Path(directory) / "echo.sock")]
+        if tls:
+            args += ["--certificate", str(make_certificate(Path(directory)))]
         with Child.of_package("echo.server", args, effort.placement.server) as child:
             yield Server(child, child.receive()["target"])
+
+
+def make_certificate(directory: Path) -> Path:
+    """A file with a certificate (RSA, 2048 bits: most servers' kind) and its key."""
+    file = directory / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=localhost", "-keyout", str(file), "-out", str(directory / "cert")]
+    subprocess.run(command, check=True, capture_output=True)
+    with file.open("ab") as whole:
+        whole.write((directory / "cert").read_bytes())
+    return file
 
 
 def load(
@@ -37,6 +53,7 @@ def load(
     options: list[str],
     cpus: set[int] | None = None,
     at_gate: Callable[[], None] = lambda: None,
+    client: str = "echo.client",
 ) -> dict[str, Any]:
     """Loads the server; returns the report.
 
@@ -45,8 +62,9 @@ def load(
     """
     cpus = effort.placement.load if cpus is None else cpus
     argv = [*server.target, *options, "--gate"]
-    if effort.load_generator is None:
-        child = Child.of_package("echo.client", argv, cpus)
+    # The load generator speaks no TLS.
+    if effort.load_generator is None or "--tls" in argv:
+        child = Child.of_package(client, argv, cpus)
     else:
         child = Child([effort.load_generator, *argv], cpus)
     with child:

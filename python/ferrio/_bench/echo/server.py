@@ -61,11 +61,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--loop", required=True)
     parser.add_argument("--kind", required=True, choices=KINDS)
     parser.add_argument("--unix")
+    parser.add_argument("--certificate")
     args = parser.parse_args(argv)
     serve = importlib.import_module(f".{args.kind}", __package__).serve
     allocator.settle()
     loop = loops.factory(args.loop)()
-    address = Address(args.unix)
+    address = Address(args.unix, args.certificate)
     loop.run_until_complete(serve(address))
     threading.Thread(target=obey, daemon=True).start()
     print(json.dumps({"target": address.target}), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ class EchoRow:
     connections: int
     depth: int = 1
     unix: bool = False
+    tls: bool = False
     quick: bool = False
     group: str = "echo"
     unit: str = "CPU-µs/request"
@@ -25,14 +27,18 @@ class EchoRow:
 
     @property
     def summary(self) -> str:
-        transport = "Unix socket, " if self.unix else ""
+        transport = "Unix socket, " if self.unix else "TLS, " if self.tls else ""
         return (
             f"echo server ({self.kind}), {transport}{self.size_bytes:,} B, "
             f"{self.connections} connections, {self.depth} under way on each"
         )
 
     def missing(self) -> str | None:
-        return None if sys.platform.startswith("linux") else "needs Linux's per-process CPU clocks"
+        if not sys.platform.startswith("linux"):
+            return "needs Linux's per-process CPU clocks"
+        if self.tls and shutil.which("openssl") is None:
+            return "needs the openssl command"
+        return None
 
     def expected_seconds(self, effort: Effort) -> float:
         return effort.seconds * 1.25 + 0.3
@@ -46,7 +52,7 @@ class EchoRow:
             *("--warmup-duration", str(effort.seconds / 4)),
             *("--duration", str(effort.seconds)),
         ]
-        with serving(loop, self.kind, effort, self.unix) as server:
+        with serving(loop, self.kind, effort, self.unix, self.tls) as server:
             before = CpuTime.of(server.child.pid)
 
             def note_cpu_time() -> None:
@@ -83,6 +89,9 @@ def _rows() -> tuple[EchoRow, ...]:
             rows.append(EchoRow(f"echo_{kind}_64b_depth32", kind, 64, 20, depth=32))
     for kind in ("protocol", "streams", "sockets"):
         rows.append(EchoRow(f"echo_{kind}_unix_1k", kind, 1024, 50, unix=True))
+    for kind in ("protocol", "streams"):
+        rows.append(EchoRow(f"echo_tls_{kind}_1k", kind, 1024, 50, tls=True))
+        rows.append(EchoRow(f"echo_tls_{kind}_64k", kind, 65536, 20, tls=True))
     return tuple(rows)
 
 

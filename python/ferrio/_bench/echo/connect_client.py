@@ -1,0 +1,68 @@
+"""A load of whole TLS connections: connect, handshake, a message there and back, close, and wait
+for the server's end. One after the other in each of a few threads; OpenSSL works without the GIL.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+import threading
+import time
+
+from .client import context, parse
+
+THREADS = 4
+
+
+def visit(address: tuple[str, int], tls: ssl.SSLContext, message: bytes) -> None:
+    with socket.create_connection(address) as plain, tls.wrap_socket(plain) as connection:
+        connection.sendall(message)
+        received = b""
+        while len(received) < len(message):
+            received += connection.recv(len(message))
+        if received != message:
+            raise ValueError("a wrong byte in the echo")
+        connection.unwrap()
+
+
+def load(address: tuple[str, int], seconds: float, message: bytes) -> int:
+    """How many connections there were."""
+    counts = [0] * THREADS
+    failures: list[BaseException] = []
+    end = time.perf_counter() + seconds
+
+    def run(number: int) -> None:
+        # No sessions are shared: each handshake is a full one.
+        tls = context()
+        try:
+            while time.perf_counter() < end:
+                visit(address, tls, message)
+                counts[number] += 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return sum(counts)
+
+
+def main(argv: list[str]) -> None:
+    options = parse(argv)
+    host, _, port = options.tcp.rpartition(":")
+    address, message = (host, int(port)), bytes(options.size)
+    load(address, options.warmup_duration, message)
+    print(json.dumps({"event": "warm"}), flush=True)
+    if not sys.stdin.readline():
+        raise EOFError("nobody opened the gate")
+    before = time.perf_counter()
+    count = load(address, options.duration, message)
+    seconds = time.perf_counter() - before
+    report = {"requests": count, "seconds": seconds, "requests_per_second": count / seconds}
+    print(json.dumps(report), flush=True)

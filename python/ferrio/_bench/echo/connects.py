@@ -1,0 +1,63 @@
+"""Rows about whole connections: CPU time of the server for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..cpus import CpuTime
+from ..row import Effort, Measurement
+from .measured import load, serving
+from .throughput import EchoRow
+
+
+@dataclass(frozen=True)
+class ConnectRow:
+    """TLS 1.3 with an RSA key of 2048 bits, no resumption, 64 bytes there and back."""
+
+    name: str
+    kind: str
+    quick: bool = False
+    group: str = "echo"
+    unit: str = "CPU-µs/connection"
+    lower_is_better: bool = True
+
+    @property
+    def summary(self) -> str:
+        return f"TLS connections made, used once and closed ({self.kind})"
+
+    def missing(self) -> str | None:
+        return EchoRow(self.name, self.kind, 64, 1, tls=True).missing()
+
+    def expected_seconds(self, effort: Effort) -> float:
+        return effort.seconds * 1.25 + 0.5
+
+    def measure(self, loop: str, effort: Effort) -> Measurement:
+        options = [
+            *("--size", "64"),
+            *("--warmup-duration", str(effort.seconds / 4)),
+            *("--duration", str(effort.seconds)),
+        ]
+        with serving(loop, self.kind, effort, tls=True) as server:
+            before = CpuTime.of(server.child.pid)
+
+            def note_cpu_time() -> None:
+                nonlocal before
+                before = CpuTime.of(server.child.pid)
+
+            report = load(
+                server, effort, options, at_gate=note_cpu_time, client="echo.connect_client"
+            )
+            total, user, system = CpuTime.of(server.child.pid).since(before)
+        count = report["requests"]
+        return Measurement(
+            total / count * 1e6,
+            {
+                "user_us": user / count * 1e6,
+                "system_us": system / count * 1e6,
+                "connections_per_second": report["requests_per_second"],
+                "busy": total / report["seconds"],
+            },
+        )
+
+
+CONNECT_ROWS = tuple(ConnectRow(f"connect_tls_{kind}", kind) for kind in ("protocol", "streams"))
