@@ -195,6 +195,10 @@ class BaseLoop:
     async def sock_connect(self, sock: socket.socket, address: _Address) -> None: ...
     def _wakeup_fd_changed(self) -> None:
         """Have a look at `signal.set_wakeup_fd` again."""
+    def _stop_serving(self, sock: socket.socket) -> None:
+        """Accept no more connections on a socket, and close it."""
+    def _after_fork(self) -> None:
+        """Give up what is shared with the loop of the parent process."""
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, _RetAddress]: ...
 
     # TCP.

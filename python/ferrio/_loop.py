@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 import warnings
 import weakref
 from asyncio import coroutines
@@ -89,6 +90,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._unix_server_sockets: dict[socket.socket, int] = {}
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
+        share_nothing_with_children(self)
         if coroutines._is_debug_mode():  # type: ignore[attr-defined]
             self.set_debug(True)
 
@@ -278,3 +280,32 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
             if not self.is_running():
                 self.close()
+
+
+# What a forked child has to give up before it does anything else.
+_open: weakref.WeakSet[Loop] = weakref.WeakSet()
+_lock = threading.Lock()
+_is_minded = False
+
+
+def share_nothing_with_children(loop: Loop) -> None:
+    """Have forked children begin with a copy of this loop that is no longer the parent's.
+
+    The kernel's list of what a loop watches is shared after a fork. asyncio leaves it so: a child
+    that closes its copy of the loop, or a transport, takes the parent's events away.
+    """
+    global _is_minded
+    with _lock:
+        _open.add(loop)
+        if not _is_minded and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+            _is_minded = True
+
+
+def _after_fork() -> None:
+    global _lock
+    # It may have been held by a thread that is not here.
+    _lock = threading.Lock()
+    for loop in list(_open):
+        if not loop.is_closed():
+            loop._after_fork()

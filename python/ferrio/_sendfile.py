@@ -47,7 +47,7 @@ class Flowing(_FlowControlMixin):
     """A transport as asyncio's fallback wants it: an instance of its own mixin."""
 
     # The mixin has it as a slot, which asyncio's constructors fill.
-    _protocol_paused = property(lambda self: self._transport._protocol_paused)  # type: ignore[assignment]
+    _protocol_paused = property(lambda self: self._transport._protocol_paused)
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport

@@ -341,6 +341,20 @@ impl<T, S> Engine<T, S> {
         self.read_letters();
     }
 
+    /// To be called in the child of a fork, before anything else: what the engine shares with that
+    /// of the parent process (the kernel's list of who is watched, the waker) is replaced, and what
+    /// was registered is registered again. After that the two know nothing of each other, though
+    /// the watched files are the same, and so are the threads that had been asked for something:
+    /// there are none in the child.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENOMEM; `Unsupported` for other drivers than epoll. The engine answers EBADF from
+    /// then on.
+    pub fn unshare(&mut self) -> io::Result<()> {
+        self.reactor.unshare()
+    }
+
     /// Closes the engine: its descriptors are closed, the inbox refuses items, and all that it held
     /// comes out. What is used afterwards answers EBADF or does nothing. Closing twice brings
     /// nothing more.

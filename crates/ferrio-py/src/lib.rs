@@ -63,6 +63,7 @@ mod _ferrio {
 /// What has to be done before the first object of ours is made.
 fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    ffi::interpreter::claim(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     names::warn(py)?;
     ffi::handle::HandleTypes::install(py)?;

@@ -208,6 +208,27 @@ impl<S> Reactor<S> {
         Ok(Key(key))
     }
 
+    /// In the child of a fork, see [`Engine::unshare`](crate::Engine::unshare).
+    pub(crate) fn unshare(&mut self) -> io::Result<()> {
+        let Some(driver) = &self.driver else { return Ok(()) };
+        if let Err(error) = driver.unshare() {
+            // Nothing may be changed in what is the parent's.
+            self.driver = None;
+            return Err(error);
+        }
+        let mut attached = 0;
+        for (key, source) in self.sources.iter_mut() {
+            if source.attached {
+                let (interest, trigger) = (source.interest, source.trigger);
+                // One that was closed behind our back is gone, as it was before.
+                source.attached = driver.add(source.fd, key.to_bits(), interest, trigger).is_ok();
+                attached += usize::from(source.attached);
+            }
+        }
+        self.attached = attached;
+        Ok(())
+    }
+
     pub(crate) fn set_interest(&mut self, key: Key, interest: Interest) -> io::Result<()> {
         let (Some(_), Some(source)) = (&self.driver, self.sources.get(key.0)) else {
             return Err(Errno::BADF.into());

@@ -48,6 +48,18 @@ impl Epoll {
         Self::with_waker(Arc::clone(&self.waker))
     }
 
+    /// After a fork, in the child: instance and waker are the parent's, too, and whatever is
+    /// changed in them is changed for it. New ones, without any registration, take their numbers
+    /// over, so that everybody who has these goes on as before.
+    pub(crate) fn unshare(&self) -> io::Result<()> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        take_number(&epoll, &self.epoll)?;
+        take_number(&waker, &self.waker.eventfd)?;
+        let flags = EventFlags::IN | EventFlags::ET;
+        Ok(epoll::add(&self.epoll, &self.waker.eventfd, EventData::new_u64(WAKER_TOKEN), flags)?)
+    }
+
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.waker) as Arc<dyn Wake>
     }
@@ -127,6 +139,14 @@ impl Epoll {
         };
         epoll::wait(&self.epoll, spare_capacity(&mut events.list), Some(&timeout))
     }
+}
+
+/// Has `number` lead to what `new` leads to; what it led to before is closed.
+fn take_number(new: &OwnedFd, number: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both are open descriptors of ours. The one that is replaced is used as a number only,
+    // for calls that do not care which instance or eventfd it is.
+    let replaced = unsafe { libc::dup3(new.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) };
+    if replaced < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Rounds up, and down only at the end of what the call can take: 24 days, after which the host

@@ -140,6 +140,17 @@ impl Driver {
         }
     }
 
+    /// In the child of a fork: gives up what is shared with the parent and begins anew, without a
+    /// registration. The portable driver cannot.
+    pub(crate) fn unshare(&self) -> io::Result<()> {
+        match self {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Epoll(epoll) => epoll.unshare(),
+            Self::Portable(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
     /// A driver of the same kind, woken by the same waker, that knows no descriptor; `None` if this
     /// kind has no such thing.
     pub(crate) fn renewed(&self) -> Option<io::Result<Self>> {

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Loop, signals, watch};
+use crate::error::os_error;
 use crate::ffi::call::{check_signals, thread_ident};
 use crate::item::{Item, Source};
 use crate::names;
@@ -104,6 +105,17 @@ impl Loop {
             executor.call_method(intern!(py, "shutdown"), (), Some(&options))?;
         }
         signals
+    }
+
+    /// In the child of a fork: this loop is a copy, and what it shares with the parent's must not
+    /// be changed through it.
+    fn _after_fork(&self, py: Python<'_>) -> PyResult<()> {
+        // Its threads are not here to be told of its end. They would have sent answers, too.
+        std::mem::forget(self.pool.with(py, Option::take));
+        match self.with_state(py, |state| state.engine.unshare()) {
+            Some(Err(error)) => Err(os_error(error)),
+            Some(Ok(())) | None => Ok(()),
+        }
     }
 
     /// True while `run_forever` runs.

@@ -9,6 +9,7 @@ pub(crate) mod class;
 pub(crate) mod fastcall;
 pub(crate) mod gil_cell;
 pub(crate) mod handle;
+pub(crate) mod interpreter;
 pub(crate) mod iter;
 #[cfg(unix)]
 pub(crate) mod process;

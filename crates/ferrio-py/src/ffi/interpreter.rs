@@ -1,0 +1,29 @@
+//! Which interpreter of the process this module belongs to.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// Refuses all interpreters but the first one that imports the module: what is looked up once is
+/// kept in statics, and objects of one interpreter must not get into another. CPython itself asks
+/// only for interpreters with a GIL of their own.
+///
+/// # Errors
+/// ImportError.
+pub(crate) fn claim(_py: Python<'_>) -> PyResult<()> {
+    static OWNER: AtomicI64 = AtomicI64::new(NOBODY);
+
+    // SAFETY: attached, so there is a current interpreter.
+    let ours = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    match OWNER.compare_exchange(NOBODY, ours, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => Ok(()),
+        Err(owner) if owner == ours => Ok(()),
+        Err(_) => Err(PyImportError::new_err(
+            "ferrio is in use by another interpreter of this process, and can be by one only",
+        )),
+    }
+}
+
+const NOBODY: i64 = -1;
