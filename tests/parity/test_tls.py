@@ -563,11 +563,11 @@ def test_unclosed_transports_are_warned_of(
 ) -> None:
     async def begin() -> None:
         async with serving(trace, certificates.server(), asyncio.Protocol) as address:
-            _, writer = await asyncio.open_connection(
-                *address, ssl=certificates.client(), server_hostname="localhost"
+            transport, _ = await loop.create_connection(
+                asyncio.Protocol, *address, ssl=certificates.client(), server_hostname="localhost"
             )
-            trace("closing", writer.is_closing())
-            kept.append(writer.transport)
+            trace("closing", transport.is_closing())
+            kept.append(transport)
 
     kept: list[Any] = []
     # The server's wait_closed() is what it is cancelled in.

@@ -23,8 +23,9 @@ from .test_soak import assert_no_growth
 Loop = asyncio.AbstractEventLoop
 LOCALHOST = "127.0.0.1"
 CONNECTIONS = 200
-# OpenSSL has most of it: its objects, and buffers for a record each way.
-MOST_KIB_A_CONNECTION = 25
+# OpenSSL has nearly all of it, its objects and a buffer for a record each way: alone it takes 17
+# KiB in 3.0, 33 in 3.6.
+MOST_KIB_A_CONNECTION = 25 if ssl.OPENSSL_VERSION_INFO < (3, 2) else 40
 
 
 async def connect(
