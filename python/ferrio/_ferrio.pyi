@@ -287,6 +287,7 @@ class ChildWatch:
     def fileno(self) -> int:
         """The descriptor that stands for the process."""
 
+@final
 class SSLTransport(Transport):
     """A TLS connection, over a transport of any kind."""
 
