@@ -25,8 +25,11 @@ impl StreamTransport {
     /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
     /// of the loop, together with what else is written in it.
     fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let chunk = Chunk::from_write(data)?;
         let this = slf.get();
+        if let Some(sent) = this.send_large(slf, data)? {
+            return this.queue(slf, sent.rest);
+        }
+        let chunk = Chunk::from_write(data)?;
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
         }

@@ -64,6 +64,7 @@ struct State {
     empty_waiter: Option<Py<PyAny>>,
     /// How much the next read will probably bring: see `receive_bytes`.
     expected_read: usize,
+    small_reads: u8,
     /// Collected without having been closed. Does not count as closing, as in asyncio: a
     /// `StreamWriter` that is collected with it looks.
     is_finalized: bool,
@@ -115,6 +116,7 @@ impl StreamTransport {
             is_protocol_paused: false,
             empty_waiter: None,
             expected_read: 0,
+            small_reads: 0,
             is_finalized: false,
         };
         let transport =

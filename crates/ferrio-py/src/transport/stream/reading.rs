@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::StreamTransport;
+use super::{State, StreamTransport};
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::buffer::View;
@@ -24,6 +24,30 @@ const LARGE_READ: usize = 16 * 1024;
 const MOST_READ_DIRECTLY: usize = 120 * 1024;
 
 const PAGE: usize = 4096;
+
+/// After how many reads in a row below [`LARGE_READ`] a stream counts as one of small messages.
+const SMALL_READS: u8 = 8;
+
+impl State {
+    /// Learns from a read of `len` bytes how much to make room for.
+    ///
+    /// Room that is too small cuts a message into more reads than it needs, which costs far more
+    /// than room that is too large; so it grows at once and is given up late.
+    fn expect(&mut self, len: usize) {
+        if len < LARGE_READ {
+            self.small_reads = self.small_reads.saturating_add(1);
+            if self.small_reads >= SMALL_READS {
+                self.expected_read = 0;
+            }
+            return;
+        }
+        self.small_reads = 0;
+        // One that filled its memory may have left more behind.
+        let room = if len >= self.expected_read { len * 2 } else { len };
+        self.expected_read =
+            self.expected_read.max(room.next_multiple_of(PAGE)).min(MOST_READ_DIRECTLY);
+    }
+}
 
 impl StreamTransport {
     pub(super) fn receive(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
@@ -68,9 +92,7 @@ impl StreamTransport {
         };
         if let Ok(Some(Some(data))) = &received {
             let len = data.as_bytes().len();
-            // A read that filled its memory may have left more behind.
-            let next = if len == expected { len * 2 } else { len.next_multiple_of(PAGE) };
-            self.with(py, |state| state.expected_read = next.min(MOST_READ_DIRECTLY));
+            self.with(py, |state| state.expect(len));
         }
         match received {
             Ok(Some(Some(data))) => {
