@@ -33,7 +33,7 @@ from ferrio._bench.row import Effort, Measurement, Row
 
 FEW, MANY = 2000, 22_000
 """Operations of the two runs, or so many that `run(1)` performs them a few times. The few are the
-time in which free lists fill, the interpreter specializes its code and the collector finds its pace."""
+time in which free lists fill, code gets specialized and the collector finds its pace."""
 FEW_RUNS, MANY_RUNS = 5, 45
 
 
