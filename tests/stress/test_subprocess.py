@@ -138,6 +138,7 @@ def test_a_child_that_we_are_slow_to_read_waits(no_children: None, loop: Loop) -
 
 def test_cancelled_at_random(no_children: None, loop: Loop) -> None:
     chance = random.Random(7)
+    before = set(children())
 
     async def main() -> None:
         for _ in range(150):
@@ -154,7 +155,7 @@ def test_cancelled_at_random(no_children: None, loop: Loop) -> None:
             process.kill()
             await process.wait()
         async with asyncio.timeout(10):
-            while children():
+            while set(children()) - before:
                 await asyncio.sleep(0.01)
 
     loop.run_until_complete(main())

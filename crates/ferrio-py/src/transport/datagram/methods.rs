@@ -62,7 +62,10 @@ impl DatagramTransport {
             (None, Some(addr)) => addr,
             (None, None) => py.None().into_bound(py),
         };
-        if this.with(py, |state| state.is_lost) {
+        // Until the socket is closed, who names an address each time may go on.
+        if this.with(py, |state| {
+            state.socket.is_none() || state.is_lost && state.address.is_some()
+        }) {
             return this.too_late(py);
         }
         let to = this.destination(&address)?;
