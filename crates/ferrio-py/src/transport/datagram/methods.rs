@@ -63,9 +63,8 @@ impl DatagramTransport {
             (None, None) => py.None().into_bound(py),
         };
         // Until the socket is closed, who names an address each time may go on.
-        if this.with(py, |state| {
-            state.socket.is_none() || state.is_lost && state.address.is_some()
-        }) {
+        if this.with(py, |state| state.socket.is_none() || state.is_lost && state.address.is_some())
+        {
             return this.too_late(py);
         }
         let to = this.destination(&address)?;
