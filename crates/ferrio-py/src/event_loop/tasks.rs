@@ -32,7 +32,7 @@ impl Loop {
         let this = slf.get();
         this.check_closed()?;
         let has_factory = this.task_factory.with(py, |factory| factory.is_some());
-        if has_factory || (kwargs.is_some() && !passes_all_keywords(py)?) {
+        if has_factory || !passes_keywords(py, kwargs.as_ref())? {
             // Which arguments a factory gets, and which are refused, differs between patch
             // releases even: this interpreter's own function knows.
             return names::base_event_loop(py)?
@@ -74,6 +74,15 @@ impl Loop {
     fn _task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.get_task_factory(py)
     }
+}
+
+/// Does this version's `create_task` pass these on to `Task`, if there is no factory? All versions
+/// know name and context; up to 3.13.2, `asyncio.create_task` never comes without one of them.
+fn passes_keywords(py: Python<'_>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<bool> {
+    let Some(kwargs) = kwargs else { return Ok(true) };
+    let is_known = |name: &str| name == "name" || name == "context";
+    let all_known = kwargs.keys().iter().all(|name| name.extract::<&str>().is_ok_and(is_known));
+    Ok(all_known || passes_all_keywords(py)?)
 }
 
 /// Does this version's `BaseEventLoop.create_task` take `**kwargs`? (From 3.13.3 on.)
