@@ -40,28 +40,24 @@ impl<'py> Callback<'py> {
         leading: Option<&'static str>,
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Callback<'py>> {
-        if leading.is_none()
-            && let Some(callback) = arguments.get(0)
-            && (!arguments.has_keywords() || arguments.only_context().is_some())
-        {
-            let context = arguments.only_context();
-            return Ok(Callback { leading: None, callback, args: arguments.rest(1)?, context });
-        }
-        let mut positions = 0..;
-        let mut first = leading.and_then(|_| arguments.get(positions.next().unwrap_or(0)));
-        let start = positions.next().unwrap_or(0);
+        let start = usize::from(leading.is_some());
+        let mut first = leading.and_then(|_| arguments.get(0));
         let mut callback = arguments.get(start);
-        let mut context = arguments.only_context();
-        let is_parsed = context.is_some() || !arguments.has_keywords();
-        for (name, value) in arguments.keywords().filter(|_| !is_parsed) {
-            if name.to_str()? == "context" {
-                context = Some(value);
-            } else if name.to_str()? == "callback" && callback.is_none() {
-                callback = Some(value);
-            } else if leading == Some(name.to_str()?) && first.is_none() {
-                first = Some(value);
-            } else {
-                return Err(unexpected_keyword(&method.to_string_lossy(), &name));
+        let mut context = None;
+        if arguments.has_keywords() {
+            context = arguments.only_context();
+            if context.is_none() {
+                for (name, value) in arguments.keywords() {
+                    if name.to_str()? == "context" {
+                        context = Some(value);
+                    } else if name.to_str()? == "callback" && callback.is_none() {
+                        callback = Some(value);
+                    } else if leading == Some(name.to_str()?) && first.is_none() {
+                        first = Some(value);
+                    } else {
+                        return Err(unexpected_keyword(&method.to_string_lossy(), &name));
+                    }
+                }
             }
         }
         if let Some(leading) = leading

@@ -82,11 +82,6 @@ impl Chunk {
         Chunk { bytes: Bytes::Shared(bytes.clone().into()), start: 0 }
     }
 
-    /// A copy of memory that may change.
-    pub(crate) fn copy_of(bytes: &[u8]) -> Chunk {
-        Chunk { bytes: Bytes::Copied(bytes.into()), start: 0 }
-    }
-
     fn copied(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
         let py = data.py();
         let bytes = match buffer::View::readable(data) {

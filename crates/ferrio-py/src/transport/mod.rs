@@ -9,6 +9,7 @@ pub(crate) mod listener;
 pub(crate) mod pipe;
 pub(crate) mod protocol;
 pub(crate) mod stream;
+pub(crate) mod telling;
 pub(crate) mod tls;
 pub(crate) mod waiter;
 

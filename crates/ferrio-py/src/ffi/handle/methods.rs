@@ -11,31 +11,18 @@ use super::fields::{extra, owned, read, replace};
 use super::running::wait_while_running;
 use super::{HandleTypes, NO_TIMER};
 
+const CANCEL_DOC: &CStr = c"Cancels the callback; does nothing if it has run or is cancelled.";
+const CANCELLED_DOC: &CStr = c"True if the callback was cancelled.";
+
 pub(super) static HANDLE_METHODS: MethodTable<3> = MethodTable([
-    method(
-        c"cancel",
-        get_trampoline_function!(noargs, cancel),
-        c"Cancels the callback; does nothing if it has run or is cancelled.",
-    ),
-    method(
-        c"cancelled",
-        get_trampoline_function!(noargs, cancelled),
-        c"True if the callback was cancelled.",
-    ),
+    method(c"cancel", get_trampoline_function!(noargs, cancel), CANCEL_DOC),
+    method(c"cancelled", get_trampoline_function!(noargs, cancelled), CANCELLED_DOC),
     ffi::PyMethodDef::zeroed(),
 ]);
 
 pub(super) static TIMER_METHODS: MethodTable<3> = MethodTable([
-    method(
-        c"cancel",
-        get_trampoline_function!(noargs, cancel_timer),
-        c"Cancels the callback; does nothing if it has run or is cancelled.",
-    ),
-    method(
-        c"cancelled",
-        get_trampoline_function!(noargs, cancelled),
-        c"True if the callback was cancelled.",
-    ),
+    method(c"cancel", get_trampoline_function!(noargs, cancel_timer), CANCEL_DOC),
+    method(c"cancelled", get_trampoline_function!(noargs, cancelled), CANCELLED_DOC),
     ffi::PyMethodDef::zeroed(),
 ]);
 

@@ -261,8 +261,9 @@ impl Handle {
         let py = parts.looop.py();
         let types = HandleTypes::installed(py)?;
         let class = types.of(kind);
-        // SAFETY: `allocate` gives an instance whose fields are all NULL; each slot is written once,
-        // with a reference of its own, at an offset that the class's own member descriptors gave.
+        // SAFETY: `allocate` gives an instance that nobody else knows and that the collector does
+        // not see; each slot is written with a reference of its own, at an offset that the class's
+        // own member descriptors gave, before either changes.
         unsafe {
             let object = Bound::from_owned_ptr_or_err(py, allocate(py, class))?;
             let slots = &types.slots;

@@ -5,15 +5,14 @@ use std::ffi::c_int;
 use ferrio_engine::{Interest, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
 
 use super::DatagramTransport;
 use crate::error::os_error;
-use crate::event_loop::{Loop, report};
-use crate::ffi::call::{Context, call_method1};
+use crate::event_loop::Loop;
+use crate::ffi::call::Context;
 use crate::item::{Item, Native, Source};
-use crate::names;
+use crate::transport::telling;
 
 /// Something that happens to a transport in its turn.
 pub(super) struct Scheduled {
@@ -118,20 +117,11 @@ impl DatagramTransport {
         message: &str,
     ) -> PyResult<()> {
         let py = slf.py();
-        if report::is_fatal(py, &error) {
-            return Err(error);
-        }
         let looop = self.looop.bind(py);
-        if !error.is_instance_of::<PyOSError>(py) {
-            let protocol = self.protocol(py);
-            let shown = error.clone_ref(py);
-            report::transport_error(looop, message, shown, slf.as_any(), protocol.as_ref())?;
-        } else if looop.get().is_debug() {
-            let options = PyDict::new(py);
-            options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
-            let arguments = ("%r: %s", slf, message);
-            names::logger(py)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
-        }
+        let protocol = self.protocol(py);
+        let is_usual = error.is_instance_of::<PyOSError>(py);
+        let error =
+            telling::error(looop, slf.as_any(), protocol.as_ref(), error, message, is_usual)?;
         self.force_close(slf, Some(error))
     }
 
@@ -178,21 +168,7 @@ impl DatagramTransport {
         context: Context,
     ) -> PyResult<()> {
         let py = slf.py();
-        let reason = match error {
-            Some(error) => error.into_value(py).into_any(),
-            None => py.None(),
-        };
-        let called = match self.protocol(py) {
-            Some(protocol) => context.run(py, || {
-                let method = intern!(py, "connection_lost");
-                call_method1(py, &protocol, method, reason.bind(py)).map(drop)
-            }),
-            None => Ok(()),
-        };
-        let released = self.release(slf);
-        let Err(error) = called.and(released) else { return Ok(()) };
-        let method = slf.getattr(intern!(py, "_call_connection_lost"))?;
-        report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
+        telling::lost(looop, slf.as_any(), self.protocol(py), error, context, || self.release(slf))
     }
 
     /// Closes the socket and drops the protocol.
@@ -209,14 +185,5 @@ impl DatagramTransport {
         let Some(socket) = socket else { return Ok(()) };
         self.looop.get().disclaim(py, self.number, slf.as_any());
         socket.call_method0(py, intern!(py, "close")).map(drop)
-    }
-
-    /// Debug mode's line about the transport.
-    pub(super) fn log(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
-        let py = slf.py();
-        if self.looop.get().is_debug() {
-            names::logger(py)?.call_method1(intern!(py, "debug"), (text, slf))?;
-        }
-        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::os::fd::RawFd;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
@@ -12,13 +11,9 @@ use super::traffic::Sent;
 use crate::event_loop::Loop;
 use crate::ffi::buffer::View;
 use crate::ffi::call::Context;
-use crate::names;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
-
-/// From which late datagram on there is a warning for each (Lib/asyncio/constants.py,
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
-const LATE_SENDS_BEFORE_WARNING: u32 = 5;
+use crate::transport::telling;
 
 #[pymethods]
 impl DatagramTransport {
@@ -123,7 +118,7 @@ impl DatagramTransport {
             return Ok(());
         }
         this.watch(slf)?;
-        this.log(slf, "%r pauses reading")
+        telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r pauses reading")
     }
 
     /// Takes `pause_reading()` back.
@@ -138,7 +133,7 @@ impl DatagramTransport {
         let context = Context::copy_current(py)?;
         drop(this.with(py, |state| std::mem::replace(&mut state.context, context)));
         this.watch(slf)?;
-        this.log(slf, "%r resumes reading")
+        telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r resumes reading")
     }
 
     /// Bytes queued, from 3.13 on with eight for each datagram.
@@ -248,10 +243,6 @@ impl DatagramTransport {
             state.late_sends += 1;
             state.late_sends
         });
-        if count >= LATE_SENDS_BEFORE_WARNING {
-            let text = "socket.send() raised exception.";
-            names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
-        }
-        Ok(())
+        telling::warn_of_late_write(py, count, "socket.send() raised exception.")
     }
 }

@@ -22,11 +22,12 @@ use pyo3::{ffi as raw, intern};
 use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
 use super::waiter::Wake;
-use crate::event_loop::{Loop, report};
+use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioDatagramTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::Item;
+use crate::transport::telling;
 use crate::{names, socket};
 
 /// A datagram socket. Made by `create_datagram_endpoint`.
@@ -274,11 +275,6 @@ impl Adopted for DatagramTransport {
         if slf.get().with(py, |state| state.socket.is_none()) {
             return;
         }
-        let warned = report::warn_unclosed(slf.as_any(), "transport");
-        for result in [warned, slf.get().release(slf)] {
-            if let Err(error) = result {
-                error.write_unraisable(py, Some(slf.as_any()));
-            }
-        }
+        telling::unclosed(slf.as_any(), || slf.get().release(slf));
     }
 }

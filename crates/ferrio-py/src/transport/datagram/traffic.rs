@@ -13,6 +13,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::call::{Context, call_method1};
 use crate::socket;
 use crate::transport::chunk::Chunk;
+use crate::transport::telling;
 
 /// What became of a datagram.
 pub(super) enum Sent {
@@ -229,19 +230,9 @@ impl DatagramTransport {
     /// Calls `pause_writing` or `resume_writing`.
     pub(super) fn tell_flow(&self, slf: &Bound<'_, Self>, flow: Flow) -> PyResult<()> {
         let py = slf.py();
-        let (is_pause, method) = match flow {
-            Flow::Pause => (true, intern!(py, "pause_writing")),
-            Flow::Resume => (false, intern!(py, "resume_writing")),
-        };
-        self.with(py, |state| state.is_protocol_paused = is_pause);
+        self.with(py, |state| state.is_protocol_paused = flow == Flow::Pause);
         let Some(protocol) = self.protocol(py) else { return Ok(()) };
-        let Err(error) = protocol.call_method0(py, method) else { return Ok(()) };
-        if report::is_fatal(py, &error) {
-            return Err(error);
-        }
-        let text = format!("protocol.{method}() failed");
-        let looop = self.looop.bind(py);
-        report::transport_error(looop, &text, error, slf.as_any(), Some(&protocol))
+        telling::flow(self.looop.bind(py), slf.as_any(), &protocol, flow, None)
     }
 }
 

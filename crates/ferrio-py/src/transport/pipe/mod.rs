@@ -26,11 +26,11 @@ use super::chunk::Chunk;
 use super::waiter::Wake;
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
-use crate::ffi::call::{Context, call_method1};
+use crate::ffi::call::Context;
 use crate::ffi::class::Adopted;
 use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Native, NativeSource, Source};
-use crate::names;
+use crate::transport::telling;
 
 /// What both ends consist of.
 struct Shared {
@@ -109,10 +109,6 @@ impl Shared {
         drop(self.with(py, |state| state.protocol.replace(protocol)));
     }
 
-    fn is_debug(&self) -> bool {
-        self.looop.get().is_debug()
-    }
-
     fn traverse(
         &self,
         py: Python<'_>,
@@ -169,12 +165,7 @@ impl Shared {
         if self.with(py, |state| state.pipe.is_none()) {
             return;
         }
-        let warned = report::warn_unclosed(slf, "transport");
-        for result in [warned, self.release(py)] {
-            if let Err(error) = result {
-                error.write_unraisable(py, Some(slf));
-            }
-        }
+        telling::unclosed(slf, || self.release(py));
     }
 
     /// What stands between the brackets of the repr, before anything about writing.
@@ -293,21 +284,8 @@ fn lost<T: End>(
     let py = transport.py();
     let shared = transport.get().shared();
     shared.with(py, |state| state.is_lost = true);
-    let reason = match error {
-        Some(error) => error.into_value(py).into_any(),
-        None => py.None(),
-    };
-    let called = match shared.protocol(py) {
-        Some(protocol) => context.run(py, || {
-            let method = intern!(py, "connection_lost");
-            call_method1(py, &protocol, method, reason.bind(py)).map(drop)
-        }),
-        None => Ok(()),
-    };
-    let released = shared.release(py);
-    let Err(error) = called.and(released) else { return Ok(()) };
-    let method = transport.as_any().getattr(intern!(py, "_call_connection_lost"))?;
-    report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
+    let protocol = shared.protocol(py);
+    telling::lost(looop, transport.as_any(), protocol, error, context, || shared.release(py))
 }
 
 /// `_fatal_error`: what is the peer's doing is only logged in debug mode, the rest is reported;
@@ -319,31 +297,18 @@ fn fatal_error<T: End>(
     is_usual: bool,
 ) -> PyResult<()> {
     let py = transport.py();
-    if report::is_fatal(py, &error) {
-        return Err(error);
-    }
     let shared = transport.get().shared();
-    if !is_usual {
-        let protocol = shared.protocol(py);
-        let shown = error.clone_ref(py);
-        let looop = shared.looop.bind(py);
-        report::transport_error(looop, message, shown, transport.as_any(), protocol.as_ref())?;
-    } else if shared.is_debug() {
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
-        let arguments = ("%r: %s", transport, message);
-        names::logger(py)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
-    }
+    let looop = shared.looop.bind(py);
+    let protocol = shared.protocol(py);
+    let error =
+        telling::error(looop, transport.as_any(), protocol.as_ref(), error, message, is_usual)?;
     schedule_lost(transport, Some(error))
 }
 
 /// Debug mode's line about the transport.
 fn log<T: End>(transport: &Bound<'_, T>, level: &str, text: &str) -> PyResult<()> {
-    let py = transport.py();
-    if transport.get().shared().is_debug() {
-        names::logger(py)?.call_method1(level, (text, transport))?;
-    }
-    Ok(())
+    let looop = transport.get().shared().looop.bind(transport.py());
+    telling::log(looop, transport.as_any(), level, text)
 }
 
 /// Something that happens to a transport in its turn.

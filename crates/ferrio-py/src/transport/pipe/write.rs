@@ -4,20 +4,20 @@ use std::ffi::c_int;
 
 use ferrio_engine::{FileKind, Flow, Interest, PipeFd, Readiness, Settled, Stream};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyOSError};
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView};
-use pyo3::{ffi as raw, intern};
 
 use super::{End, Shared};
 use super::{begin, fatal_error, log, lost, register, schedule_lost};
 use crate::error::os_error;
-use crate::event_loop::{Loop, report};
+use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
-use crate::names;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
+use crate::transport::telling;
 
 /// The writing end of a pipe. Made by `connect_write_pipe`.
 ///
@@ -35,10 +35,6 @@ struct Writing {
     late_writes: u32,
     is_protocol_paused: bool,
 }
-
-/// From which late write on there is a warning for each (Lib/asyncio/constants.py,
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
-const LATE_WRITES_BEFORE_WARNING: u32 = 5;
 
 #[pymethods]
 impl Loop {
@@ -155,23 +151,14 @@ impl WritePipeTransport {
     /// Calls `pause_writing` or `resume_writing`.
     fn tell_flow(&self, slf: &Bound<'_, Self>, flow: Flow) -> PyResult<()> {
         let py = slf.py();
-        let (is_pause, method) = match flow {
-            Flow::Pause => (true, intern!(py, "pause_writing")),
-            Flow::Resume => (false, intern!(py, "resume_writing")),
-        };
+        let is_pause = flow == Flow::Pause;
         let was = self
             .writing
             .with(py, |writing| std::mem::replace(&mut writing.is_protocol_paused, is_pause));
         let Some(protocol) = self.shared.protocol(py).filter(|_| was != is_pause) else {
             return Ok(());
         };
-        let Err(error) = protocol.call_method0(py, method) else { return Ok(()) };
-        if report::is_fatal(py, &error) {
-            return Err(error);
-        }
-        let text = format!("protocol.{method}() failed");
-        let looop = self.shared.looop.bind(py);
-        report::transport_error(looop, &text, error, slf.as_any(), Some(&protocol))
+        telling::flow(self.shared.looop.bind(py), slf.as_any(), &protocol, flow, None)
     }
 }
 
@@ -216,11 +203,8 @@ impl WritePipeTransport {
         let late = this.writing.with(py, |writing| writing.late_writes);
         if late > 0 || this.shared.with(py, |state| state.is_lost || state.stream.is_closing()) {
             this.writing.with(py, |writing| writing.late_writes += 1);
-            if late >= LATE_WRITES_BEFORE_WARNING {
-                let text = "pipe closed by peer or os.write(pipe, data) raised exception.";
-                names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
-            }
-            return Ok(());
+            let text = "pipe closed by peer or os.write(pipe, data) raised exception.";
+            return telling::warn_of_late_write(py, late, text);
         }
         let is_first = this.shared.with(py, |state| state.stream.buffered_bytes() == 0);
         let flow = match this.shared.with(py, |state| offer(&mut state.stream, chunk)) {

@@ -10,9 +10,10 @@ use pyo3::{ffi as raw, intern};
 use super::StreamTransport;
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
-use crate::ffi::call::{Context, call_method1};
+use crate::ffi::call::Context;
 use crate::item::{Item, Native, Source};
-use crate::{names, server};
+use crate::server;
+use crate::transport::telling;
 
 /// Something that happens to a transport in its turn.
 pub(super) struct Scheduled {
@@ -25,8 +26,6 @@ pub(super) enum Step {
     Made(Context),
     /// Begin to read.
     Start,
-    /// Set the result of the future that waits for the connection.
-    Wake(Py<PyAny>),
     /// Call `connection_lost`, in this context.
     Lost(Option<PyErr>, Context),
 }
@@ -37,13 +36,6 @@ impl Native for Scheduled {
         match self.step {
             Step::Made(context) => transport.get().made(transport, looop, context),
             Step::Start => transport.get().start(transport, looop),
-            Step::Wake(waiter) => {
-                let waiter = waiter.bind(py);
-                if !waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-                    waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
-                }
-                Ok(())
-            }
             Step::Lost(error, context) => transport.get().lost(transport, looop, error, context),
         }
     }
@@ -51,7 +43,6 @@ impl Native for Scheduled {
     fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
         let held = match &self.step {
             Step::Made(context) | Step::Lost(_, context) => context.as_object().as_ptr(),
-            Step::Wake(waiter) => waiter.as_ptr(),
             Step::Start => std::ptr::null_mut(),
         };
         match visit(self.transport.as_ptr()) {
@@ -124,6 +115,7 @@ impl StreamTransport {
         }
         Ok(())
     }
+
     /// `_fatal_error`: reports what is not the network's doing, and ends the connection.
     pub(super) fn fatal_error(
         &self,
@@ -133,21 +125,10 @@ impl StreamTransport {
         message: &str,
     ) -> PyResult<()> {
         let py = slf.py();
-        if report::is_fatal(py, &error) {
-            return Err(error);
-        }
-        if error.is_instance_of::<PyOSError>(py) {
-            if looop.get().is_debug() {
-                let options = pyo3::types::PyDict::new(py);
-                options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
-                let args = ("%r: %s", slf, message);
-                names::logger(py)?.call_method(intern!(py, "debug"), args, Some(&options))?;
-            }
-        } else {
-            let protocol = self.protocol(py);
-            let shown = error.clone_ref(py);
-            report::transport_error(looop, message, shown, slf.as_any(), protocol.as_ref())?;
-        }
+        let protocol = self.protocol(py);
+        let is_usual = error.is_instance_of::<PyOSError>(py);
+        let error =
+            telling::error(looop, slf.as_any(), protocol.as_ref(), error, message, is_usual)?;
         self.fail_waiter(py, Some(&error))?;
         self.force_close(slf, Some(error))
     }
@@ -211,22 +192,10 @@ impl StreamTransport {
         context: Context,
     ) -> PyResult<()> {
         let py = slf.py();
-        let reason = match error {
-            Some(error) => error.into_value(py).into_any(),
-            None => py.None(),
-        };
-        let called = match self.protocol(py) {
-            Some(protocol) => context.run(py, || {
-                call_method1(py, &protocol, intern!(py, "connection_lost"), reason.bind(py))
-                    .map(drop)
-            }),
-            None => Ok(()),
-        };
-        let failed = self.fail_waiter(py, None);
-        let released = failed.and(self.release(slf));
-        let Err(error) = called.and(released) else { return Ok(()) };
-        let method = slf.getattr(intern!(py, "_call_connection_lost"))?;
-        report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
+        telling::lost(looop, slf.as_any(), self.protocol(py), error, context, || {
+            let failed = self.fail_waiter(py, None);
+            failed.and(self.release(slf))
+        })
     }
 
     /// Closes the descriptor and drops protocol and server.
@@ -252,13 +221,5 @@ impl StreamTransport {
 
     pub(super) fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.with(py, |state| state.protocol.as_ref().map(|protocol| protocol.object.clone_ref(py)))
-    }
-
-    pub(super) fn log_debug(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
-        let py = slf.py();
-        if self.looop.bind(py).get().is_debug() {
-            names::logger(py)?.call_method1(intern!(py, "debug"), (text, slf))?;
-        }
-        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use crate::item::Item;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
 use crate::transport::protocol::Protocol;
+use crate::transport::telling;
 
 #[pymethods]
 impl StreamTransport {
@@ -26,9 +27,6 @@ impl StreamTransport {
     /// of the loop, together with what else is written in it.
     fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let this = slf.get();
-        if let Some(sent) = this.send_large(slf, data)? {
-            return this.queue(slf, sent.rest);
-        }
         let chunk = Chunk::from_write(data)?;
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
@@ -107,7 +105,7 @@ impl StreamTransport {
     pub(crate) fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         if this.with(slf.py(), |state| state.stream.pause_reading()) {
-            this.log_debug(slf, "%r pauses reading")?;
+            telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r pauses reading")?;
         }
         Ok(())
     }
@@ -127,7 +125,7 @@ impl StreamTransport {
             let item = Item::Stream(slf.clone().unbind(), Readiness::NONE);
             this.looop.bind(py).get().push(py, item);
         }
-        this.log_debug(slf, "%r resumes reading")
+        telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r resumes reading")
     }
 
     /// Bytes written and not yet taken by the kernel.

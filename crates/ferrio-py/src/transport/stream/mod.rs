@@ -24,7 +24,9 @@ use super::chunk::Chunk;
 use super::extra::Extra;
 use super::foreign;
 use super::protocol::Protocol;
-use crate::event_loop::{Loop, report};
+use super::telling;
+use super::waiter::Wake;
+use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
@@ -70,16 +72,13 @@ struct State {
     is_finalized: bool,
 }
 
-/// From which write after the connection was lost on there is a warning for each (Lib/asyncio/constants.py,
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
-const LATE_WRITES_BEFORE_WARNING: u32 = 5;
-
 impl StreamTransport {
     /// A transport over a connected, non-blocking socket: schedules `connection_made`, then
     /// reading, then the waiter's result, as `_SelectorSocketTransport.__init__` does.
     ///
-    /// `server` is told of the transport now, and of its end when the connection is lost. A `context` is what all callbacks run in (CPython 3.15); without one, they run in
-    /// copies of the current context.
+    /// `server` is told of the transport now, and of its end when the connection is lost. A
+    /// `context` is what all callbacks run in (CPython 3.15); without one, they run in copies of the
+    /// current context.
     pub(crate) fn open(
         looop: &Bound<'_, Loop>,
         endpoint: Endpoint,
@@ -139,7 +138,7 @@ impl StreamTransport {
         looop.push(py, step(Step::Made(made_in)));
         looop.push(py, step(Step::Start));
         if let Some(waiter) = waiter {
-            looop.push(py, step(Step::Wake(waiter)));
+            looop.push(py, Wake::item(waiter));
         }
         Ok(transport)
     }
@@ -250,11 +249,6 @@ impl Adopted for StreamTransport {
         }
         let is_closing = slf.get().with(py, |state| state.stream.is_closing());
         slf.get().with(py, |state| state.is_finalized = !is_closing);
-        let warned = report::warn_unclosed(slf.as_any(), "transport");
-        for result in [warned, slf.get().release(slf)] {
-            if let Err(error) = result {
-                error.write_unraisable(py, Some(slf.as_any()));
-            }
-        }
+        telling::unclosed(slf.as_any(), || slf.get().release(slf));
     }
 }

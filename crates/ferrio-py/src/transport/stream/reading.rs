@@ -15,6 +15,7 @@ use crate::ffi::call::call_method1;
 use crate::item::Item;
 use crate::transport::TlsProtocol;
 use crate::transport::protocol::{Form, Protocol};
+use crate::transport::telling;
 
 /// From which size of the last read on the next one goes straight into its object.
 const LARGE_READ: usize = 16 * 1024;
@@ -248,7 +249,7 @@ impl StreamTransport {
         protocol: &Py<PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        self.log_debug(slf, "%r received EOF")?;
+        telling::log(looop, slf.as_any(), "debug", "%r received EOF")?;
         let keep_open = protocol
             .call_method0(py, intern!(py, "eof_received"))
             .and_then(|answer| answer.is_truthy(py));

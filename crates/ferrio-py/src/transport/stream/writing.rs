@@ -1,25 +1,14 @@
 //! Sending: from `write()` to the descriptor, and the protocol's being told to pause.
 
 use ferrio_engine::{Flow, LentFd, PushError, Settled, Stream};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyMemoryView};
 
-use super::{LATE_WRITES_BEFORE_WARNING, StreamTransport};
+use super::StreamTransport;
 use crate::error::os_error;
-use crate::event_loop::{Loop, report};
-use crate::ffi::buffer::View;
+use crate::event_loop::Loop;
 use crate::ffi::call::thread_ident;
-use crate::names;
 use crate::transport::chunk::Chunk;
-
-/// From which size on [`send_large`](StreamTransport::send_large) acts.
-const LARGE_WRITE: usize = 16 * 1024;
-
-/// What is left of a large buffer to be queued.
-pub(super) struct SentLarge {
-    pub(super) rest: Option<Chunk>,
-}
+use crate::transport::telling;
 
 impl StreamTransport {
     /// Sends what is queued, tells the protocol of the edge crossed, and finishes what waited for
@@ -71,26 +60,16 @@ impl StreamTransport {
     ) -> PyResult<()> {
         let py = slf.py();
         let Some(flow) = flow else { return Ok(()) };
-        let (is_pause, method) = match flow {
-            Flow::Pause => (true, intern!(py, "pause_writing")),
-            Flow::Resume => (false, intern!(py, "resume_writing")),
-        };
+        let is_pause = flow == Flow::Pause;
         let told = self.with(py, |state| {
             if std::mem::replace(&mut state.is_protocol_paused, is_pause) == is_pause {
                 return None;
             }
             let protocol = state.protocol.as_ref()?.object.clone_ref(py);
-            Some((protocol, state.context.clone_ref(py)))
+            Some((protocol, in_own_context.then(|| state.context.clone_ref(py))))
         });
         let Some((protocol, context)) = told else { return Ok(()) };
-        let call = || protocol.call_method0(py, method).map(drop);
-        let result = if in_own_context { context.run(py, call) } else { call() };
-        let Err(error) = result else { return Ok(()) };
-        if report::is_fatal(py, &error) {
-            return Err(error);
-        }
-        let text = format!("protocol.{method}() failed");
-        report::transport_error(looop, &text, error, slf.as_any(), Some(&protocol))
+        telling::flow(looop, slf.as_any(), &protocol, flow, context.as_ref())
     }
 
     /// The common end of `write` and `writelines`: queues the chunks and sees to their sending.
@@ -118,11 +97,8 @@ impl StreamTransport {
                 Ok(Queued::Sent) => {}
                 Ok(Queued::Waits(crossed)) => flow = crossed.or(flow),
                 Ok(Queued::Late(count)) => {
-                    if count >= LATE_WRITES_BEFORE_WARNING {
-                        let text = "socket.send() raised exception.";
-                        names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
-                    }
-                    return Ok(());
+                    let text = "socket.send() raised exception.";
+                    return telling::warn_of_late_write(py, count, text);
                 }
                 Err(error) => {
                     let text = "Fatal write error on socket transport";
@@ -142,46 +118,6 @@ impl StreamTransport {
             self.send(slf, looop, false)?;
         }
         self.tell_flow(slf, looop, flow, false)
-    }
-
-    /// A large buffer that its owner may change is sent at once, as far as the kernel takes it, for
-    /// the copy that keeping it needs costs more than joining it with other writes would save
-    /// (bench: echo_buffered_64k). None: nothing was done.
-    pub(super) fn send_large(
-        &self,
-        slf: &Bound<'_, Self>,
-        data: &Bound<'_, PyAny>,
-    ) -> PyResult<Option<SentLarge>> {
-        let py = slf.py();
-        if !data.is_exact_instance_of::<PyByteArray>()
-            && !data.is_exact_instance_of::<PyMemoryView>()
-        {
-            return Ok(None);
-        }
-        let Ok(view) = View::readable(data) else { return Ok(None) };
-        let is_free = self.with(py, |state| {
-            !state.is_lost
-                && state.empty_waiter.is_none()
-                && !state.stream.is_write_ended()
-                && !state.stream.is_closing()
-                && state.stream.buffered_bytes() == 0
-        });
-        if view.len() < LARGE_WRITE || !is_free {
-            return Ok(None);
-        }
-        let sent = view.read(|bytes| {
-            let sent = self.with(py, |state| state.stream.send_now(bytes))?;
-            Ok((sent < bytes.len()).then(|| Chunk::copy_of(&bytes[sent..])))
-        });
-        drop(view);
-        match sent {
-            Ok(rest) => Ok(Some(SentLarge { rest })),
-            Err(error) => {
-                let text = "Fatal write error on socket transport";
-                self.fatal_error(slf, self.looop.bind(py), os_error(error), text)?;
-                Ok(Some(SentLarge { rest: None }))
-            }
-        }
     }
 
     /// End of the turn.

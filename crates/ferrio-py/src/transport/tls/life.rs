@@ -12,6 +12,7 @@ use super::phase::{Phase, Told};
 use super::session::Progress;
 use crate::event_loop::report;
 use crate::names;
+use crate::transport::telling;
 
 impl TlsProtocol {
     // ------------------------------------------------------------------------------- the handshake
@@ -263,9 +264,7 @@ impl TlsProtocol {
 
     fn end_of_input(&self, slf: &Bound<'_, Self>) -> PyResult<bool> {
         let py = slf.py();
-        if self.looop.bind(py).get().is_debug() {
-            names::logger(py)?.call_method1(intern!(py, "debug"), ("%r received EOF", slf))?;
-        }
+        telling::log(self.looop.bind(py), slf.as_any(), "debug", "%r received EOF")?;
         match self.phase(py) {
             Phase::Unwrapped => {}
             Phase::DoHandshake => {
@@ -357,15 +356,7 @@ impl TlsProtocol {
         }
         let looop = self.looop.bind(py);
         if error.is_instance_of::<PyOSError>(py) {
-            if !looop.get().is_debug() {
-                return Ok(());
-            }
-            let options = PyDict::new(py);
-            options.set_item(intern!(py, "exc_info"), error.into_value(py))?;
-            let arguments = ("%r: %s", slf, message);
-            return names::logger(py)?
-                .call_method(intern!(py, "debug"), arguments, Some(&options))
-                .map(drop);
+            return telling::log_error(looop, slf.as_any(), &error, message);
         }
         if error.is_instance(py, names::cancelled_error(py)?) {
             return Ok(());

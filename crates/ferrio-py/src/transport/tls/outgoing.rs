@@ -12,7 +12,7 @@ use super::phase::Phase;
 use super::session::Progress;
 use crate::event_loop::report;
 use crate::ffi::buffer;
-use crate::names;
+use crate::transport::telling;
 
 /// Plaintext that OpenSSL has not taken: the handshake is not over, or the transport below is full.
 #[derive(Default)]
@@ -66,10 +66,6 @@ impl Backlog {
 /// ciphertext in between, for a memory BIO keeps the size it once had.
 const RECORD_LEN: usize = 16 * 1024;
 
-/// From which write after the end began on there is a warning for each (Lib/asyncio/constants.py,
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
-const LATE_WRITES_BEFORE_WARNING: u32 = 5;
-
 impl TlsProtocol {
     /// `write()`.
     pub(super) fn write(&self, slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -102,11 +98,9 @@ impl TlsProtocol {
             state.late_writes += u32::from(late.is_some());
             late
         });
-        if late.is_some_and(|count| count >= LATE_WRITES_BEFORE_WARNING) {
-            let text = "SSL connection is closed";
-            names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
-        }
-        Ok(late.is_some())
+        let Some(count) = late else { return Ok(false) };
+        telling::warn_of_late_write(py, count, "SSL connection is closed")?;
+        Ok(true)
     }
 
     fn after_write(&self, slf: &Bound<'_, Self>, written: PyResult<()>) -> PyResult<()> {

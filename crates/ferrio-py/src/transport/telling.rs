@@ -1,0 +1,144 @@
+//! What every transport tells: its protocol, the log and the loop's exception handler.
+
+use ferrio_engine::Flow;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::event_loop::{Loop, report};
+use crate::ffi::call::{Context, call_method1};
+use crate::names;
+
+/// From which late write on there is a warning for each (Lib/asyncio/constants.py,
+/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
+const LATE_WRITES_BEFORE_WARNING: u32 = 5;
+
+/// A write that came after the end of its connection, the `count`th.
+pub(crate) fn warn_of_late_write(py: Python<'_>, count: u32, text: &str) -> PyResult<()> {
+    if count >= LATE_WRITES_BEFORE_WARNING {
+        names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
+    }
+    Ok(())
+}
+
+/// Debug mode's line about a transport; `text` has one `%r` for it.
+pub(crate) fn log(
+    looop: &Bound<'_, Loop>,
+    transport: &Bound<'_, PyAny>,
+    level: &str,
+    text: &str,
+) -> PyResult<()> {
+    if looop.get().is_debug() {
+        names::logger(looop.py())?.call_method1(level, (text, transport))?;
+    }
+    Ok(())
+}
+
+/// Debug mode's line about an error that is the network's doing, with its traceback.
+pub(crate) fn log_error(
+    looop: &Bound<'_, Loop>,
+    transport: &Bound<'_, PyAny>,
+    error: &PyErr,
+    message: &str,
+) -> PyResult<()> {
+    if looop.get().is_debug() {
+        let py = looop.py();
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
+        let arguments = ("%r: %s", transport, message);
+        names::logger(py)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
+    }
+    Ok(())
+}
+
+/// The telling half of asyncio's `_fatal_error`. An error that is the network's doing, `is_usual`,
+/// is only logged, any other goes to the exception handler; the caller, who gets it back, closes
+/// the connection.
+///
+/// # Errors
+/// The error itself if the program is to end by it.
+pub(crate) fn error(
+    looop: &Bound<'_, Loop>,
+    transport: &Bound<'_, PyAny>,
+    protocol: Option<&Py<PyAny>>,
+    error: PyErr,
+    message: &str,
+    is_usual: bool,
+) -> PyResult<PyErr> {
+    let py = looop.py();
+    if report::is_fatal(py, &error) {
+        return Err(error);
+    }
+    if is_usual {
+        log_error(looop, transport, &error, message)?;
+    } else {
+        report::transport_error(looop, message, error.clone_ref(py), transport, protocol)?;
+    }
+    Ok(error)
+}
+
+/// Calls `pause_writing` or `resume_writing`, in a context other than the current one if it is
+/// given.
+pub(crate) fn flow(
+    looop: &Bound<'_, Loop>,
+    transport: &Bound<'_, PyAny>,
+    protocol: &Py<PyAny>,
+    flow: Flow,
+    context: Option<&Context>,
+) -> PyResult<()> {
+    let py = looop.py();
+    let method = match flow {
+        Flow::Pause => intern!(py, "pause_writing"),
+        Flow::Resume => intern!(py, "resume_writing"),
+    };
+    let call = || protocol.call_method0(py, method).map(drop);
+    let result = match context {
+        Some(context) => context.run(py, call),
+        None => call(),
+    };
+    let Err(error) = result else { return Ok(()) };
+    if report::is_fatal(py, &error) {
+        return Err(error);
+    }
+    let text = format!("protocol.{method}() failed");
+    report::transport_error(looop, &text, error, transport, Some(protocol))
+}
+
+/// Calls `connection_lost` and then `release`, whatever came of it; what either of them raises is
+/// reported as a failure of the call that asyncio schedules for both.
+pub(crate) fn lost(
+    looop: &Bound<'_, Loop>,
+    transport: &Bound<'_, PyAny>,
+    protocol: Option<Py<PyAny>>,
+    error: Option<PyErr>,
+    context: Context,
+    release: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
+    let py = looop.py();
+    let reason = match error {
+        Some(error) => error.into_value(py).into_any(),
+        None => py.None(),
+    };
+    let called = match &protocol {
+        Some(protocol) => context.run(py, || {
+            let method = intern!(py, "connection_lost");
+            call_method1(py, protocol, method, reason.bind(py)).map(drop)
+        }),
+        None => Ok(()),
+    };
+    drop(protocol);
+    let released = release();
+    let Err(error) = called.and(released) else { return Ok(()) };
+    let method = transport.getattr(intern!(py, "_call_connection_lost"))?;
+    report::failed_call(looop, error, &method, Some(reason.bind(py)), context.into_object())
+}
+
+/// What is said of a transport that nobody has closed when it is collected. `release` closes it.
+pub(crate) fn unclosed(transport: &Bound<'_, PyAny>, release: impl FnOnce() -> PyResult<()>) {
+    let warned = report::warn_unclosed(transport, "transport");
+    for result in [warned, release()] {
+        if let Err(error) = result {
+            error.write_unraisable(transport.py(), Some(transport));
+        }
+    }
+}
