@@ -42,6 +42,7 @@ def test_debug_can_be_switched_while_running(trace: Trace, loop: Loop) -> None:
 @twin
 def test_slow_callbacks_are_logged(trace: Trace, loop: Loop) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    trace.shows_slow_callbacks = True
     loop.set_debug(True)
     trace("default", loop.slow_callback_duration)  # type: ignore[attr-defined]
     loop.slow_callback_duration = 0.02  # type: ignore[attr-defined]
@@ -58,6 +59,7 @@ def test_slow_steps_of_tasks_are_logged(trace: Trace, loop: Loop) -> None:
         time.sleep(0.05)
         loop.call_soon(setattr, loop, "slow_callback_duration", 3600)
 
+    trace.shows_slow_callbacks = True
     loop.set_debug(True)
     loop.slow_callback_duration = 0.02  # type: ignore[attr-defined]
     loop.run_until_complete(loop.create_task(slow(), name="slow task"))
@@ -65,6 +67,7 @@ def test_slow_steps_of_tasks_are_logged(trace: Trace, loop: Loop) -> None:
 
 @twin
 def test_slow_callbacks_are_not_logged_without_debug(trace: Trace, loop: Loop) -> None:
+    trace.shows_slow_callbacks = True
     loop.set_debug(False)
     loop.slow_callback_duration = 0.001  # type: ignore[attr-defined]
     loop.call_soon(time.sleep, 0.01)

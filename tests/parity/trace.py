@@ -41,6 +41,8 @@ class Trace:
 
     def __init__(self) -> None:
         self.channels: dict[str, list[str]] = {}
+        # What debug mode calls slow depends on how busy the machine is: only who asks is told.
+        self.shows_slow_callbacks = False
         self._hidden: list[tuple[str, str]] = []
 
     def __call__(self, *event: object) -> None:

@@ -112,6 +112,9 @@ class Recorder(logging.Handler):
         self._trace = trace
 
     def emit(self, record: logging.LogRecord) -> None:
+        is_slow_callback = record.getMessage().startswith("Executing ")
+        if is_slow_callback and not self._trace.shows_slow_callbacks:
+            return
         # Tracebacks are cut off: they name the loop's own files.
         lines = []
         for line in record.getMessage().splitlines():

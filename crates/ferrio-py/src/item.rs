@@ -72,8 +72,9 @@ impl Item {
 
     /// Drops an item that will not run.
     pub(crate) fn discard(self, py: Python<'_>) {
-        if let Item::Handle(handle) | Item::Timer(handle) = &self {
+        if let Item::Handle(handle) | Item::Timer(handle) = self {
             handle.leave_queue(py);
+            handle.drop_ref(py);
         }
     }
 

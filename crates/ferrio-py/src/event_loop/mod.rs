@@ -197,6 +197,23 @@ impl Loop {
         drop(rejected);
     }
 
+    /// [`push`](Loop::push) from whichever thread: straight onto the ready queue, for the order among
+    /// threadsafe and ordinary callbacks is that of the calls, as in asyncio. Wakes the loop.
+    pub(crate) fn push_threadsafe(&self, py: Python<'_>, item: Item) {
+        self.push(py, item);
+        if !self.is_running_in(thread_ident()) {
+            self.inbox.wake();
+        }
+    }
+
+    /// Cancels a timer: frees its place and its reference to the handle.
+    pub(crate) fn forget_timer(&self, py: Python<'_>, key: u64) {
+        let key = TimerKey::from_bits(key);
+        if let Some(Some(item)) = self.with_state(py, |state| state.engine.cancel_timer(key)) {
+            item.discard(py);
+        }
+    }
+
     /// Registers a descriptor for its owner. Callbacks and waiting coroutines that a program left
     /// on that number give way.
     ///
@@ -331,17 +348,6 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
 
 fn closed() -> PyErr {
     PyRuntimeError::new_err("Event loop is closed")
-}
-
-/// Cancels the timer behind a `TimerHandle`: frees its place and its reference to the handle.
-pub(crate) fn forget_timer(looop: &Bound<'_, PyAny>, key: u64) {
-    let py = looop.py();
-    let Ok(looop) = looop.cast::<Loop>() else { return };
-    let item =
-        looop.get().with_state(py, |state| state.engine.cancel_timer(TimerKey::from_bits(key)));
-    if let Some(Some(item)) = item {
-        item.discard(py);
-    }
 }
 
 /// `loop.get_debug()`, without the call where the loop is ours.

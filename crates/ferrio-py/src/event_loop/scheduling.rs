@@ -2,7 +2,6 @@
 //! (Lib/asyncio/base_events.py).
 
 use std::ffi::CStr;
-use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -10,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyTuple};
 
 use super::{Loop, clock};
-use crate::ffi::call::{Context, thread_ident};
+use crate::ffi::call::Context;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpected_keyword};
 use crate::ffi::handle::{Handle, Kind, Parts};
 use crate::ffi::task::is_task_callback;
@@ -163,6 +162,7 @@ impl FastMethod for CallSoonThreadsafe {
         --\n\nLike call_soon(), from any thread: wakes the loop if it sleeps.\n\n\
         From CPython 3.14 on, the handle's cancel() and cancelled() wait while the callback runs\n\
         in another thread.";
+    const PLAIN: Option<fastcall::Plain> = Some(crate::ffi::handle::call_soon_threadsafe);
 
     fn call<'py>(
         slf: &Bound<'py, Loop>,
@@ -176,12 +176,7 @@ impl FastMethod for CallSoonThreadsafe {
             check(slf, &parsed.callback, Self::NAME)?;
         }
         let handle = parsed.into_handle(slf, Kind::Threadsafe, None)?;
-        // Straight onto the ready queue, whoever calls: the order among threadsafe and ordinary
-        // callbacks is that of the calls, as in asyncio.
-        this.push(py, Item::Handle(handle.clone_ref(py)));
-        if this.thread.load(Ordering::Relaxed) != thread_ident() {
-            this.inbox().wake();
-        }
+        this.push_threadsafe(py, Item::Handle(handle.clone_ref(py)));
         Ok(handle.into_object().into_bound(py))
     }
 }

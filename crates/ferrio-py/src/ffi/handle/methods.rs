@@ -1,6 +1,7 @@
 //! What programs call on a handle: `cancel` and `cancelled`.
 
 use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use pyo3::ffi;
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use super::fields::{extra, owned, read, replace};
 use super::running::wait_while_running;
 use super::{HandleTypes, NO_TIMER};
+use crate::event_loop::Loop;
 
 const CANCEL_DOC: &CStr = c"Cancels the callback; does nothing if it has run or is cancelled.";
 const CANCELLED_DOC: &CStr = c"True if the callback was cancelled.";
@@ -21,7 +23,7 @@ pub(super) static HANDLE_METHODS: MethodTable<3> = MethodTable([
 ]);
 
 pub(super) static TIMER_METHODS: MethodTable<3> = MethodTable([
-    method(c"cancel", get_trampoline_function!(noargs, cancel_timer), CANCEL_DOC),
+    method(c"cancel", cancel_timer_entry, CANCEL_DOC),
     method(c"cancelled", get_trampoline_function!(noargs, cancelled), CANCELLED_DOC),
     ffi::PyMethodDef::zeroed(),
 ]);
@@ -79,6 +81,44 @@ unsafe fn cancelled(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ff
     Ok(bool_object(py, unsafe { is_cancelled(types, slf) }))
 }
 
+/// `TimerHandle.cancel()`: the usual case without PyO3's trampoline, for programs cancel nearly every
+/// timer they set (bench: timer_cancel_10k_pending).
+unsafe extern "C" fn cancel_timer_entry(
+    slf: *mut ffi::PyObject,
+    unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: see above; `unused` is passed on.
+    unsafe {
+        if cancel_pending(Python::assume_attached(), slf).is_some() {
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        get_trampoline_function!(noargs, cancel_timer)(slf, unused)
+    }
+}
+
+/// Cancels a timer that is pending on a loop of ours, which is not in debug mode; None, and nothing
+/// is changed, if it is another one. Does not panic.
+unsafe fn cancel_pending(py: Python<'_>, slf: *mut ffi::PyObject) -> Option<()> {
+    let types = HandleTypes::installed(py).ok()?;
+    // SAFETY: see above; each replaced object is released when its slot has its new value.
+    unsafe {
+        let key = extra(slf, types.timer.extra);
+        if key.load(Ordering::Relaxed) == NO_TIMER || is_cancelled(types, slf) {
+            return None;
+        }
+        let looop = Bound::from_borrowed_ptr_or_opt(py, read(slf, types.slots.looop))?;
+        let looop = looop.cast_into::<Loop>().ok().filter(|looop| !looop.get().is_debug())?;
+        let key = key.swap(NO_TIMER, Ordering::Relaxed);
+        replace(slf, types.slots.cancelled, ffi::Py_NewRef(ffi::Py_True()));
+        replace(slf, types.slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
+        replace(slf, types.slots.callback, ffi::Py_NewRef(ffi::Py_None()));
+        replace(slf, types.slots.args, ffi::Py_NewRef(ffi::Py_None()));
+        // What stays behind should the engine fail is a cancelled handle, which never runs.
+        let _failed = catch_unwind(AssertUnwindSafe(|| looop.get().forget_timer(py, key)));
+    }
+    Some(())
+}
+
 unsafe fn cancel_timer(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut ffi::PyObject> {
     let types = HandleTypes::installed(py)?;
     // SAFETY: see above; the timer's key lies behind the base's slots.
@@ -89,7 +129,9 @@ unsafe fn cancel_timer(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut
             mark_cancelled(py, slf)?;
             if key != NO_TIMER {
                 replace(slf, types.slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
-                crate::event_loop::forget_timer(&looop, key);
+                if let Ok(looop) = looop.cast::<Loop>() {
+                    looop.get().forget_timer(py, key);
+                }
             }
         }
     }

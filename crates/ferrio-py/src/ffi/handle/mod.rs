@@ -31,7 +31,7 @@ use self::life::{allocate, clear, dealloc, traverse};
 use self::methods::{HANDLE_METHODS, THREADSAFE_METHODS, TIMER_METHODS};
 use self::methods::{is_cancelled, mark_cancelled};
 use self::running::Running;
-pub(crate) use self::soon::call_soon;
+pub(crate) use self::soon::{call_soon, call_soon_threadsafe};
 use super::call::{self, Context};
 #[cfg(not(Py_GIL_DISABLED))]
 use super::gil_cell::GilCell;

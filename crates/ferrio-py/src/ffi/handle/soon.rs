@@ -1,4 +1,5 @@
-//! The plain `call_soon(callback, *args)`, and running what it queued: the shortest way there is.
+//! The plain `call_soon(callback, *args)` and `call_soon_threadsafe`, and running what they queued:
+//! the shortest way there is.
 //!
 //! A batch of callbacks is bound by what surrounds each of them (bench: call_soon_batch). The
 //! general way goes through PyO3's trampoline, parses keywords and passes Rust values around, some
@@ -13,7 +14,7 @@ use pyo3::prelude::*;
 
 use super::fields::Fields;
 use super::life::{allocate, has_weakrefs};
-use super::{Handle, HandleTypes, TYPES};
+use super::{Class, Handle, HandleTypes, Kind, TYPES};
 use crate::event_loop::Loop;
 use crate::item::Item;
 
@@ -29,6 +30,37 @@ pub(crate) unsafe fn call_soon(
     args: *const *mut ffi::PyObject,
     nargs: usize,
 ) -> Option<*mut ffi::PyObject> {
+    // SAFETY: passed on.
+    unsafe { queue(py, Kind::Soon, slf, args, nargs, Loop::push) }
+}
+
+/// As [`call_soon`], for `Loop.call_soon_threadsafe` (bench: call_soon_threadsafe_from_thread).
+///
+/// # Safety
+/// As there.
+pub(crate) unsafe fn call_soon_threadsafe(
+    py: Python<'_>,
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: usize,
+) -> Option<*mut ffi::PyObject> {
+    // SAFETY: passed on.
+    unsafe { queue(py, Kind::Threadsafe, slf, args, nargs, Loop::push_threadsafe) }
+}
+
+/// What both have in common.
+///
+/// # Safety
+/// As [`call_soon`].
+#[inline(always)]
+unsafe fn queue(
+    py: Python<'_>,
+    kind: Kind,
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: usize,
+    push: impl FnOnce(&Loop, Python<'_>, Item),
+) -> Option<*mut ffi::PyObject> {
     let types = TYPES.get(py).filter(|types| types.is_as_expected)?;
     // SAFETY: see above; `slf` outlives the call.
     unsafe {
@@ -36,13 +68,13 @@ pub(crate) unsafe fn call_soon(
         if !this.get().takes_plain_callbacks() {
             return None;
         }
-        let raw = make(py, types, slf, args, nargs);
+        let raw = make(py, types, types.of(kind), slf, args, nargs);
         if raw.is_null() {
             return Some(raw);
         }
         let item = Item::Handle(Handle(Borrowed::from_ptr(py, raw).to_owned().unbind()));
         // This is called by C, past PyO3's guard against panics.
-        if catch_unwind(AssertUnwindSafe(|| this.get().push(py, item))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| push(this.get(), py, item))).is_err() {
             ffi::Py_DECREF(raw);
             PyRuntimeError::new_err("the loop's queue failed").restore(py);
             return Some(ptr::null_mut());
@@ -58,6 +90,7 @@ pub(crate) unsafe fn call_soon(
 unsafe fn make(
     py: Python<'_>,
     types: &HandleTypes,
+    class: &Class,
     looop: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     nargs: usize,
@@ -79,7 +112,7 @@ unsafe fn make(
             tuple
         };
         let context = ffi::PyContext_CopyCurrent();
-        let raw = if context.is_null() { context } else { allocate(py, &types.handle) };
+        let raw = if context.is_null() { context } else { allocate(py, class) };
         if raw.is_null() {
             ffi::Py_DECREF(rest);
             ffi::Py_XDECREF(context);
