@@ -86,9 +86,7 @@ def count_echo(row: EchoRow, loop: str, requests: int, effort: Effort) -> int:
         *("--stall-seconds", "60"),
     ]
     with tempfile.TemporaryDirectory(prefix="ferrio-bench-") as directory:
-        args = ["--loop", loop, "--kind", row.kind]
-        if row.unix:
-            args += ["--unix", str(Path(directory) / "echo.sock")]
+        args = row.kind.arguments(loop, Path(directory))
 
         def use(child: Child) -> None:
             load(Server(child, child.receive()["target"]), effort, options)

@@ -3,19 +3,17 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
-
-use rustix::net::{RecvFlags, SendFlags};
 
 use crate::histogram::Histogram;
 use crate::options::Target;
 use crate::payload::Payload;
+use crate::tls::Tls;
+use crate::wire::Wire;
 
 pub(crate) struct Connection {
-    socket: OwnedFd,
+    wire: Wire,
     number: usize,
     size_bytes: usize,
     /// Places in the payload text: sent up to here, asked to send up to here, received up to here.
@@ -41,15 +39,22 @@ pub(crate) enum Fault {
     },
     /// The server sent back more than it was sent.
     TooMuch(usize),
+    /// A datagram came back in another size.
+    Torn(usize),
     Stalled,
 }
 
 impl Connection {
-    pub(crate) fn open(target: &Target, number: usize, size_bytes: usize) -> Result<Self, Fault> {
-        let socket = connect(target).map_err(|error| Fault::Io(number, error))?;
+    pub(crate) fn open(
+        target: &Target,
+        tls: Option<&Tls>,
+        number: usize,
+        size_bytes: usize,
+    ) -> Result<Self, Fault> {
+        let wire = Wire::open(target, tls).map_err(|error| Fault::Io(number, error))?;
         let start = Payload::start_of(number);
         Ok(Self {
-            socket,
+            wire,
             number,
             size_bytes,
             sent: start,
@@ -65,7 +70,7 @@ impl Connection {
     }
 
     pub(crate) fn wants_write(&self) -> bool {
-        self.sent < self.asked
+        self.sent < self.asked || self.wire.wants_write()
     }
 
     /// Asks for `messages` more and sends what the kernel takes of them.
@@ -82,16 +87,23 @@ impl Connection {
 
     /// Sends until the kernel takes no more; `wants_write` then says whether there is a rest.
     pub(crate) fn flush(&mut self, payload: &Payload) -> Result<(), Fault> {
-        while self.sent < self.asked {
-            let bytes = payload.at(self.sent, (self.asked - self.sent) as usize);
-            match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
-                Ok(taken) => self.sent += taken as u64,
-                Err(rustix::io::Errno::AGAIN) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(Fault::Io(self.number, errno.into())),
+        let most = if self.wire.keeps_boundaries() { self.size_bytes } else { usize::MAX };
+        let sent = loop {
+            if self.sent == self.asked {
+                break self.wire.flush();
             }
+            let wanted = most.min((self.asked - self.sent) as usize);
+            match self.wire.send(payload.at(self.sent, wanted)) {
+                Ok(taken) => self.sent += taken as u64,
+                Err(error) => break Err(error),
+            }
+        };
+        match sent {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Err(Fault::Io(self.number, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Receives once, checks the bytes, and returns how many messages are whole now.
@@ -101,14 +113,17 @@ impl Connection {
         payload: &Payload,
         latencies: &mut Histogram,
     ) -> Result<(usize, Instant), Fault> {
-        let count = match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
-            Ok((0, _)) => return Err(Fault::ClosedByServer(self.number)),
-            Ok((count, _)) => count,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
+        let count = match self.wire.receive(buffer) {
+            Ok(0) => return Err(Fault::ClosedByServer(self.number)),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Ok((0, Instant::now()));
             }
-            Err(errno) => return Err(Fault::Io(self.number, errno.into())),
+            Err(error) => return Err(Fault::Io(self.number, error)),
         };
+        if self.wire.keeps_boundaries() && count != self.size_bytes {
+            return Err(Fault::Torn(self.number));
+        }
         // One look at the clock serves as the end of these messages and the start of the next.
         let now = Instant::now();
         if count as u64 > self.sent - self.received {
@@ -131,7 +146,7 @@ impl Connection {
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.wire.as_fd()
     }
 }
 
@@ -148,24 +163,10 @@ impl fmt::Display for Fault {
             Self::TooMuch(connection) => {
                 write!(f, "connection {connection}: more bytes came back than were sent")
             }
+            Self::Torn(connection) => {
+                write!(f, "connection {connection}: a datagram came back in another size")
+            }
             Self::Stalled => write!(f, "no reply within the stall time"),
-        }
-    }
-}
-
-fn connect(target: &Target) -> io::Result<OwnedFd> {
-    // Connecting blocks, one at a time: it is not what is measured, and it cannot overrun a backlog.
-    match target {
-        Target::Tcp(address) => {
-            let stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            Ok(stream.into())
-        }
-        Target::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_nonblocking(true)?;
-            Ok(stream.into())
         }
     }
 }

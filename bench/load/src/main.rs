@@ -4,12 +4,16 @@
 //! messages under way on each, compares every byte of the echo with what was sent, and can stop
 //! between warm-up and measured part (`--gate`) so that whoever started it reads the server's CPU
 //! clock exactly around the requests that are counted. Its own part is one `recv`, one `send` and a
-//! `memcmp` per reply, so that on a machine of few cores the server gets the time.
+//! `memcmp` per reply, so that on a machine of few cores the server gets the time. (TLS costs the
+//! client what it costs the server: that is OpenSSL's or ring's work, not the generator's.)
 
 mod connection;
 mod histogram;
 mod options;
 mod payload;
+mod tls;
+mod visit;
+mod wire;
 mod worker;
 
 use std::io::{self, Write};
@@ -19,8 +23,10 @@ use std::time::{Duration, Instant};
 
 use connection::Fault;
 use histogram::Histogram;
-use options::{Extent, Options};
+use options::{Extent, Options, Target};
 use payload::Payload;
+use tls::Tls;
+use visit::Visitor;
 use worker::{Outcome, Worker};
 
 fn main() -> ExitCode {
@@ -46,10 +52,23 @@ fn load(options: &Options) -> Result<String, Fault> {
     raise_descriptor_limit();
     // In one piece: what a connection sends at once, and what one `recv` can bring.
     let payload = Payload::new((options.size_bytes * options.depth).clamp(256 * 1024, 1 << 24));
+    let tls = options.tls.then(Tls::new).transpose().map_err(|error| Fault::Io(0, error))?;
     let mut workers = Vec::with_capacity(options.threads);
     for thread in 0..options.threads {
-        let share = |index: usize| index * options.connections / options.threads;
-        workers.push(Worker::open(options, share(thread)..share(thread + 1), &payload)?);
+        workers.push(match options.target {
+            Target::Tcp(address) if options.visits => Load::Visits(Visitor {
+                number: thread,
+                address,
+                tls: tls.as_ref(),
+                size_bytes: options.size_bytes,
+                payload: &payload,
+            }),
+            Target::Tcp(_) | Target::Unix(_) | Target::Udp(_) => {
+                let share = |index: usize| index * options.connections / options.threads;
+                let numbers = share(thread)..share(thread + 1);
+                Load::Messages(Worker::open(options, numbers, &payload, tls.as_ref())?)
+            }
+        });
     }
     if let Some(warmup) = options.warmup {
         run(&mut workers, warmup)?;
@@ -65,8 +84,23 @@ fn load(options: &Options) -> Result<String, Fault> {
     Ok(report(options, &outcome, seconds, cpu_seconds))
 }
 
+/// What one thread does.
+enum Load<'a> {
+    Messages(Worker<'a>),
+    Visits(Visitor<'a>),
+}
+
+impl Load<'_> {
+    fn run(&mut self, extent: Extent) -> Result<Outcome, Fault> {
+        match self {
+            Load::Messages(worker) => worker.run(extent),
+            Load::Visits(visitor) => visitor.run(extent),
+        }
+    }
+}
+
 /// One part of the run, on all threads at once.
-fn run(workers: &mut [Worker<'_>], extent: Extent) -> Result<Outcome, Fault> {
+fn run(workers: &mut [Load<'_>], extent: Extent) -> Result<Outcome, Fault> {
     if let [worker] = workers {
         return worker.run(extent);
     }

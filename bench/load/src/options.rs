@@ -9,8 +9,11 @@ use lexopt::prelude::*;
 pub(crate) const USAGE: &str = "\
 Closed-loop echo load: every connection keeps DEPTH messages under way and checks each byte of the echo.
 
-usage: ferrio-load (--tcp HOST:PORT | --unix PATH) [options]
+usage: ferrio-load (--tcp HOST:PORT | --unix PATH | --udp HOST:PORT) [options]
 
+  --tls                    speak TLS 1.3 over TCP, taking any certificate
+  --visits                 a connection for each request: connect, message, echo, close; --connections says how
+                           many at a time, each on a thread of its own
   --size BYTES             length of a message (1024)
   --connections N          connections (50), all opened before the first message
   --depth N                messages under way on each connection (1)
@@ -38,11 +41,15 @@ pub(crate) enum Extent {
 pub(crate) enum Target {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    Udp(SocketAddr),
 }
 
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) target: Target,
+    pub(crate) tls: bool,
+    /// A connection for each request.
+    pub(crate) visits: bool,
     pub(crate) size_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) depth: usize,
@@ -56,6 +63,8 @@ pub(crate) struct Options {
 /// `Ok(None)` when the user asked for help.
 pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     let mut target = None;
+    let mut tls = false;
+    let mut visits = false;
     let mut size_bytes = 1024;
     let mut connections = 50;
     let mut depth = 1;
@@ -68,6 +77,9 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
         match arg {
             Long("tcp") => target = Some(Target::Tcp(args.value()?.parse()?)),
             Long("unix") => target = Some(Target::Unix(args.value()?.into())),
+            Long("udp") => target = Some(Target::Udp(args.value()?.parse()?)),
+            Long("tls") => tls = true,
+            Long("visits") => visits = true,
             Long("size") => size_bytes = positive(&mut args)?,
             Long("connections") => connections = positive(&mut args)?,
             Long("depth") => depth = positive(&mut args)?,
@@ -82,10 +94,15 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
             _ => return Err(arg.unexpected()),
         }
     }
-    let target = target.ok_or("one of --tcp and --unix is needed")?;
-    let threads = threads.min(connections);
+    let target = target.ok_or("one of --tcp, --unix and --udp is needed")?;
+    if (tls || visits) && !matches!(target, Target::Tcp(_)) {
+        return Err("--tls and --visits go with --tcp".into());
+    }
+    let threads = if visits { connections } else { threads.min(connections) };
     Ok(Some(Options {
         target,
+        tls,
+        visits,
         size_bytes,
         connections,
         depth,
@@ -128,6 +145,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
+        assert!(parsed(&["--unix", "socket", "--tls"]).is_err());
         for bad in [["--size", "0"], ["--depth", "x"], ["--duration", "-1"], ["--duration", "nan"]]
         {
             assert!(parsed(&["--tcp", "127.0.0.1:80", bad[0], bad[1]]).is_err(), "{bad:?}");

@@ -9,6 +9,7 @@ use crate::connection::{Connection, Fault};
 use crate::histogram::Histogram;
 use crate::options::{Extent, Options};
 use crate::payload::Payload;
+use crate::tls::Tls;
 
 /// As much as one `recv` takes. A reply of 64 KiB arrives in one or two pieces.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -31,7 +32,7 @@ pub(crate) struct Outcome {
 }
 
 /// How many more requests may be started.
-enum Budget {
+pub(crate) enum Budget {
     Until(Instant),
     Left(u64),
 }
@@ -42,12 +43,13 @@ impl<'a> Worker<'a> {
         options: &Options,
         numbers: std::ops::Range<usize>,
         payload: &'a Payload,
+        tls: Option<&Tls>,
     ) -> Result<Self, Fault> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|errno| Fault::Io(numbers.start, errno.into()))?;
         let mut connections = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let connection = Connection::open(&options.target, number, options.size_bytes)?;
+            let connection = Connection::open(&options.target, tls, number, options.size_bytes)?;
             let slot = epoll::EventData::new_u64(connections.len() as u64);
             epoll::add(&epoll, &connection, slot, epoll::EventFlags::IN)
                 .map_err(|errno| Fault::Io(number, errno.into()))?;
@@ -63,10 +65,7 @@ impl<'a> Worker<'a> {
         let mut latencies = Histogram::new();
         let mut requests = 0;
         let started_at = Instant::now();
-        let mut budget = match extent {
-            Extent::Duration(duration) => Budget::Until(started_at + duration),
-            Extent::Requests(count) => Budget::Left(count),
-        };
+        let mut budget = Budget::new(extent, started_at);
         let mut under_way = 0;
         for slot in 0..self.connections.len() {
             let granted = budget.grant(self.depth, started_at);
@@ -137,7 +136,14 @@ impl<'a> Worker<'a> {
 }
 
 impl Budget {
-    fn grant(&mut self, wanted: usize, now: Instant) -> usize {
+    pub(crate) fn new(extent: Extent, now: Instant) -> Self {
+        match extent {
+            Extent::Duration(duration) => Self::Until(now + duration),
+            Extent::Requests(count) => Self::Left(count),
+        }
+    }
+
+    pub(crate) fn grant(&mut self, wanted: usize, now: Instant) -> usize {
         match self {
             Self::Until(end) if now < *end => wanted,
             Self::Until(_) => 0,

@@ -1,10 +1,14 @@
 //! The generator against small servers, good and bad, on real sockets.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Serves each connection on a thread of its own, until the test's process ends.
 fn serve(handle: fn(TcpStream)) -> SocketAddr {
@@ -94,6 +98,66 @@ fn speaks_to_unix_sockets() {
         .output()
         .unwrap();
     std::fs::remove_file(&path).unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Echoes until close_notify, and says it back.
+fn echo_tls(stream: TcpStream) {
+    let certificate = CertificateDer::from_slice(include_bytes!("localhost.der"));
+    let key = PrivatePkcs8KeyDer::from(include_bytes!("localhost.key.der").as_slice());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::from(key))
+        .unwrap();
+    let session = ServerConnection::new(Arc::new(config)).unwrap();
+    let mut secured = StreamOwned::new(session, stream);
+    echo(&mut secured);
+    secured.conn.send_close_notify();
+    // The client may have left already.
+    let _ = secured.flush();
+}
+
+#[test]
+fn speaks_tls() {
+    let address = serve(echo_tls);
+    for size in ["64", "100000"] {
+        let output =
+            load(address, &["--tls", "--size", size, "--connections", "3", "--requests", "100"]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(stdout(&output).contains("\"requests\": 100,"), "{output:?}");
+    }
+}
+
+#[test]
+fn visits_are_a_connection_each() {
+    let (plain, tls) = (serve(echo), serve(echo_tls));
+    for (address, more) in [(plain, None), (tls, Some("--tls"))] {
+        let mut arguments = vec!["--visits", "--connections", "2", "--requests", "20"];
+        arguments.extend(more);
+        let output = load(address, &arguments);
+        assert!(output.status.success(), "{output:?}");
+        assert!(stdout(&output).contains("\"requests\": 20,"), "{output:?}");
+    }
+}
+
+#[test]
+fn speaks_udp() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((count, peer)) = server.recv_from(&mut buffer) {
+            server.send_to(&buffer[..count], peer).unwrap();
+        }
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_ferrio-load"))
+        .args(["--udp", &address.to_string()])
+        .args(["--requests", "100", "--connections", "3", "--depth", "2"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 

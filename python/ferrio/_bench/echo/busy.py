@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..child import Child
 from ..row import Effort, Measurement
-from .measured import Server, load, serving
+from .measured import Kind, Server, load, serving
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class BusyRow:
         return effort.seconds * 2.5 + 0.6
 
     def measure(self, loop: str, effort: Effort) -> Measurement:
-        with serving(loop, self.kind, effort) as server:
+        with serving(loop, Kind(self.kind), effort) as server:
             alone = self._load(server, effort)
             cpu = effort.placement.beside
             server.child.send(f"compute {'-' if cpu is None else cpu}")

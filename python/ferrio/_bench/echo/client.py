@@ -29,6 +29,10 @@ class Connection:
         if options.unix is not None:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(options.unix)
+        elif options.udp is not None:
+            host, _, port = options.udp.rpartition(":")
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.socket.connect((host, int(port)))
         else:
             host, _, port = options.tcp.rpartition(":")
             self.socket = socket.create_connection((host, int(port)))
@@ -138,6 +142,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tcp")
     parser.add_argument("--unix")
+    # One message at a time: what is unsent goes as one datagram.
+    parser.add_argument("--udp")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--connections", type=int, default=50)

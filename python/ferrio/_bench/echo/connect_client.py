@@ -13,8 +13,6 @@ import time
 
 from .client import context, parse
 
-THREADS = 4
-
 
 def visit(address: tuple[str, int], tls: ssl.SSLContext, message: bytes) -> None:
     with socket.create_connection(address) as plain, tls.wrap_socket(plain) as connection:
@@ -27,9 +25,9 @@ def visit(address: tuple[str, int], tls: ssl.SSLContext, message: bytes) -> None
         connection.unwrap()
 
 
-def load(address: tuple[str, int], seconds: float, message: bytes) -> int:
+def load(address: tuple[str, int], at_a_time: int, seconds: float, message: bytes) -> int:
     """How many connections there were."""
-    counts = [0] * THREADS
+    counts = [0] * at_a_time
     failures: list[BaseException] = []
     end = time.perf_counter() + seconds
 
@@ -43,7 +41,7 @@ def load(address: tuple[str, int], seconds: float, message: bytes) -> int:
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=run, args=[number]) for number in range(THREADS)]
+    threads = [threading.Thread(target=run, args=[number]) for number in range(at_a_time)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -57,12 +55,12 @@ def main(argv: list[str]) -> None:
     options = parse(argv)
     host, _, port = options.tcp.rpartition(":")
     address, message = (host, int(port)), bytes(options.size)
-    load(address, options.warmup_duration, message)
+    load(address, options.connections, options.warmup_duration, message)
     print(json.dumps({"event": "warm"}), flush=True)
     if not sys.stdin.readline():
         raise EOFError("nobody opened the gate")
     before = time.perf_counter()
-    count = load(address, options.duration, message)
+    count = load(address, options.connections, options.duration, message)
     seconds = time.perf_counter() - before
     report = {"requests": count, "seconds": seconds, "requests_per_second": count / seconds}
     print(json.dumps(report), flush=True)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from ..cpus import CpuTime
 from ..row import Effort, Measurement
-from .measured import load, serving
+from .measured import Kind, load, serving
 from .throughput import EchoRow
+
+AT_A_TIME = 4
+"""So many connections are under way: the server never waits."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class ConnectRow:
         return f"TLS connections made, used once and closed ({self.kind})"
 
     def missing(self) -> str | None:
-        return EchoRow(self.name, self.kind, 64, 1, tls=True).missing()
+        return EchoRow(self.name, Kind(self.kind, tls=True), 64, 1).missing()
 
     def expected_seconds(self, effort: Effort) -> float:
         return effort.seconds * 1.25 + 0.5
@@ -34,19 +37,18 @@ class ConnectRow:
     def measure(self, loop: str, effort: Effort) -> Measurement:
         options = [
             *("--size", "64"),
+            *("--connections", str(AT_A_TIME)),
             *("--warmup-duration", str(effort.seconds / 4)),
             *("--duration", str(effort.seconds)),
         ]
-        with serving(loop, self.kind, effort, tls=True) as server:
+        with serving(loop, Kind(self.kind, tls=True), effort) as server:
             before = CpuTime.of(server.child.pid)
 
             def note_cpu_time() -> None:
                 nonlocal before
                 before = CpuTime.of(server.child.pid)
 
-            report = load(
-                server, effort, options, at_gate=note_cpu_time, client="echo.connect_client"
-            )
+            report = load(server, effort, options, at_gate=note_cpu_time, visits=True)
             total, user, system = CpuTime.of(server.child.pid).since(before)
         count = report["requests"]
         return Measurement(

@@ -21,17 +21,33 @@ class Server:
     """Arguments that lead the load here."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What sort of echo server."""
+
+    name: str
+    unix: bool = False
+    tls: bool = False
+    fresh: bool = False
+    """As its allocator starts."""
+
+    def arguments(self, loop: str, directory: Path) -> list[str]:
+        """Those of `echo.server`; the files it needs are in the directory."""
+        args = ["--loop", loop, "--kind", self.name]
+        if self.unix:
+            args += ["--unix", str(directory / "echo.sock")]
+        if self.fresh:
+            args += ["--fresh"]
+        if self.tls:
+            args += ["--certificate", str(make_certificate(directory))]
+        return args
+
+
 @contextlib.contextmanager
-def serving(
-    loop: str, kind: str, effort: Effort, unix: bool = False, tls: bool = False
-) -> Iterator[Server]:
-    """An echo server in a fresh process, gone at the end."""
+def serving(loop: str, kind: Kind, effort: Effort) -> Iterator[Server]:
+    """An echo server in a process of its own, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="ferrio-bench-") as directory:
-        args = ["--loop", loop, "--kind", kind]
-        if unix:
-            args += ["--unix", str(Path(directory) / "echo.sock")]
-        if tls:
-            args += ["--certificate", str(make_certificate(Path(directory)))]
+        args = kind.arguments(loop, Path(directory))
         with Child.of_package("echo.server", args, effort.placement.server) as child:
             yield Server(child, child.receive()["target"])
 
@@ -53,20 +69,20 @@ def load(
     options: list[str],
     cpus: set[int] | None = None,
     at_gate: Callable[[], None] = lambda: None,
-    client: str = "echo.client",
+    visits: bool = False,
 ) -> dict[str, Any]:
     """Loads the server; returns the report.
 
     `at_gate` is called between warm-up and measured part, when the server has answered everything
-    and the load waits.
+    and the load waits. `visits`: a connection for each request.
     """
     cpus = effort.placement.load if cpus is None else cpus
     argv = [*server.target, *options, "--gate"]
-    # The load generator speaks no TLS.
-    if effort.load_generator is None or "--tls" in argv:
-        child = Child.of_package(client, argv, cpus)
+    if effort.load_generator is not None:
+        child = Child([effort.load_generator, *argv, *(["--visits"] if visits else [])], cpus)
     else:
-        child = Child([effort.load_generator, *argv], cpus)
+        client = "echo.connect_client" if visits else "echo.client"
+        child = Child.of_package(client, argv, cpus)
     with child:
         child.receive()
         at_gate()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..child import ChildError
 from ..cpus import resident_kib
 from ..row import Effort, Measurement
-from .measured import load, serving
+from .measured import Kind, load, serving
 
 CONNECTIONS = 5000
 """The allocator takes memory in steps of up to 1 MiB: 0.2 KiB per connection."""
@@ -41,7 +41,7 @@ class MemoryRow:
         return 2.5
 
     def measure(self, loop: str, effort: Effort) -> Measurement:
-        with serving(loop, self.kind, effort) as server:
+        with serving(loop, Kind(self.kind), effort) as server:
             # What the first connection brings into being stays, and is not a connection's price.
             load(server, effort, ["--connections", "50", "--requests", "500"])
             before, idle = resident_kib(server.child.pid), 0.0

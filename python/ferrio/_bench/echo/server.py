@@ -21,7 +21,7 @@ import time
 from .. import allocator, loops
 from .address import Address
 
-KINDS = ("protocol", "buffered", "streams", "sockets")
+KINDS = ("protocol", "buffered", "streams", "sockets", "datagram")
 
 
 class Computing(threading.Thread):
@@ -62,11 +62,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--kind", required=True, choices=KINDS)
     parser.add_argument("--unix")
     parser.add_argument("--certificate")
+    parser.add_argument("--fresh", action="store_true", help="leave the allocator as it starts")
     args = parser.parse_args(argv)
     serve = importlib.import_module(f".{args.kind}", __package__).serve
-    allocator.settle()
+    if not args.fresh:
+        allocator.settle()
     loop = loops.factory(args.loop)()
-    address = Address(args.unix, args.certificate)
+    address = Address(args.unix, args.certificate, udp=args.kind == "datagram")
     loop.run_until_complete(serve(address))
     threading.Thread(target=obey, daemon=True).start()
     print(json.dumps({"target": address.target}), flush=True)

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 
 from ..cpus import CpuTime
 from ..row import Effort, Measurement
-from .measured import load, serving
+from .measured import Kind, load, serving
 
 
 @dataclass(frozen=True)
 class EchoRow:
     name: str
-    kind: str
+    kind: Kind
     size_bytes: int
     connections: int
     depth: int = 1
-    unix: bool = False
-    tls: bool = False
     quick: bool = False
     group: str = "echo"
     unit: str = "CPU-µs/request"
@@ -27,16 +25,18 @@ class EchoRow:
 
     @property
     def summary(self) -> str:
-        transport = "Unix socket, " if self.unix else "TLS, " if self.tls else ""
+        kind = self.kind
+        transport = "Unix socket, " if kind.unix else "TLS, " if kind.tls else ""
+        fresh = "freshly started " if kind.fresh else ""
         return (
-            f"echo server ({self.kind}), {transport}{self.size_bytes:,} B, "
+            f"{fresh}echo server ({kind.name}), {transport}{self.size_bytes:,} B, "
             f"{self.connections} connections, {self.depth} under way on each"
         )
 
     def missing(self) -> str | None:
         if not sys.platform.startswith("linux"):
             return "needs Linux's per-process CPU clocks"
-        if self.tls and shutil.which("openssl") is None:
+        if self.kind.tls and shutil.which("openssl") is None:
             return "needs the openssl command"
         return None
 
@@ -52,7 +52,7 @@ class EchoRow:
             *("--warmup-duration", str(effort.seconds / 4)),
             *("--duration", str(effort.seconds)),
         ]
-        with serving(loop, self.kind, effort, self.unix, self.tls) as server:
+        with serving(loop, self.kind, effort) as server:
             before = CpuTime.of(server.child.pid)
 
             def note_cpu_time() -> None:
@@ -79,19 +79,26 @@ class EchoRow:
 
 def _rows() -> tuple[EchoRow, ...]:
     rows = []
-    for kind in ("protocol", "buffered", "streams", "sockets"):
-        quick = kind != "buffered"
-        rows.append(EchoRow(f"echo_{kind}_1k", kind, 1024, 50, quick=quick))
-        rows.append(EchoRow(f"echo_{kind}_64k", kind, 65536, 20))
+    for name in ("protocol", "buffered", "streams", "sockets"):
+        kind, quick = Kind(name), name != "buffered"
+        rows.append(EchoRow(f"echo_{name}_1k", kind, 1024, 50, quick=quick))
+        rows.append(EchoRow(f"echo_{name}_64k", kind, 65536, 20))
         # Many small messages at once measure the loop's buffering rather than its latency.
         # sock_* answers each batch with one call, like protocol: nothing more to learn there.
-        if kind in ("protocol", "streams"):
-            rows.append(EchoRow(f"echo_{kind}_64b_depth32", kind, 64, 20, depth=32))
-    for kind in ("protocol", "streams", "sockets"):
-        rows.append(EchoRow(f"echo_{kind}_unix_1k", kind, 1024, 50, unix=True))
-    for kind in ("protocol", "streams"):
-        rows.append(EchoRow(f"echo_tls_{kind}_1k", kind, 1024, 50, tls=True))
-        rows.append(EchoRow(f"echo_tls_{kind}_64k", kind, 65536, 20, tls=True))
+        if name in ("protocol", "streams"):
+            rows.append(EchoRow(f"echo_{name}_64b_depth32", kind, 64, 20, depth=32))
+    for name in ("protocol", "streams", "sockets"):
+        rows.append(EchoRow(f"echo_{name}_unix_1k", Kind(name, unix=True), 1024, 50))
+    for name in ("protocol", "streams"):
+        kind = Kind(name, tls=True)
+        rows.append(EchoRow(f"echo_tls_{name}_1k", kind, 1024, 50))
+        rows.append(EchoRow(f"echo_tls_{name}_64k", kind, 65536, 20))
+    # The row in which the allocator is more than half of it, if it is left as it starts.
+    rows.append(
+        EchoRow("echo_tls_protocol_1k_fresh", Kind("protocol", tls=True, fresh=True), 1024, 50)
+    )
+    rows.append(EchoRow("echo_udp_64b", Kind("datagram"), 64, 50))
+    rows.append(EchoRow("echo_udp_1k", Kind("datagram"), 1024, 50, quick=True))
     return tuple(rows)
 
 
