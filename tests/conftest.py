@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"the loop under test: {', '.join(loops.NAMED)} or module:callable "
         f"(default {loops.DEFAULT})",
     )
+    parser.addoption(
+        "--soak",
+        action="store_true",
+        help="the long forms of tests/stress: minutes each, figures at the end",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,6 +34,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"loop under test: {config.getoption('--loop')}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the tests have measured, whichever process they ran in."""
+    lines = [
+        f"{report.nodeid.rpartition('/')[2]}: {text}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, text in report.user_properties
+        if name == "figures"
+    ]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 #   make test PYTHON=python3.14     on another one
 #   make pytest ARGS='tests/parity -k signal'
 #   make conformance ARGS='--module test_streams -v'
+#   make soak ARGS='-k storm'
 
 # Arguments for the one tool that a target runs.
 ARGS ?=
@@ -13,7 +14,7 @@ PROFILE ?= release
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: venv test engine servers pytest conformance lint free-threaded clean
+.PHONY: venv test engine servers pytest conformance soak lint free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -22,6 +23,7 @@ test: engine pytest conformance ## every test there is, on $(PYTHON)
 
 engine: ## cargo test of the engine
 	cargo test --locked --package ferrio-engine
+	cargo test --locked --package ferrio-engine --features faults --test faults
 
 pytest: venv servers ## parity, stress and ecosystem tests
 	$(VENV)/bin/python -m pytest --numprocesses 2 $(ARGS)
@@ -31,6 +33,16 @@ servers:
 
 conformance: venv ## CPython's own test_asyncio on ferrio
 	$(VENV)/bin/python -m tests.conformance $(ARGS)
+
+# Each test by itself, so that its figures are its own; timeouts are for hangs.
+SOAK = -m pytest tests/stress --soak --timeout 1800
+
+soak: ## the long forms of tests/stress, on $(PYTHON): half an hour; figures at the end
+	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE) --faults
+	FAULTS_ROUNDS=20 cargo test --locked --release --package ferrio-engine --features faults \
+	  --test faults -- --nocapture
+	$(VENV)/bin/python $(SOAK) $(ARGS)
+	PYTHONPATH=.build/faults/$(notdir $(VENV)) $(VENV)/bin/python $(SOAK) -k syscall_faults
 
 lint: lint-rust lint-python lint-stubs ## formatting, clippy, ruff, mypy, stubs against the binary
 
@@ -42,6 +54,8 @@ lint-rust: lint-environment
 	cargo fmt --all --check
 	PYO3_PYTHON=$(abspath $(VENV)/bin/python) \
 	  cargo clippy --locked --workspace --all-targets -- --deny warnings
+	PYO3_PYTHON=$(abspath $(VENV)/bin/python) \
+	  cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
 
 lint-python: lint-environment
 	$(VENV)/bin/ruff check

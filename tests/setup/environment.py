@@ -1,6 +1,6 @@
 """Builds ferrio for the interpreter that runs this file, into a virtual environment.
 
-    python3.13 tests/setup/environment.py [--lint]
+    python3.13 tests/setup/environment.py [--lint] [--faults]
 
 The environment is `.build/venv/3.13`, one for each version, so several versions can be tested side
 by side. Nothing is done twice: dependencies are installed again only if a requirements file
@@ -28,6 +28,8 @@ BUILD = ROOT / ".build"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 ENVIRONMENT = BUILD / "venv" / VERSION
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+# A second ferrio, whose system calls can be made to fail: for PYTHONPATH.
+FAULTS = BUILD / "faults" / VERSION
 LINT_REQUIREMENTS = ROOT / "tests" / "requirements-lint.txt"
 
 # What goes into the wheel: a change in any of these files means another build.
@@ -50,6 +52,11 @@ def main() -> None:
     parser.add_argument(
         "--profile", default="release", help="cargo's: dev is quicker to build and asserts more"
     )
+    parser.add_argument(
+        "--faults",
+        action="store_true",
+        help=f"also build into {FAULTS.relative_to(ROOT)} a ferrio with the feature `faults`",
+    )
     options = parser.parse_args()
     check_machine()
     create()
@@ -57,6 +64,8 @@ def main() -> None:
     if options.lint:
         install(LINT_REQUIREMENTS)
     build(options.profile)
+    if options.faults:
+        build_with_faults(options.profile)
 
 
 def check_machine() -> None:
@@ -91,28 +100,39 @@ def install(requirements: Path) -> None:
 
 
 def build(profile: str) -> None:
-    sources = [path for pattern in SOURCES for path in ROOT.glob(pattern)]
-    stamp = Stamp("wheel", sources, profile)
+    stamp = Stamp("wheel", sources(), profile)
     if stamp.is_current():
         return
-    wheels = BUILD / "wheel" / VERSION
     with step(f"building ferrio for CPython {VERSION} ({profile} profile, a minute or two)"):
-        shutil.rmtree(wheels, ignore_errors=True)
-        python = ENVIRONMENT / "bin" / "python"
-        maturin: list[str | Path] = [python, "-m", "maturin"]
-        options: list[str | Path] = [
-            "--profile",
-            profile,
-            "--locked",
-            "--interpreter",
-            python,
-            "--out",
-            wheels,
-        ]
-        run([*maturin, "build", *options])
-        (wheel,) = wheels.glob("*.whl")
+        wheel = make_wheel(BUILD / "wheel" / VERSION, profile)
         pip("install", "--quiet", "--no-deps", "--force-reinstall", wheel)
         stamp.write()
+
+
+def build_with_faults(profile: str) -> None:
+    stamp = Stamp("faults", sources(), profile)
+    if stamp.is_current() and FAULTS.exists():
+        return
+    with step(f"building ferrio for CPython {VERSION} with faults ({profile} profile)"):
+        wheel = make_wheel(BUILD / "wheel" / f"{VERSION}-faults", profile, "--features", "faults")
+        shutil.rmtree(FAULTS, ignore_errors=True)
+        pip("install", "--quiet", "--no-deps", "--target", FAULTS, wheel)
+        stamp.write()
+
+
+def sources() -> list[Path]:
+    return [path for pattern in SOURCES for path in ROOT.glob(pattern)]
+
+
+def make_wheel(wheels: Path, profile: str, *more: str) -> Path:
+    """Leaves nothing but the new wheel in the folder `wheels`."""
+    shutil.rmtree(wheels, ignore_errors=True)
+    python = ENVIRONMENT / "bin" / "python"
+    command: list[str | Path] = [python, "-m", "maturin", "build", "--locked"]
+    command += ["--profile", profile, "--interpreter", python, "--out", wheels]
+    run([*command, *more])
+    (wheel,) = wheels.glob("*.whl")
+    return wheel
 
 
 class Stamp:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ def open_descriptors() -> set[str]:
     return found
 
 
+def resident_kib(pid: int | str = "self") -> int:
+    """Of a process: what it has in memory at the moment."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
 @pytest.fixture
 def descriptors() -> Iterator[None]:
     """Fails the test if more descriptors are open at its end than at its start."""
@@ -34,6 +41,27 @@ def descriptors() -> Iterator[None]:
     gc.collect()
     left = open_descriptors() - before
     assert not left, f"left open: {sorted(left)}"
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much a test is to do: little in the suite, much with `--soak`."""
+
+    is_soak: bool
+
+    def __call__(self, short: int, long: int) -> int:
+        return long if self.is_soak else short
+
+
+@pytest.fixture(scope="session")
+def load(request: pytest.FixtureRequest) -> Load:
+    return Load(request.config.getoption("--soak"))
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Called with what the test has measured in this run; shown when all tests are over."""
+    return lambda text: record_property("figures", text)
 
 
 @pytest.fixture

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable
 
 from tests import loops
 
+from .conftest import resident_kib
+
 Loop = asyncio.AbstractEventLoop
 LOCALHOST = "127.0.0.1"
-
-
-def resident_kib() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def assert_no_growth(work: Callable[[], None], rounds: int, allowed_kib: int = 2048) -> None:

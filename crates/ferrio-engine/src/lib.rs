@@ -85,6 +85,12 @@ mod timer;
 mod transport;
 
 pub use async_task::{Runnable, Task};
+/// Injection of failing system calls, for tests (cargo feature `faults`).
+#[cfg(feature = "faults")]
+pub mod faults {
+    pub use crate::sys::faults::{Faults, Injected, Injection, inject};
+}
+
 pub use engine::{Drained, Engine, Timeout};
 pub use inbox::Inbox;
 pub use pool::{Job, Pool, SubmitError};

@@ -11,6 +11,7 @@
 //! | `socket.rs` | Python's sockets and their addresses |
 //! | `names.rs` | asyncio's own functions, looked up once |
 //! | `build_info.rs` | how this module was built |
+//! | `faults.rs` | failing system calls, in builds for `make soak` |
 //! | `program.rs` | what `ferrio run` needs of the interpreter |
 //! | `ffi/` | the one place with raw CPython calls |
 
@@ -18,6 +19,8 @@ mod build_info;
 mod coroutine;
 mod error;
 mod event_loop;
+#[cfg(feature = "faults")]
+mod faults;
 mod ffi;
 mod item;
 mod names;
@@ -41,6 +44,9 @@ mod _ferrio {
     use crate::event_loop::Loop;
     #[pymodule_export]
     use crate::event_loop::children::ChildWatch;
+    #[cfg(feature = "faults")]
+    #[pymodule_export]
+    use crate::faults::{inject_faults, injected_faults};
     #[pymodule_export]
     use crate::program::report_uncaught;
     #[cfg(unix)]

@@ -22,6 +22,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use super::borrowed;
+use super::faults::{self, Call};
 use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
 
@@ -96,14 +97,14 @@ impl Epoll {
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
         events.clear();
-        let waited = match timeout {
+        let waited = faults::check(Call::Wait, self.epoll.as_fd()).and_then(|()| match timeout {
             // rustix calls epoll_pwait for these two, which every kernel has.
             None => epoll::wait(&self.epoll, spare_capacity(&mut events.list), None),
             Some(Duration::ZERO) => {
                 epoll::wait(&self.epoll, spare_capacity(&mut events.list), Some(&ZERO))
             }
             Some(timeout) => self.wait_at_most(events, timeout),
-        };
+        });
         match waited {
             Ok(count) => Ok(count),
             // The host looks at its signals and calls again.

@@ -15,6 +15,7 @@
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
+pub(crate) mod faults;
 mod names;
 mod pipe;
 mod portable;
@@ -30,6 +31,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
+
+use faults::Call;
 
 use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
@@ -85,6 +88,7 @@ macro_rules! delegate {
 
 impl Driver {
     pub(crate) fn new(kind: DriverKind) -> io::Result<Self> {
+        faults::check_new(Call::CreateDriver)?;
         match kind {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             DriverKind::Epoll => epoll::Epoll::new().map(Self::Epoll),
@@ -112,7 +116,11 @@ impl Driver {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        delegate!(self, driver => driver.add(fd, token, interest, trigger))
+        faults::check(Call::Register, fd)?;
+        delegate!(self, driver => driver.add(fd, token, interest, trigger))?;
+        #[cfg(feature = "faults")]
+        faults::registered(self, fd, token, interest, trigger);
+        Ok(())
     }
 
     pub(crate) fn modify(
@@ -122,15 +130,25 @@ impl Driver {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        delegate!(self, driver => driver.modify(fd, token, interest, trigger))
+        delegate!(self, driver => driver.modify(fd, token, interest, trigger))?;
+        #[cfg(feature = "faults")]
+        faults::registered(self, fd, token, interest, trigger);
+        Ok(())
     }
 
     pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        faults::forget(self, fd);
         delegate!(self, driver => driver.delete(fd))
     }
 
     /// Replaces whatever was in `events`, which this driver has made. `None` is for ever.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        #[cfg(feature = "faults")]
+        faults::settle(
+            self,
+            |fd, token, interest, trigger| delegate!(self, driver => driver.modify(fd, token, interest, trigger)),
+        );
         match (self, events) {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             (Self::Epoll(driver), Events::Epoll(events)) => driver.wait(events, timeout),

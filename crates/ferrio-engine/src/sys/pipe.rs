@@ -8,6 +8,7 @@ use rustix::fs::FileType;
 use rustix::io::retry_on_intr;
 
 use super::LentFd;
+use super::faults::{self, Call};
 use crate::transport::Io;
 
 /// A descriptor for which recv(2) and send(2) may not exist. Somebody else's, as [`LentFd`] is.
@@ -64,21 +65,31 @@ impl PipeFd {
     ///
     /// fcntl(2): EBADF, EMFILE.
     pub fn duplicate(self) -> io::Result<OwnedFd> {
+        faults::check(Call::Duplicate, self.0)?;
         Ok(rustix::io::fcntl_dupfd_cloexec(self.0, 0)?)
     }
 }
 
 impl Io for PipeFd {
     fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::read(self.0, &mut *buf))?)
+        Ok(retry_on_intr(|| {
+            let len = faults::before(Call::Read, self.0, buf.len())?;
+            rustix::io::read(self.0, &mut buf[..len])
+        })?)
     }
 
     fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::write(self.0, buf))?)
+        Ok(retry_on_intr(|| {
+            let len = faults::before(Call::Write, self.0, buf.len())?;
+            rustix::io::write(self.0, &buf[..len])
+        })?)
     }
 
     fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::writev(self.0, bufs))?)
+        Ok(retry_on_intr(|| {
+            let count = faults::before(Call::Write, self.0, bufs.len())?;
+            rustix::io::writev(self.0, &bufs[..count])
+        })?)
     }
 
     /// Nothing: a pipe's end is told by closing it.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use super::faults::{self, Call};
 use crate::process::Exit;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -10,6 +11,7 @@ pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags};
 
+    faults::check_new(Call::PidfdOpen)?;
     let pid = Pid::from_raw(pid).ok_or(Errno::INVAL)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
@@ -20,7 +22,11 @@ pub(crate) fn wait_for(pidfd: BorrowedFd<'_>, pid: i32) -> io::Result<Exit> {
     use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
 
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    let (status, signal) = match retry_on_intr(|| waitid(WaitId::PidFd(pidfd), options)) {
+    let waited = retry_on_intr(|| {
+        faults::check(Call::WaitId, pidfd)?;
+        waitid(WaitId::PidFd(pidfd), options)
+    });
+    let (status, signal) = match waited {
         Ok(Some(status)) => (status.exit_status(), status.terminating_signal()),
         Ok(None) => return Ok(Exit::Running),
         Err(Errno::CHILD) => return Ok(Exit::Unknown),

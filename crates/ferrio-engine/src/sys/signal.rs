@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
@@ -16,16 +16,20 @@ use libc::__errno_location as errno_location;
 use libc::__error as errno_location;
 use rustix::io::{Errno, retry_on_intr};
 
+use super::faults::{self, Call};
+
 /// Non-blocking and close-on-exec, reading end first.
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use rustix::pipe::{PipeFlags, pipe_with};
 
+    faults::check_new(Call::Pipe)?;
     Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
 }
 
 #[cfg(target_vendor = "apple")]
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    faults::check_new(Call::Pipe)?;
     let ends = rustix::pipe::pipe()?;
     for end in [&ends.0, &ends.1] {
         rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
@@ -35,7 +39,10 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 pub(crate) fn read(fd: &OwnedFd, buf: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buf))?)
+    Ok(retry_on_intr(|| {
+        let len = faults::before(Call::Read, fd.as_fd(), buf.len())?;
+        rustix::io::read(fd, &mut buf[..len])
+    })?)
 }
 
 /// A signal that goes to the pipe until this is dropped.

@@ -15,6 +15,7 @@ use rustix::net::{
     SocketAddrAny, SocketType,
 };
 
+use super::faults::{self, Call};
 use crate::net::Address;
 
 /// A descriptor that somebody else owns and will close, known by its number.
@@ -49,8 +50,10 @@ impl LentFd {
     ///
     /// recvfrom(2); `WouldBlock` where it would wait.
     pub fn recv_from(self, buf: &mut [u8]) -> io::Result<(usize, Option<Address>)> {
-        let (count, _, from) =
-            retry_on_intr(|| net::recvfrom(self, &mut *buf, RecvFlags::DONTWAIT))?;
+        let (count, _, from) = retry_on_intr(|| {
+            faults::check(Call::RecvFrom, self)?;
+            net::recvfrom(self, &mut *buf, RecvFlags::DONTWAIT)
+        })?;
         Ok((count, from.map(|from| address(&from))))
     }
 
@@ -60,7 +63,10 @@ impl LentFd {
     ///
     /// sendto(2); `WouldBlock` where it would wait.
     pub fn send_to(self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
-        Ok(retry_on_intr(|| net::sendto(self, buf, SEND_FLAGS, &to))?)
+        Ok(retry_on_intr(|| {
+            faults::check(Call::SendTo, self)?;
+            net::sendto(self, buf, SEND_FLAGS, &to)
+        })?)
     }
 
     /// Begins to connect a non-blocking socket.
@@ -82,7 +88,11 @@ impl LentFd {
     pub fn connected(self) -> io::Result<()> {
         socket_error(self.as_fd())?;
         let mut fds = [PollFd::new(&self, PollFlags::OUT)];
-        match retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))? {
+        let polled = retry_on_intr(|| {
+            faults::check(Call::Poll, self)?;
+            poll(&mut fds, Some(&Timespec::default()))
+        });
+        match polled? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             _ => Ok(()),
         }
@@ -95,7 +105,7 @@ impl LentFd {
     ///
     /// accept(2), as it comes; [`Listener`](crate::Listener) knows what to make of them.
     pub fn accept(self) -> io::Result<(OwnedFd, Address)> {
-        Ok(accept(self.as_fd())?)
+        Ok(retry_on_intr(|| accept(self.as_fd()))?)
     }
 }
 
@@ -116,30 +126,47 @@ impl AsRawFd for LentFd {
 }
 
 pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| net::recv(fd, &mut *buf, RecvFlags::DONTWAIT))?.0)
+    let (count, _) = retry_on_intr(|| {
+        let len = faults::before(Call::Recv, fd, buf.len())?;
+        net::recv(fd, &mut buf[..len], RecvFlags::DONTWAIT)
+    })?;
+    Ok(count)
 }
 
 /// The first bytes of `buf`, as many as are returned, have been initialised.
 pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| Ok(net::recv(fd, &mut *buf, RecvFlags::DONTWAIT)?.0.0.len()))?)
+    Ok(retry_on_intr(|| {
+        let len = faults::before(Call::Recv, fd, buf.len())?;
+        let ((received, _), _) = net::recv(fd, &mut buf[..len], RecvFlags::DONTWAIT)?;
+        Ok(received.len())
+    })?)
 }
 
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| net::send(fd, buf, SEND_FLAGS))?)
+    Ok(retry_on_intr(|| {
+        let len = faults::before(Call::Send, fd, buf.len())?;
+        net::send(fd, &buf[..len], SEND_FLAGS)
+    })?)
 }
 
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut no_control = SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| net::sendmsg(fd, bufs, &mut no_control, SEND_FLAGS))?)
+    Ok(retry_on_intr(|| {
+        // A call cut short sends some of the buffers whole.
+        let count = faults::before(Call::Send, fd, bufs.len())?;
+        net::sendmsg(fd, &bufs[..count], &mut no_control, SEND_FLAGS)
+    })?)
 }
 
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
+    faults::check(Call::Shutdown, fd)?;
     Ok(net::shutdown(fd, Shutdown::Write)?)
 }
 
 /// The connection is non-blocking and close-on-exec from the start.
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Errno> {
+    faults::check(Call::Accept, listener)?;
     let flags = net::SocketFlags::CLOEXEC | net::SocketFlags::NONBLOCK;
     let (connection, peer) = net::acceptfrom_with(listener, flags)?;
     Ok((connection, peer.map_or(Address::Unnamed, |peer| address(&peer))))
@@ -148,6 +175,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Err
 /// Without accept4(2) a child that is forked at the wrong moment inherits the connection.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Errno> {
+    faults::check(Call::Accept, listener)?;
     let (connection, peer) = net::acceptfrom(listener)?;
     rustix::io::fcntl_setfd(&connection, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&connection, true)?;
@@ -161,6 +189,7 @@ pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<Address> {
 
 /// Non-blocking, close-on-exec. The numbers are the system's own.
 pub(crate) fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    faults::check_new(Call::Socket)?;
     let family = u16::try_from(family).map_err(|_| Errno::AFNOSUPPORT)?;
     let kind = u32::try_from(kind).map_err(|_| Errno::INVAL)?;
     let protocol = u32::try_from(protocol).map_err(|_| Errno::PROTONOSUPPORT)?;
@@ -199,6 +228,7 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, local: SocketAddr) -> io::Result<()> 
 
 /// False if the connection is under way.
 pub(crate) fn connect(socket: BorrowedFd<'_>, peer: SocketAddr) -> io::Result<bool> {
+    faults::check(Call::Connect, socket)?;
     match net::connect(socket, &peer) {
         Ok(()) => Ok(true),
         // Interrupted, the connection goes on in the background.

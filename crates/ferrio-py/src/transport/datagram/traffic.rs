@@ -199,7 +199,11 @@ impl DatagramTransport {
             self.unregister(py);
             return self.lost(slf, looop, None, context);
         }
-        self.watch(slf)
+        match self.watch(slf) {
+            Ok(()) => Ok(()),
+            // The socket was closed behind our back. Nobody called who could be told.
+            Err(error) => self.fatal_error(slf, error, "Fatal write error on datagram transport"),
+        }
     }
 
     fn send_all(&self, slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use ferrio_engine::{FileKind, Interest, Key, LentFd, Limits, PipeFd, Readiness, Stream};
 use ferrio_engine::{StreamKind, Trigger};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyPermissionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
@@ -332,11 +332,17 @@ impl<T: End> Native for Scheduled<T> {
         match self.step {
             Step::Start(interest) => match register(transport, interest) {
                 Ok(()) => Ok(()),
-                // As in asyncio, where it is a callback that fails: /dev/null cannot be watched.
+                // As in asyncio, where it is a callback that fails.
                 Err(error) => {
+                    // /dev/null cannot be watched, but be written to.
+                    let is_usable = error.is_instance_of::<PyPermissionError>(py);
+                    let reason = error.clone_ref(py);
                     let method = transport.as_any().getattr(intern!(py, "_start"))?;
                     let context = Context::copy_current(py)?.into_object();
-                    report::failed_call(looop, error, &method, None, context)
+                    report::failed_call(looop, error, &method, None, context)?;
+                    // asyncio leaves it open when the system is out of memory or watches, too
+                    // (ENOMEM, ENOSPC), and whoever reads from it waits for ever.
+                    if is_usable { Ok(()) } else { schedule_lost(transport, Some(reason)) }
                 }
             },
             Step::Event(readiness) => T::ready(transport, looop, readiness),

@@ -119,7 +119,11 @@ impl WritePipeTransport {
             Err(error) => return self.failed(slf, os_error(error)),
         };
         if self.shared.with(py, |state| state.stream.buffered_bytes() == 0) {
-            self.watch_room(slf, false)?;
+            // To be told of room that is not needed costs a turn, once. (ENOMEM is said only when
+            // asking for more.)
+            if let Err(error) = self.watch_room(slf, false) {
+                return self.failed(slf, error);
+            }
         }
         let context = match self
             .writing
@@ -215,7 +219,10 @@ impl WritePipeTransport {
         if is_first {
             let context = Context::copy_current(py)?;
             drop(this.writing.with(py, |writing| writing.context.replace(context)));
-            this.watch_room(slf, true)?;
+            if let Err(error) = this.watch_room(slf, true) {
+                // Nobody would ever send what is queued: asyncio raises, and the pipe stays open.
+                return this.failed(slf, error);
+            }
         }
         flow.map_or(Ok(()), |flow| this.tell_flow(slf, flow))
     }
