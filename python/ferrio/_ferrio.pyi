@@ -197,6 +197,9 @@ class BaseLoop:
         """Have a look at `signal.set_wakeup_fd` again."""
     def _stop_serving(self, sock: socket.socket) -> None:
         """Accept no more connections on a socket, and close it."""
+    def _ask_for_time(self) -> None: ...
+    @staticmethod
+    def _before_exit() -> None: ...
     def _after_fork(self) -> None:
         """Give up what is shared with the loop of the parent process."""
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, _RetAddress]: ...

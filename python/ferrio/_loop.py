@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import socket
 import sys
@@ -90,9 +91,18 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._unix_server_sockets: dict[socket.socket, int] = {}
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
-        share_nothing_with_children(self)
+        remember(self)
+        if type(self).time is not BaseLoop.time:
+            self._ask_for_time()
         if coroutines._is_debug_mode():  # type: ignore[attr-defined]
             self.set_debug(True)
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "time":
+                self._ask_for_time()
+            super().__setattr__(name, value)
 
     # Errors.
     set_exception_handler = BaseEventLoop.set_exception_handler
@@ -288,17 +298,21 @@ _lock = threading.Lock()
 _is_minded = False
 
 
-def share_nothing_with_children(loop: Loop) -> None:
-    """Have forked children begin with a copy of this loop that is no longer the parent's.
+def remember(loop: Loop) -> None:
+    """Have forked children and the end of the interpreter know of this loop.
 
-    The kernel's list of what a loop watches is shared after a fork. asyncio leaves it so: a child
-    that closes its copy of the loop, or a transport, takes the parent's events away.
+    Children begin with a copy of it that is no longer the parent's. The kernel's list of what a loop
+    watches is shared after a fork; asyncio leaves it so, and a child that closes its copy of the
+    loop, or a transport, takes the parent's events away.
     """
     global _is_minded
     with _lock:
         _open.add(loop)
-        if not _is_minded and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+        if not _is_minded:
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=_after_fork)
+            if sys.version_info < (3, 14):
+                atexit.register(BaseLoop._before_exit)
             _is_minded = True
 
 

@@ -218,3 +218,68 @@ async def test_timeouts_fire_and_can_be_moved(trace: Trace) -> None:
     with trace.raises("past"):
         async with asyncio.timeout(-1):
             await asyncio.sleep(0)
+
+
+class Clock:
+    """A loop's clock that can be set forward."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._real = loop.time
+        self.ahead = 0.0
+        self.is_broken = False
+
+    def __call__(self) -> float:
+        if self.is_broken:
+            raise ValueError("no time")
+        return self._real() + self.ahead
+
+    def forward(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+@twin
+def test_timers_go_by_the_clock_of_the_program(trace: Trace, loop: Loop) -> None:
+    clock = Clock(loop)
+    loop.time = clock  # type: ignore[method-assign]
+    loop.call_later(3600, trace, "an hour later")
+    loop.call_at(clock() + 7200, trace, "never")
+    loop.call_later(0.01, trace, "a moment later")
+    loop.call_later(0.02, clock.forward, 3600)
+    loop.call_later(3600.04, loop.stop)
+    loop.run_forever()
+    trace("time", loop.time() - clock._real() > 3599)
+
+
+@twin
+def test_a_clock_of_a_subclass(trace: Trace, loop: Loop) -> None:
+    class Late(type(loop)):  # type: ignore[misc]
+        ahead = 1000.0
+
+        def time(self) -> float:
+            return float(super().time() + self.ahead)
+
+    late = Late()
+    try:
+        handle = late.call_later(50, trace, "fifty seconds later")
+        trace("when", handle.when() - late.time() > 49)
+        late.call_soon(setattr, late, "ahead", 1060.0)
+        late.call_later(60.01, late.stop)
+        late.run_forever()
+    finally:
+        late.close()
+
+
+@twin
+def test_a_clock_that_fails(trace: Trace, loop: Loop) -> None:
+    clock = Clock(loop)
+    loop.time = clock  # type: ignore[method-assign]
+    loop.call_later(0.01, trace, "later")
+    clock.is_broken = True
+    with trace.raises():
+        loop.call_later(0, trace, "refused")
+    with trace.raises():
+        loop.run_forever()
+    trace("running", loop.is_running())
+    clock.is_broken = False
+    loop.call_later(0.02, loop.stop)
+    loop.run_forever()

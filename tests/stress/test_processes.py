@@ -325,6 +325,40 @@ SCRIPTS = {
             threading.Thread(target=busy, daemon=True).start()
         time.sleep(0.2)
     """,
+    "loops in daemon threads that timers and sockets keep busy": """
+        def busy():
+            loop = ferrio.new_event_loop()
+            async def main():
+                async def echo(reader, writer):
+                    while data := await reader.read(100):
+                        writer.write(data)
+                server = await asyncio.start_server(echo, "127.0.0.1", 0)
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                def tick():
+                    loop.call_later(0.0001, tick)
+                tick()
+                while True:
+                    writer.write(b"x")
+                    await reader.read(100)
+            loop.run_until_complete(main())
+        for _ in range(4):
+            threading.Thread(target=busy, daemon=True).start()
+        time.sleep(0.3)
+    """,
+    "a daemon thread's loop that an exit handler stops": """
+        import atexit
+        def stop():
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            assert not thread.is_alive()
+            loop.close()
+        atexit.register(stop)
+        loop = ferrio.new_event_loop()
+        loop.call_later(0, print)
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        time.sleep(0.1)
+    """,
     "resolving threads at work": """
         loop = ferrio.new_event_loop()
         async def main():
@@ -355,17 +389,7 @@ SCRIPTS = {
 }
 
 
-# Up to 3.13 the interpreter ends a daemon thread in the middle of its bytecode, by unwinding its
-# stack, frames of ours with references to objects included.
-KILLED = pytest.mark.xfail(
-    sys.version_info < (3, 14), strict=False, reason="daemon threads are unwound, not stopped"
-)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=KILLED if "busy" in name else ()) for name in SCRIPTS],
-)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_an_interpreter_ends_with(name: str) -> None:
     imports = "import asyncio, ferrio, os, sys, threading, time\n"
     for _ in range(3):

@@ -61,6 +61,12 @@ impl<T> Inbox<T> {
         self.mailbox.wake();
     }
 
+    /// Whether there is anything for the engine to look at, be it only a [`wake`](Self::wake).
+    #[must_use]
+    pub fn is_notified(&self) -> bool {
+        self.mailbox.is_notified()
+    }
+
     /// Whether the engine is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {

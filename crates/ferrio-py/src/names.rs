@@ -6,6 +6,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyModule, PyTuple};
 
+use crate::ffi::call::thread_ident;
+
 macro_rules! module {
     ($(#[$doc:meta])* $name:ident, $path:literal) => {
         $(#[$doc])*
@@ -214,4 +216,10 @@ pub(crate) fn tls_closes_with_its_transport(py: Python<'_>) -> PyResult<bool> {
                 .hasattr(intern!(py, "_is_transport_closing"))
         })
         .copied()
+}
+
+/// Is this the main thread, as `threading` has it: in the child of a fork, the one that forked?
+pub(crate) fn in_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let main: u64 = main_thread(py)?.call0()?.getattr(intern!(py, "ident"))?.extract()?;
+    Ok(main == thread_ident())
 }

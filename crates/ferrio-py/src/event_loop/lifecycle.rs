@@ -112,6 +112,7 @@ impl Loop {
     fn _after_fork(&self, py: Python<'_>) -> PyResult<()> {
         // Its threads are not here to be told of its end. They would have sent answers, too.
         std::mem::forget(self.pool.with(py, Option::take));
+        self.whereabouts.after_fork();
         match self.with_state(py, |state| state.engine.unshare()) {
             Some(Err(error)) => Err(os_error(error)),
             Some(Ok(())) | None => Ok(()),
@@ -198,10 +199,11 @@ impl Loop {
     fn turn(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         self.wait(slf)?;
+        let own = self.own_time(slf)?;
         let woken = self.open(py, |state| {
             // The clock costs as much as a callback's call; without timers nobody asks it.
             let timers = state.engine.timer_len();
-            let now = if timers == 0 { Instant::MIN } else { Instant::now() };
+            let now = if timers == 0 { Instant::MIN } else { own.unwrap_or_else(Instant::now) };
             let woken = &mut state.woken;
             state.engine.collect(now, |key, readiness, source, ready| match source {
                 Source::Watch(watch) => watch.event(py, key, readiness, ready, woken),
@@ -253,30 +255,35 @@ impl Loop {
     /// before are noticed at the end of this turn, those that come after end the wait.
     fn wait(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let Some(mut now) = self.idle(py)? else { return Ok(()) };
+        self.whereabouts.pause(py, &self.inbox);
+        let own = self.own_time(slf)?;
+        let Some(mut now) = self.idle(py, own)? else { return Ok(()) };
         if !self.signals.is_settled() {
             return signals::settle(slf);
         }
         let spun_until = self.contention.spins_until(now);
         while now < spun_until {
-            match self.idle(py)? {
+            match self.idle(py, own)? {
                 Some(later) => now = later,
                 None => return Ok(()),
             }
         }
         let mut wait = self.open(py, |state| {
+            let now = own.unwrap_or(now);
             let timeout = state.engine.timeout(now);
             state.engine.begin_wait(timeout, now)
         })?;
-        let (result, woken) = py.detach(|| (wait.block(), Instant::now()));
+        let block = || (wait.block(), Instant::now());
+        let (result, woken) = self.whereabouts.away(py, &self.inbox, block);
         self.contention.attached(woken, Instant::now());
         self.open(py, |state| state.engine.end_wait(wait))?;
         result?;
         Ok(())
     }
 
-    /// Looks for events. If there is nothing to do, tells at what time that was.
-    fn idle(&self, py: Python<'_>) -> PyResult<Option<Instant>> {
+    /// Looks for events. If there is nothing to do, tells at what time that was. Timers go by `own`
+    /// where the program has a clock of its own.
+    fn idle(&self, py: Python<'_>, own: Option<Instant>) -> PyResult<Option<Instant>> {
         let stopping = self.stopping.load(Ordering::Relaxed);
         let idle = self.open(py, |state| -> std::io::Result<Option<Instant>> {
             let is_ready = state.engine.is_ready();
@@ -289,7 +296,7 @@ impl Loop {
                 return Ok(None);
             }
             let now = Instant::now();
-            Ok(match state.engine.timeout(now) {
+            Ok(match state.engine.timeout(own.unwrap_or(now)) {
                 Timeout::Zero => None,
                 Timeout::Until(_) | Timeout::Forever => Some(now),
             })
@@ -344,6 +351,7 @@ fn begin(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let sys = names::sys(py)?;
     let hooks = sys.call_method0(intern!(py, "get_asyncgen_hooks"))?;
     this.run.with(py, |run| run.asyncgen_hooks = Some(hooks.unbind()));
+    this.whereabouts.begin(py)?;
     this.thread.store(thread_ident(), Ordering::Relaxed);
     let hooks = PyDict::new(py);
     hooks.set_item("firstiter", looop.getattr(intern!(py, "_asyncgen_firstiter_hook"))?)?;
@@ -358,6 +366,7 @@ fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let this = looop.get();
     this.stopping.store(false, Ordering::Relaxed);
     this.thread.store(0, Ordering::Relaxed);
+    this.whereabouts.end();
     names::set_running_loop(py)?.call1((py.None(),))?;
     set_origin_tracking(looop, false)?;
     signals::unsettle(looop)?;

@@ -13,6 +13,7 @@ mod clock;
 mod connect;
 mod contention;
 mod executor;
+mod exit;
 mod lifecycle;
 mod names;
 mod opening;
@@ -54,6 +55,8 @@ pub(crate) struct Loop {
     closed: AtomicBool,
     stopping: AtomicBool,
     debug: AtomicBool,
+    /// The program has replaced `time()`.
+    has_own_clock: AtomicBool,
     /// `threading.get_ident()` of the thread in `run_forever`, 0 if none is.
     thread: AtomicU64,
     task_factory: GilCell<Option<Py<PyAny>>>,
@@ -61,6 +64,7 @@ pub(crate) struct Loop {
     /// Threads for `getaddrinfo`, made at first use.
     pool: GilCell<Option<Pool>>,
     contention: contention::Contention,
+    whereabouts: exit::Whereabouts,
     run: GilCell<lifecycle::RunState>,
     /// Where streams receive before the size of the data is known. Kept, because memory of this
     /// size that is allocated for each read costs 15 to 20 µs of page faults.
@@ -112,11 +116,13 @@ impl Loop {
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             debug: AtomicBool::new(false),
+            has_own_clock: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
             signals: signals::Signals::new(),
             pool: GilCell::new(None),
             contention: contention::Contention::new(),
+            whereabouts: exit::Whereabouts::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
             tls_workspaces: GilCell::new(Vec::new()),

@@ -2,7 +2,9 @@
 //! (Lib/asyncio/base_events.py).
 
 use std::ffi::CStr;
+use std::sync::atomic::Ordering;
 
+use ferrio_engine::Instant;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -256,6 +258,9 @@ fn schedule<'py>(
 
 /// `loop.time()`: the method itself if a subclass or the program replaced it.
 fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
+    if looop.get().has_own_clock.load(Ordering::Relaxed) {
+        return looop.call_method0(intern!(looop.py(), "time"));
+    }
     Ok(PyFloat::new(looop.py(), looop.get().time()).into_any())
 }
 
@@ -263,10 +268,27 @@ fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
 impl Loop {
     /// The loop's clock: seconds as a float, monotonic, the same as `time.monotonic()`.
     fn time(&self) -> f64 {
-        clock::seconds(ferrio_engine::Instant::now())
+        clock::seconds(Instant::now())
+    }
+
+    /// From now on timers go by what the method `time` says, which is no longer ours.
+    fn _ask_for_time(&self) {
+        self.has_own_clock.store(true, Ordering::Relaxed);
     }
 
     /// asyncio's own name for what `TimerHandle.cancel` tells its loop; our timers have been
     /// forgotten by then.
     fn _timer_handle_cancelled(&self, _handle: &Bound<'_, PyAny>) {}
+}
+
+impl Loop {
+    /// What the program's own clock says, if it has one. Tests set theirs forward, to see in a
+    /// moment what would take hours.
+    pub(super) fn own_time(&self, slf: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
+        if !self.has_own_clock.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let seconds = slf.call_method0(intern!(slf.py(), "time"))?.extract()?;
+        Ok(Some(clock::deadline(seconds)))
+    }
 }

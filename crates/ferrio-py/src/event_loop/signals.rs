@@ -21,7 +21,6 @@ use pyo3::{ffi as raw, intern};
 
 use super::{Loop, report};
 use crate::error::os_error;
-use crate::ffi::call::thread_ident;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::handle::Handle;
 use crate::ffi::signal::{forget_wakeup_in_children, set_wakeup_fd};
@@ -79,8 +78,7 @@ pub(super) fn settle(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let py = looop.py();
     let signals = &looop.get().signals;
     signals.is_settled.store(true, Ordering::Relaxed);
-    let main: u64 = names::main_thread(py)?.call0()?.getattr(intern!(py, "ident"))?.extract()?;
-    if main != thread_ident() {
+    if !names::in_main_thread(py)? {
         return Ok(());
     }
     let Ok(ours) = write_fd(looop) else {
