@@ -88,6 +88,10 @@ impl<T> Timers<T> {
         if self.heap.len() >= SWEEP_MIN && dead > self.heap.len() / 2 {
             let items = &self.items;
             self.heap.retain(|Reverse(entry)| items.contains(SlotKey::from_bits(entry.key_bits)));
+            // A crowd's memory goes with the crowd; what is left of it may grow again.
+            if self.heap.len() < self.heap.capacity() / 8 {
+                self.heap.shrink_to(2 * self.heap.len());
+            }
         } else {
             self.drop_dead_top();
         }

@@ -39,6 +39,11 @@ pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
             ffi::Py_DECREF(class.ty.as_ptr());
             return;
         }
+        #[cfg(not(Py_GIL_DISABLED))]
+        for object in class.free.with(py, FreeList::surplus) {
+            // Its reference to the type went when it was kept.
+            ffi::PyObject_GC_Del(object.cast());
+        }
         crate::ffi::class::free(slf);
     }
 }
@@ -63,7 +68,7 @@ pub(super) unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObje
     // get their fields zeroed up to the size that their type says.
     unsafe {
         #[cfg(not(Py_GIL_DISABLED))]
-        if let Some(object) = class.free.with(py, |free| free.0.pop()) {
+        if let Some(object) = class.free.with(py, FreeList::take) {
             return ffi::PyObject_Init(object, ty);
         }
         let object = _PyObject_GC_New(ty);
@@ -78,9 +83,18 @@ pub(super) unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObje
     }
 }
 
-/// Freed instances of one class.
+/// Freed instances of one class, for those that are made next.
+///
+/// Each may be the last object in its arena (256 KiB or 1 MiB), which then cannot be given back. So
+/// when many more are freed than made, as when a crowd of timers is cancelled, none is kept.
 #[cfg(not(Py_GIL_DISABLED))]
-pub(super) struct FreeList(pub(super) Vec<*mut ffi::PyObject>);
+pub(super) struct FreeList {
+    kept: Vec<*mut ffi::PyObject>,
+    /// How many may be kept: all that fit, or none.
+    room: usize,
+    /// How many were not kept since one was made.
+    refused: usize,
+}
 
 // SAFETY: memory that no thread uses; reached only through a GilCell.
 #[cfg(not(Py_GIL_DISABLED))]
@@ -91,12 +105,35 @@ impl FreeList {
     /// How many instances are kept: 128 bytes each.
     const MOST: usize = 512;
 
-    pub(super) fn keep(&mut self, object: *mut ffi::PyObject) -> bool {
-        let has_room = self.0.len() < FreeList::MOST;
+    pub(super) const fn new() -> FreeList {
+        FreeList { kept: Vec::new(), room: FreeList::MOST, refused: 0 }
+    }
+
+    fn keep(&mut self, object: *mut ffi::PyObject) -> bool {
+        let has_room = self.kept.len() < self.room;
         if has_room {
-            self.0.push(object);
+            self.kept.push(object);
         }
         has_room
+    }
+
+    /// To be asked when one was not kept: what is to be freed with it.
+    fn surplus(&mut self) -> Vec<*mut ffi::PyObject> {
+        self.refused += 1;
+        if self.refused < FreeList::MOST {
+            return Vec::new();
+        }
+        self.room = 0;
+        std::mem::take(&mut self.kept)
+    }
+
+    fn take(&mut self) -> Option<*mut ffi::PyObject> {
+        self.refused = 0;
+        let object = self.kept.pop();
+        if object.is_none() {
+            self.room = FreeList::MOST;
+        }
+        object
     }
 }
 

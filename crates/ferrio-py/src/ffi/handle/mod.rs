@@ -233,7 +233,7 @@ impl Class {
             extra,
             owned,
             #[cfg(not(Py_GIL_DISABLED))]
-            free: GilCell::new(FreeList(Vec::new())),
+            free: GilCell::new(FreeList::new()),
         })
     }
 }
