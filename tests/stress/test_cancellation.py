@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 import socket
@@ -38,10 +39,8 @@ class Waits:
         await asyncio.sleep(self.rng.choice([0, 0.0001, 1000]))
 
     async def wait_for(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.sleep(1000), self.rng.choice([0, 0.0001, 1000]))
-        except TimeoutError:
-            pass
 
     async def timeout(self) -> None:
         try:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 import socket
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from tests.certificates import Certificates
+
+from .conftest import Load
 
 Loop = asyncio.AbstractEventLoop
 LOCALHOST = "127.0.0.1"
@@ -35,9 +42,18 @@ class TaggedEcho(asyncio.Protocol):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_tagged_connections_amid_cancelled_ones(loop: Loop, seed: int) -> None:
+def test_tagged_connections_amid_cancelled_ones(
+    loop: Loop,
+    certificates: Certificates,
+    seed: int,
+    load: Load,
+    figures: Callable[[str], None],
+) -> None:
+    """Connections that are given up anywhere on their way, by name, on sockets, with TLS."""
+    wanted = load(400, 50_000)
     rng = random.Random(seed)
     foreign: list[bytes] = []
+    done: Counter[str] = Counter()
     Echo = type("Echo", (TaggedEcho,), {"foreign": foreign})
 
     async def talk(address: tuple[str, int], number: int, rounds: int) -> None:
@@ -51,6 +67,7 @@ def test_tagged_connections_amid_cancelled_ones(loop: Loop, seed: int) -> None:
             answer = await reader.readexactly(TAG_SIZE)
             if answer != tag:
                 foreign.append(answer)
+            done["answers"] += 1
         writer.write_eof()
         rest = await reader.read()
         foreign.extend(
@@ -60,24 +77,47 @@ def test_tagged_connections_amid_cancelled_ones(loop: Loop, seed: int) -> None:
         )
         writer.close()
 
-    over: list[bool] = []
+    client_context = certificates.client()
 
-    async def disturb(address: tuple[str, int]) -> None:
+    async def disturb(address: tuple[str, int], tls_address: tuple[str, int]) -> None:
         """Connects, by name or on a socket of its own, and is cancelled anywhere."""
-        while not over:
-            if rng.random() < 0.5:
-                task = asyncio.create_task(loop.create_connection(asyncio.Protocol, *address))
-            else:
+        while done["given up"] < wanted:
+            chance = rng.random()
+            turns = rng.randrange(5)
+            attempt: Any
+            if chance < 0.4:
+                attempt = loop.create_connection(asyncio.Protocol, *address)
+            elif chance < 0.8:
                 sock = socket.socket()
                 sock.setblocking(False)
-                task = asyncio.create_task(connect(sock, address))
-            for _ in range(rng.randrange(5)):
+                attempt = connect(sock, address)
+            elif chance < 0.9:
+                turns = rng.randrange(12)
+                attempt = loop.create_connection(
+                    asyncio.Protocol, *tls_address, ssl=client_context, server_hostname="localhost"
+                )
+            else:
+                turns = rng.randrange(12)
+                attempt = upgrade(tls_address)
+            task = asyncio.create_task(attempt)
+            for _ in range(turns):
                 await asyncio.sleep(0)
-            task.cancel()
+            done["given up"] += task.cancel()
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 transport, _ = await task
                 transport.write(b"DISTURB!")
                 transport.abort() if rng.random() < 0.5 else transport.close()
+
+    async def upgrade(address: tuple[str, int]) -> Any:
+        transport, protocol = await loop.create_connection(asyncio.Protocol, *address)
+        try:
+            upgraded = await loop.start_tls(
+                transport, protocol, client_context, server_hostname="localhost"
+            )
+        except BaseException:
+            transport.abort()
+            raise
+        return upgraded, protocol
 
     async def connect(sock: socket.socket, address: tuple[str, int]) -> Any:
         try:
@@ -90,15 +130,28 @@ def test_tagged_connections_amid_cancelled_ones(loop: Loop, seed: int) -> None:
     async def main() -> None:
         server = await loop.create_server(Echo, LOCALHOST, 0, backlog=500)
         address = server.sockets[0].getsockname()
-        disturbing = [asyncio.create_task(disturb(address)) for _ in range(3)]
-        async with asyncio.timeout(60):
-            for wave in range(3):
+        tls_server = await loop.create_server(
+            Echo, LOCALHOST, 0, backlog=500, ssl=certificates.server()
+        )
+        tls_address = tls_server.sockets[0].getsockname()
+        disturbing = [asyncio.create_task(disturb(address, tls_address)) for _ in range(3)]
+        async with asyncio.timeout(load(60, 1500)):
+            wave = 0
+            while wave < 3 or done["given up"] < wanted:
                 talks = (talk(address, 100 * wave + n, rng.randrange(1, 20)) for n in range(60))
                 await asyncio.gather(*talks)
-        over.append(True)
+                wave += 1
         await asyncio.wait(disturbing)
+        for task in disturbing:
+            task.result()
         server.close()
+        tls_server.close()
         await asyncio.sleep(0.05)
 
     loop.run_until_complete(main())
+    gc.collect()
     assert foreign == []
+    figures(
+        f"{done['given up']} connections given up on their way; {done['answers']} answers and all "
+        "that followed them belonged to who asked"
+    )

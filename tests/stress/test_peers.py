@@ -197,7 +197,8 @@ def test_slow_readers(loop: Loop, load: Load, method: str, figures: Callable[[st
         client.close()
     figures(
         f"{clients} clients that never read: {buffered / clients / 1024:.0f} KiB each in our "
-        f"buffers (high-water mark {high // 1024}), {resident_kib() - before} KiB more resident after"
+        f"buffers (high-water mark {high // 1024}), {resident_kib() - before} KiB more resident "
+        "after"
     )
 
 
@@ -229,8 +230,8 @@ def test_a_writer_that_waits_for_nobody_can_see_it(
     before, full, freed = loop.run_until_complete(main())
     two.close()
     figures(
-        f"{mib} MiB written to a peer that never reads: {(full - before) // 1024} MiB more resident, "
-        f"{(freed - before) // 1024} after abort()"
+        f"{mib} MiB written to a peer that never reads: {(full - before) // 1024} MiB more "
+        f"resident, {(freed - before) // 1024} after abort()"
     )
     # Each piece is large enough for malloc to map it by itself and give it back when it is freed.
     assert freed - before < mib * 1024 // 4
@@ -355,9 +356,7 @@ def test_half_open_peers(
     )
 
 
-def test_slow_senders_beside_others(
-    loop: Loop, load: Load, figures: Callable[[str], None]
-) -> None:
+def test_slow_senders_beside_others(loop: Loop, load: Load, figures: Callable[[str], None]) -> None:
     """Requests that come a byte at a time keep nobody waiting, and cost little memory."""
     slow, rounds = load(100, 5_000), load(20, 200)
     Counted = echo_class()

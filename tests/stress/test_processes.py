@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 import pytest
 
 from tests import loops
+
+from .conftest import Load
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of Unix"),
@@ -192,18 +195,42 @@ def test_a_child_does_not_disturb_its_parent(loop: Loop, body: Any) -> None:
     two.close()
 
 
-def test_many_forks_while_a_loop_runs(loop: Loop, descriptors: None) -> None:
+def test_many_forks_while_a_loop_runs(
+    loop: Loop,
+    new_loop: loops.Factory,
+    descriptors: None,
+    load: Load,
+    figures: Callable[[str], None],
+) -> None:
+    """The children collect garbage, wake the loop's copy or make one of their own."""
+    count = load(40, 1_000)
+    bodies = [gc.collect, lambda: wakes_its_copy(loop, {}), lambda: own_loop(new_loop)]
+
     async def main() -> None:
         server = await asyncio.start_server(echo, LOCALHOST, 0)
         address = server.sockets[0].getsockname()
-        for _ in range(40):
-            pid = in_child(gc.collect)
+        reader, writer = await asyncio.open_connection(*address)
+        for number in range(count):
+            writer.write(b"across")
+            pid = in_child(bodies[number % 3])
             await talk(address)
+            assert await reader.readexactly(6) == b"across"
             await asyncio.to_thread(ended_well, pid)
+        writer.close()
         server.close()
         await server.wait_closed()
 
+    start = time.monotonic()
     loop.run_until_complete(main())
+    figures(
+        f"{count} forks amid {2 * count} exchanges: every child ended with 0, nothing was missed; "
+        f"{time.monotonic() - start:.1f} s"
+    )
+
+
+def own_loop(new_loop: loops.Factory) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.sleep(0.001))
 
 
 def test_fork_from_another_thread_than_the_loops(loop: Loop, new_loop: loops.Factory) -> None:

@@ -10,11 +10,15 @@ import random
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests import loops
+
+from .conftest import Load
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -42,7 +46,16 @@ def no_children() -> Any:
     assert not left, f"left behind: {left}"
 
 
-def test_500_spawns_and_kills(no_children: None, loop: Loop) -> None:
+def rate(count: int, start: float) -> str:
+    seconds = time.monotonic() - start
+    return f"{seconds:.1f} s, {count / seconds:.0f} a second"
+
+
+def test_spawns_and_kills(
+    no_children: None, loop: Loop, load: Load, figures: Callable[[str], None]
+) -> None:
+    count = load(500, 10_000)
+
     async def one(number: int) -> None:
         process = await asyncio.create_subprocess_exec("sleep", "100", stdin=PIPE, stdout=PIPE)
         if number % 3 == 0:
@@ -53,20 +66,27 @@ def test_500_spawns_and_kills(no_children: None, loop: Loop) -> None:
             process.kill()
 
     async def main() -> None:
-        for batch in range(25):
+        for batch in range(count // 20):
             await asyncio.gather(*(one(batch * 20 + n) for n in range(20)))
 
+    start = time.monotonic()
     loop.run_until_complete(main())
+    figures(f"{count} children, 20 at a time, each killed and waited for: {rate(count, start)}")
 
 
 def test_eight_loops_in_eight_threads(
-    no_children: None, descriptors: None, new_loop: loops.Factory
+    no_children: None,
+    descriptors: None,
+    new_loop: loops.Factory,
+    load: Load,
+    figures: Callable[[str], None],
 ) -> None:
+    each = load(12, 250)
     failures: list[BaseException] = []
 
     async def main(thread: int) -> None:
-        for number in range(12):
-            code = thread * 12 + number
+        for number in range(each):
+            code = (thread * each + number) % 100
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", f"cat; exit {code}", stdin=PIPE, stdout=PIPE
             )
@@ -83,11 +103,15 @@ def test_eight_loops_in_eight_threads(
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    start = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(load(60, 600))
     assert not failures
+    figures(
+        f"{8 * each} children from 8 loops, their data and codes right: {rate(8 * each, start)}"
+    )
 
 
 def test_megabytes_both_ways(no_children: None, loop: Loop) -> None:

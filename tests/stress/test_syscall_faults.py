@@ -1,7 +1,7 @@
 """One system call in fifty fails: nothing is lost, nothing hangs, nothing is left behind.
 
-Only on a ferrio that was built for it (`make soak`, cargo feature `faults`); its faults are those of
-`crates/ferrio-engine/src/sys/faults`. What the program calls itself (`socket.socket()`,
+Only on a ferrio that was built for it (`make soak`, cargo feature `faults`); its faults are those
+of `crates/ferrio-engine/src/sys/faults`. What the program calls itself (`socket.socket()`,
 `os.pipe()`) has none.
 """
 

@@ -74,10 +74,11 @@ def test_a_million_timers_none_early(
     assert cancelled_ran == []
     assert order == sorted(order)
     late.sort()
+    median, most = late[len(late) // 2] * 1e3, late[len(late) * 99 // 100] * 1e3
     figures(
-        f"{count} timers, {kept} due, 0 early; late by {late[len(late) // 2] * 1e3:.2f} ms (median), "
-        f"{late[len(late) * 99 // 100] * 1e3:.2f} ms (99 %); added and cancelled in {added:.1f} s; "
-        f"{(full - before) // 1024} MiB with all, {(after - before) // 1024} MiB more than before, after"
+        f"{count} timers, {kept} due, 0 early; late by {median:.2f} ms (median), {most:.2f} ms "
+        f"(99 %); added and cancelled in {added:.1f} s; {(full - before) // 1024} MiB with all of "
+        f"them, {(after - before) // 1024} MiB after"
     )
 
 
@@ -102,5 +103,6 @@ def test_a_crowd_of_cancelled_timers_gives_its_memory_back(
         f"{count} timers: {(full - before) / 1024:.0f} MiB, "
         f"{(after - before) / 1024:.0f} MiB once they were cancelled"
     )
-    # What stays is the list of timers, vacant now, as long as it ever was: 40 bytes for each.
-    assert after - before < (full - before) / 2
+    # What stays is the list of timers, vacant now, as long as it ever was: 40 bytes for each, and
+    # as much again where it has just been doubled. All of it would be 350 bytes for each.
+    assert after - before < count * 100 // 1024 + 4096
