@@ -22,24 +22,26 @@ LOCALHOST = "127.0.0.1"
 def assert_no_growth(work: Callable[[], None], rounds: int, allowed_kib: int = 2048) -> str:
     """Runs `work` until memory has settled, then `rounds` times more, and compares.
 
-    What is allowed is for what the allocators do: a leak of 32 bytes a round shows from 65,536
-    rounds on, one of a Python object at once.
+    What is allowed is for what the allocators do, which may also take a step up once: what leaks
+    grows each time, so it has three times to show that it does not.
     """
     for _ in range(rounds):
         work()
-    gc.collect()
-    # Counting makes objects too (the caches of Mapping's isinstance), so it comes before.
-    kinds = Counter(type(thing).__name__ for thing in gc.get_objects())
-    objects, memory = len(gc.get_objects()), resident_kib()
-    for _ in range(rounds):
-        work()
-    gc.collect()
-    grown, grown_kib = len(gc.get_objects()) - objects, resident_kib() - memory
-    more = Counter(type(thing).__name__ for thing in gc.get_objects())
-    more.subtract(kinds)
-    assert grown < 200, more.most_common(5)
-    assert grown_kib < allowed_kib
-    return f"{2 * rounds} times; in the second half {grown} objects, {grown_kib} KiB more"
+    for _ in range(3):
+        gc.collect()
+        # Counting makes objects too (the caches of Mapping's isinstance), so it comes before.
+        kinds = Counter(type(thing).__name__ for thing in gc.get_objects())
+        objects, memory = len(gc.get_objects()), resident_kib()
+        for _ in range(rounds):
+            work()
+        gc.collect()
+        grown, grown_kib = len(gc.get_objects()) - objects, resident_kib() - memory
+        more = Counter(type(thing).__name__ for thing in gc.get_objects())
+        more.subtract(kinds)
+        assert grown < 200, more.most_common(5)
+        if grown_kib < allowed_kib:
+            return f"{2 * rounds} times; in the second half {grown} objects, {grown_kib} KiB more"
+    raise AssertionError(f"{grown_kib} KiB more each {rounds} times")
 
 
 @pytest.mark.filterwarnings("ignore:unclosed")
