@@ -17,6 +17,7 @@ use rustix::net::{
 
 use super::faults::{self, Call};
 use crate::net::Address;
+use crate::transport::StreamKind;
 
 /// A descriptor that somebody else owns and will close, known by its number.
 ///
@@ -40,6 +41,21 @@ impl LentFd {
     #[must_use]
     pub fn set_nodelay(self) -> bool {
         net::sockopt::set_tcp_nodelay(self, true).is_ok()
+    }
+
+    /// What a [`Stream`](crate::Stream) over this socket has to know of it.
+    #[must_use]
+    pub fn stream_kind(self) -> StreamKind {
+        if net::sockopt::tcp_nodelay(self).is_ok() {
+            return StreamKind::Tcp;
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if net::sockopt::socket_domain(self) == Ok(AddressFamily::UNIX)
+            && net::sockopt::socket_type(self) == Ok(SocketType::STREAM)
+        {
+            return StreamKind::Unix;
+        }
+        StreamKind::Other
     }
 
     /// Receives a datagram, or what a stream has, into `buf`, and says from whom; `None` where the
@@ -140,6 +156,46 @@ pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
         let ((received, _), _) = net::recv(fd, &mut buf[..len], RecvFlags::DONTWAIT)?;
         Ok(received.len())
     })?)
+}
+
+/// As [`recv`]; says also whether something that no room was offered for, descriptors or
+/// credentials, has come with the bytes: then the call may have stopped behind them.
+pub(crate) fn recv_marked(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    // SAFETY: the slice is memory to write to, for the time of the call.
+    unsafe { recv_marked_at(fd, buf.as_mut_ptr(), buf.len()) }
+}
+
+/// As [`recv_uninit`] and [`recv_marked`].
+pub(crate) fn recv_marked_uninit(
+    fd: BorrowedFd<'_>,
+    buf: &mut [MaybeUninit<u8>],
+) -> io::Result<(usize, bool)> {
+    // SAFETY: as above; the kernel does not read what is there.
+    unsafe { recv_marked_at(fd, buf.as_mut_ptr().cast(), buf.len()) }
+}
+
+/// # Safety
+///
+/// `start` is the start of `len` bytes that may be written to.
+unsafe fn recv_marked_at(
+    fd: BorrowedFd<'_>,
+    start: *mut u8,
+    len: usize,
+) -> io::Result<(usize, bool)> {
+    let mut part = libc::iovec { iov_base: start.cast(), iov_len: len };
+    // SAFETY: of this struct all may be zero: no name, no parts, no room for control messages.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iovlen = 1;
+    let count = retry_on_intr(|| {
+        part.iov_len = faults::before(Call::Recv, fd, len)?;
+        header.msg_iov = &raw mut part;
+        // SAFETY: the descriptor is open for the time of the call; the header's one part is the
+        // memory that the caller answers for.
+        let count = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+        usize::try_from(count)
+            .map_err(|_| Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+    })?;
+    Ok((count, header.msg_flags & libc::MSG_CTRUNC != 0))
 }
 
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {

@@ -21,9 +21,9 @@
 //! written while closing still goes out, what is written once closed is refused, what is written
 //! after `shutdown_write` is an error.
 //!
-//! The descriptor is meant to be registered once, edge-triggered, for both directions. The stream
-//! remembers what the kernel said until it proves exhausted, so pausing, resuming and waiting for
-//! room need no system call.
+//! The descriptor is meant to be registered once, edge-triggered, for both directions (but see
+//! [`StreamKind::Unix`]). The stream remembers what the kernel said until it proves exhausted, so
+//! pausing, resuming and waiting for room need no system call.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -45,6 +45,16 @@ pub trait Io {
     ///
     /// recv(2).
     fn recv(&self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// As [`recv`](Io::recv), from a [`StreamKind::Unix`]; says also whether it may have stopped
+    /// at the edge of a message.
+    ///
+    /// # Errors
+    ///
+    /// recvmsg(2).
+    fn recv_marked(&self, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+        self.recv(buf).map(|count| (count, true))
+    }
 
     /// Sends the start of `buf`; returns how much of it.
     ///
@@ -73,6 +83,10 @@ impl<F: AsFd> Io for F {
         sys::recv(self.as_fd(), buf)
     }
 
+    fn recv_marked(&self, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+        sys::recv_marked(self.as_fd(), buf)
+    }
+
     fn send(&self, buf: &[u8]) -> io::Result<usize> {
         sys::send(self.as_fd(), buf)
     }
@@ -92,8 +106,13 @@ pub enum StreamKind {
     /// A short read means that the socket was empty, unless the end or urgent data are about:
     /// epoll(7), question 9. Saves the second `recv` of every event.
     Tcp,
-    /// Unix sockets stop short at the edge of a message with descriptors or credentials (unix(7)),
-    /// so only `WouldBlock` means empty. Right for anything that is not known to be TCP.
+    /// A Unix stream socket of Linux. It stops short at the edge of a message with descriptors or
+    /// credentials (unix(7)), and recvmsg(2) tells of them; otherwise as TCP.
+    ///
+    /// Each read of the peer's makes an event of writability, wanted or not. So it is registered
+    /// for writing only while [`Stream::is_blocked`].
+    Unix,
+    /// Only `WouldBlock` means empty. Right for anything that is not known to be one of the others.
     Other,
 }
 
@@ -228,6 +247,11 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         &self.io
     }
 
+    /// What kind of stream it is.
+    pub const fn kind(&self) -> StreamKind {
+        self.kind
+    }
+
     /// The socket, for its owner to close. What was not sent is dropped.
     pub fn into_io(self) -> I {
         self.io
@@ -292,7 +316,11 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         if buf.is_empty() {
             return Ok(Read::Data(0));
         }
-        let received = self.io.recv(buf);
+        let received = match self.kind {
+            StreamKind::Tcp => self.io.recv(buf).map(|count| (count, false)),
+            StreamKind::Unix => self.io.recv_marked(buf),
+            StreamKind::Other => self.io.recv(buf).map(|count| (count, true)),
+        };
         self.after_recv(received, buf.len())
     }
 
@@ -388,6 +416,11 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         self.has_room && !self.buffer.is_empty()
     }
 
+    /// Whether bytes are queued that the kernel has no room for: an event is to tell when it has.
+    pub fn is_blocked(&self) -> bool {
+        !self.has_room && !self.buffer.is_empty()
+    }
+
     /// Finishes what waited for the buffer to be empty: the closing, else the end of the sending
     /// side.
     ///
@@ -479,15 +512,20 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         self.buffer.set_limits(limits)
     }
 
-    fn after_recv(&mut self, received: io::Result<usize>, offered: usize) -> io::Result<Read> {
+    /// `received`: how many bytes, and whether the call may have stopped before the input ended.
+    fn after_recv(
+        &mut self,
+        received: io::Result<(usize, bool)>,
+        offered: usize,
+    ) -> io::Result<Read> {
         match received {
-            Ok(0) => {
+            Ok((0, _)) => {
                 self.is_eof = true;
                 Ok(Read::Eof)
             }
-            Ok(count) => {
-                let is_short = count < offered;
-                if is_short && self.kind == StreamKind::Tcp && self.input == Input::Announced {
+            Ok((count, is_cut)) => {
+                let is_short = count < offered && !is_cut;
+                if is_short && self.input == Input::Announced {
                     self.input = Input::Exhausted;
                 }
                 Ok(Read::Data(count))
@@ -523,7 +561,12 @@ impl<B: AsRef<[u8]>, F: AsFd> Stream<B, F> {
         if buf.is_empty() {
             return Ok(Read::Data(0));
         }
-        let received = sys::recv_uninit(self.io.as_fd(), buf);
+        let fd = self.io.as_fd();
+        let received = match self.kind {
+            StreamKind::Tcp => sys::recv_uninit(fd, buf).map(|count| (count, false)),
+            StreamKind::Unix => sys::recv_marked_uninit(fd, buf),
+            StreamKind::Other => sys::recv_uninit(fd, buf).map(|count| (count, true)),
+        };
         self.after_recv(received, buf.len())
     }
 }

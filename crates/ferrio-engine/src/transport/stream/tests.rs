@@ -18,6 +18,10 @@ struct Kernel {
     is_reset: Cell<bool>,
     has_event: Cell<bool>,
     calls: Cell<usize>,
+    /// Each arrival is a message with descriptors, at whose edge the kernel stops.
+    has_edges: Cell<bool>,
+    /// How much input lies before each edge, counted from the one before it.
+    edges: RefCell<VecDeque<usize>>,
 }
 
 impl Kernel {
@@ -34,6 +38,9 @@ impl Kernel {
 
     fn arrive(&self, count: usize) {
         self.input.borrow_mut().extend(std::iter::repeat_n(7, count));
+        if self.has_edges.get() {
+            self.edges.borrow_mut().push_back(count);
+        }
         self.has_event.set(true);
     }
 
@@ -83,11 +90,22 @@ impl Io for &Kernel {
                 Err(io::ErrorKind::WouldBlock.into())
             };
         }
-        let count = buf.len().min(input.len());
+        let mut edges = self.edges.borrow_mut();
+        let count = buf.len().min(input.len()).min(*edges.front().unwrap_or(&usize::MAX));
+        if let Some(edge) = edges.front_mut() {
+            *edge -= count;
+            if *edge == 0 {
+                edges.pop_front();
+            }
+        }
         for (target, byte) in buf.iter_mut().zip(input.drain(..count)) {
             *target = byte;
         }
         Ok(count)
+    }
+
+    fn recv_marked(&self, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+        self.recv(buf).map(|count| (count, self.has_edges.get()))
     }
 
     fn send(&self, buf: &[u8]) -> io::Result<usize> {
@@ -211,9 +229,16 @@ fn every_history_of_writing_keeps_order_and_ends_once() {
 /// finds all that came, the end too.
 #[test]
 fn every_history_of_reading_finds_all_input_and_the_end() {
-    for kind in [StreamKind::Tcp, StreamKind::Other] {
+    let kinds = [
+        (StreamKind::Tcp, false),
+        (StreamKind::Unix, false),
+        (StreamKind::Unix, true),
+        (StreamKind::Other, true),
+    ];
+    for (kind, has_edges) in kinds {
         every_history(7, 6, |history| {
             let kernel = Kernel::default();
+            kernel.has_edges.set(has_edges);
             let mut stream = stream(&kernel, kind);
             let (mut arrived, mut found, mut ends) = (0, 0, 0);
             let mut read = |stream: &mut Stream<Vec<u8>, &Kernel>, size| {
@@ -256,10 +281,16 @@ fn every_history_of_reading_finds_all_input_and_the_end() {
 
 #[test]
 fn a_short_read_saves_the_second_call_only_where_it_can_be_trusted() {
-    for (kind, finishes, expected_calls) in
-        [(StreamKind::Tcp, false, 1), (StreamKind::Tcp, true, 2), (StreamKind::Other, false, 2)]
-    {
+    for (kind, has_edges, finishes, expected_calls) in [
+        (StreamKind::Tcp, false, false, 1),
+        (StreamKind::Tcp, false, true, 2),
+        (StreamKind::Unix, false, false, 1),
+        (StreamKind::Unix, false, true, 2),
+        (StreamKind::Unix, true, false, 2),
+        (StreamKind::Other, false, false, 2),
+    ] {
         let kernel = Kernel::default();
+        kernel.has_edges.set(has_edges);
         let mut stream = stream(&kernel, kind);
         kernel.arrive(3);
         if finishes {

@@ -77,13 +77,13 @@ impl StreamTransport {
 
     pub(super) fn start(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = slf.py();
-        let Some(fd) =
-            self.with(py, |state| (!state.stream.is_closed()).then(|| state.endpoint.fd()))
-        else {
+        let Some((fd, interest)) = self.with(py, |state| {
+            (!state.stream.is_closed()).then(|| (state.endpoint.fd(), state.interest()))
+        }) else {
             return Ok(());
         };
         let source = Source::Stream(slf.clone().unbind());
-        let registered = looop.get().register(py, fd, Interest::BOTH, Trigger::Edge, source)?;
+        let registered = looop.get().register(py, fd, interest, Trigger::Edge, source)?;
         match registered {
             Ok(key) => {
                 self.with(py, |state| state.key = Some(key));

@@ -55,6 +55,8 @@ struct State {
     is_context_fixed: bool,
     server: Option<Py<PyAny>>,
     extra: Option<Extra>,
+    /// The kernel was asked to tell of room to send, or need not be asked.
+    is_watching_room: bool,
     /// It is in the loop's list of transports to flush at the end of the turn.
     is_unflushed: bool,
     /// connection_lost is scheduled, or was called.
@@ -99,7 +101,7 @@ impl StreamTransport {
         let Some(fd_io) = LentFd::new(fd) else {
             return Err(PyValueError::new_err(format!("Invalid file descriptor: {fd}")));
         };
-        let kind = if fd_io.set_nodelay() { StreamKind::Tcp } else { StreamKind::Other };
+        let kind = if fd_io.set_nodelay() { StreamKind::Tcp } else { fd_io.stream_kind() };
         let state = State {
             stream: Stream::new(fd_io, kind, Limits::default()),
             endpoint,
@@ -109,6 +111,7 @@ impl StreamTransport {
             is_context_fixed,
             server,
             extra: None,
+            is_watching_room: kind != StreamKind::Unix,
             is_unflushed: false,
             is_lost: false,
             late_writes: 0,

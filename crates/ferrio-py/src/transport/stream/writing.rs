@@ -1,16 +1,41 @@
 //! Sending: from `write()` to the descriptor, and the protocol's being told to pause.
 
-use ferrio_engine::{Flow, LentFd, PushError, Settled, Stream};
+use ferrio_engine::{Flow, Interest, LentFd, PushError, Settled, Stream, StreamKind};
 use pyo3::prelude::*;
 
-use super::StreamTransport;
+use super::{State, StreamTransport};
 use crate::error::os_error;
 use crate::event_loop::Loop;
 use crate::ffi::call::thread_ident;
 use crate::transport::chunk::Chunk;
 use crate::transport::telling;
 
+impl State {
+    /// What the kernel is to tell of: room to send always, or on a Unix socket while there is none
+    /// (see [`StreamKind::Unix`]).
+    pub(super) fn interest(&mut self) -> Interest {
+        self.is_watching_room = self.stream.kind() != StreamKind::Unix || self.stream.is_blocked();
+        if self.is_watching_room { Interest::BOTH } else { Interest::READ }
+    }
+}
+
 impl StreamTransport {
+    /// After the kernel has run out of room, or has some again.
+    fn watch_room(&self, looop: &Bound<'_, Loop>) -> std::io::Result<()> {
+        let py = looop.py();
+        let change = self.with(py, |state| {
+            let is_right = state.stream.kind() != StreamKind::Unix
+                || state.is_watching_room == state.stream.is_blocked();
+            // Without a key, the interest is asked for when there is one.
+            if is_right { None } else { state.key.map(|key| (key, state.interest())) }
+        });
+        let Some((key, interest)) = change else { return Ok(()) };
+        looop
+            .get()
+            .with_state(py, |state| state.engine.set_interest(key, interest))
+            .unwrap_or(Ok(()))
+    }
+
     /// Sends what is queued, tells the protocol of the edge crossed, and finishes what waited for
     /// the last byte. `is_event` says that the kernel asked for it, which is when asyncio calls
     /// `connection_lost` at once rather than in the next turn.
@@ -21,8 +46,9 @@ impl StreamTransport {
         is_event: bool,
     ) -> PyResult<()> {
         let py = slf.py();
-        let flow = match self.with(py, |state| state.stream.flush()) {
-            Ok(flushed) => flushed.flow,
+        let flushed = self.with(py, |state| state.stream.flush());
+        let flow = match flushed.and_then(|flushed| self.watch_room(looop).map(|()| flushed.flow)) {
+            Ok(flow) => flow,
             Err(error) => {
                 let text = "Fatal write error on socket transport";
                 return self.fatal_error(slf, looop, os_error(error), text);
@@ -116,6 +142,10 @@ impl StreamTransport {
         } else {
             // No turn of the loop will end soon: asyncio would send now.
             self.send(slf, looop, false)?;
+        }
+        if let Err(error) = self.watch_room(looop) {
+            let text = "Fatal write error on socket transport";
+            return self.fatal_error(slf, looop, os_error(error), text);
         }
         self.tell_flow(slf, looop, flow, false)
     }
