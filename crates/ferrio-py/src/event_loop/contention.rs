@@ -8,7 +8,9 @@
 //! The other thread gets its half all the same, since callbacks let go when asked.
 //!
 //! Whether somebody wants it shows when the loop takes it back: that takes no time if nobody has
-//! it, and as a rule the whole interval otherwise. A loop alone in its process never spins.
+//! it, and as a rule the whole interval otherwise. One such finding may be a hiccup of the machine,
+//! and looking on would then keep threads waiting that want the GIL for a moment only, those that
+//! `call_soon_threadsafe` say; it takes two. A loop alone in its process never spins.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use ferrio_engine::Instant;
 pub(super) struct Contention {
     /// Until when, in the clock's nanoseconds, somebody else is taken to want the GIL.
     until: AtomicU64,
+    /// When it last took long to get the GIL back, in the clock's nanoseconds.
+    found: AtomicU64,
 }
 
 /// Taking the GIL back in less than this is no contention. Shorter than the switch interval, longer
@@ -27,12 +31,15 @@ const SLOW: Duration = Duration::from_millis(1);
 /// How long one finding counts. Where looking on always finds work, the loop blocks again, and finds
 /// out again, only this often: 5 ms of every 100.
 const COUNTS_FOR: Duration = Duration::from_millis(100);
+/// How close together two findings have to be. Longer than the above, or a finding would be
+/// forgotten by the time the next can be made.
+const NEAR: Duration = Duration::from_millis(250);
 /// How long to look on before blocking. Measured: less loses the GIL more often, more gains nothing.
 const SPIN: Duration = Duration::from_micros(50);
 
 impl Contention {
     pub(super) const fn new() -> Contention {
-        Contention { until: AtomicU64::new(0) }
+        Contention { until: AtomicU64::new(0), found: AtomicU64::new(0) }
     }
 
     /// Until when to go on looking, if there was nothing to do at `now`.
@@ -46,7 +53,11 @@ impl Contention {
 
     /// The loop was woken at one instant and had the GIL back at another.
     pub(super) fn attached(&self, woken: Instant, attached: Instant) {
-        if attached.duration_since(woken) > SLOW {
+        if attached.duration_since(woken) <= SLOW {
+            return;
+        }
+        let last = Instant::from_nanos(self.found.swap(attached.as_nanos(), Ordering::Relaxed));
+        if attached.duration_since(last) < NEAR {
             let until = attached.saturating_add(COUNTS_FOR);
             self.until.store(until.as_nanos(), Ordering::Relaxed);
         }
