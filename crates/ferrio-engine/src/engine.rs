@@ -272,7 +272,7 @@ impl<T, S> Engine<T, S> {
     /// How long this turn may wait: [`Timeout::Zero`] if anything is ready or in the inbox or a
     /// timer is due at `now`, else until the nearest deadline, else for ever.
     #[must_use]
-    pub fn timeout(&self, now: Instant) -> Timeout {
+    pub fn timeout(&mut self, now: Instant) -> Timeout {
         if self.is_ready() {
             return Timeout::Zero;
         }

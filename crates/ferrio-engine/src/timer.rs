@@ -12,8 +12,9 @@
 //!   └───────────────────────────┘         └──────────────────┘
 //! ```
 //!
-//! Two rules keep the dead from piling up: the top of the heap is always alive (so the nearest
-//! deadline can be read without changing anything), and once more than half of a heap is dead it is
+//! Two rules keep the dead from piling up: who asks for the nearest deadline, once a turn, takes the
+//! dead off the top (to do so at each cancellation would cost a sift through the heap where timers
+//! are cancelled in the order of their deadlines), and once more than half of a heap is dead it is
 //! swept in one pass, which the cancellations since the last sweep have paid for. asyncio does the
 //! like at half of a hundred (`_MIN_SCHEDULED_TIMER_HANDLES` and
 //! `_MIN_CANCELLED_TIMER_HANDLES_FRACTION` in `Lib/asyncio/base_events.py`).
@@ -46,7 +47,7 @@ impl TimerKey {
 #[derive(Debug)]
 pub(crate) struct Timers<T> {
     items: Slots<T>,
-    /// Invariants: every live timer has exactly one entry; the top entry, if any, is live.
+    /// Invariant: every live timer has exactly one entry.
     heap: BinaryHeap<Reverse<Entry>>,
     /// Of the next timer. 64 bits do not run out.
     sequence: u64,
@@ -92,14 +93,13 @@ impl<T> Timers<T> {
             if self.heap.len() < self.heap.capacity() / 8 {
                 self.heap.shrink_to(2 * self.heap.len());
             }
-        } else {
-            self.drop_dead_top();
         }
         Some(item)
     }
 
     /// The nearest deadline.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+        self.drop_dead_top();
         self.heap.peek().map(|Reverse(entry)| entry.deadline)
     }
 
@@ -109,9 +109,7 @@ impl<T> Timers<T> {
             return None;
         }
         let Reverse(entry) = self.heap.pop()?;
-        let item = self.items.remove(SlotKey::from_bits(entry.key_bits));
-        self.drop_dead_top();
-        item
+        self.items.remove(SlotKey::from_bits(entry.key_bits))
     }
 
     pub(crate) fn items(&self) -> impl Iterator<Item = &T> {
