@@ -86,13 +86,14 @@ pub(super) unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObje
 /// Freed instances of one class, for those that are made next.
 ///
 /// Each may be the last object in its arena (256 KiB or 1 MiB), which then cannot be given back. So
-/// when many more are freed than made, as when a crowd of timers is cancelled, none is kept.
+/// when many more are freed than made, as when a crowd of timers is cancelled, none is kept, and
+/// there is room for one more each time that one would have been of use.
 #[cfg(not(Py_GIL_DISABLED))]
 pub(super) struct FreeList {
     kept: Vec<*mut ffi::PyObject>,
-    /// How many may be kept: all that fit, or none.
+    /// How many may be kept.
     room: usize,
-    /// How many were not kept since one was made.
+    /// How many more were not kept than were made meanwhile.
     refused: usize,
 }
 
@@ -106,7 +107,7 @@ impl FreeList {
     const MOST: usize = 512;
 
     pub(super) const fn new() -> FreeList {
-        FreeList { kept: Vec::new(), room: FreeList::MOST, refused: 0 }
+        FreeList { kept: Vec::new(), room: 0, refused: 0 }
     }
 
     fn keep(&mut self, object: *mut ffi::PyObject) -> bool {
@@ -124,14 +125,15 @@ impl FreeList {
             return Vec::new();
         }
         self.room = 0;
+        self.refused = 0;
         std::mem::take(&mut self.kept)
     }
 
     fn take(&mut self) -> Option<*mut ffi::PyObject> {
-        self.refused = 0;
+        self.refused = self.refused.saturating_sub(1);
         let object = self.kept.pop();
-        if object.is_none() {
-            self.room = FreeList::MOST;
+        if object.is_none() && self.room < FreeList::MOST {
+            self.room += 1;
         }
         object
     }
