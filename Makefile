@@ -10,4 +10,5 @@ help: ## what can be made here
 
 include examples/demo.mk
 include tests/tests.mk
+include fuzz/fuzz.mk
 include bench/bench.mk

@@ -64,7 +64,7 @@ impl Records {
         let mut whole = 0;
         while len < bytes.len() && !self.is_lost {
             len += self.step(&bytes[len..]);
-            if self.have == HEADER_LEN && self.left == 0 {
+            if self.have == HEADER_LEN && self.left == 0 && !self.is_lost {
                 self.have = 0;
                 whole += 1;
                 if len >= enough {
@@ -143,9 +143,13 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_not_held_back() {
-        for bytes in
-            [&b"HTTP/1.1 400 Bad Request"[..], &[23, 3, 3, 0xff, 0xff, 0], &[23, 9, 9, 0, 1]]
-        {
+        let with_nothing_in_it = [74, 0, 0, 0, 0];
+        for bytes in [
+            &b"HTTP/1.1 400 Bad Request"[..],
+            &[23, 3, 3, 0xff, 0xff, 0],
+            &[23, 9, 9, 0, 1],
+            &with_nothing_in_it,
+        ] {
             let mut records = Records::new();
             let unknown = Group { len: bytes.len(), whole: usize::MAX };
             assert_eq!(records.group(bytes, 1), unknown);

@@ -1,0 +1,24 @@
+//! What is fuzzed: the engine's state machines, each against a model that is too simple to be wrong.
+//!
+//! A target is a function of some bytes, which it takes for a history of operations, and which
+//! panics if the machine and its model part ways. `targets/` gives them to libFuzzer, `replay` runs
+//! them over the kept corpus and random bytes without it.
+
+pub mod datagrams;
+pub mod engine;
+mod input;
+pub mod records;
+pub mod stream;
+pub mod write_buffer;
+
+/// A target: its name, which is that of its corpus too, and what it does with some bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 5] = [
+    ("engine", engine::check),
+    ("stream", stream::check),
+    ("write_buffer", write_buffer::check),
+    ("records", records::check),
+    ("datagrams", datagrams::check),
+];
