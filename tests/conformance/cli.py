@@ -15,7 +15,7 @@ from tests import loops
 
 from .expectations import Expectations
 from .report import ModuleReport, Unexpected, summary, update_report_file
-from .supervisor import ModuleRun, Plan, run_modules
+from .supervisor import ROOT, ModuleRun, Plan, run_modules
 
 # For loops of Windows, which fail to import elsewhere.
 NOT_HERE = ("test_proactor_events", "test_windows_")
@@ -31,7 +31,8 @@ LONG = (
 )
 
 DESCRIPTION = """\
-Run CPython's own test.test_asyncio, unmodified, on another event loop.
+Run CPython's own test.test_asyncio, and what else of its tests uses a loop,
+unmodified, on another event loop.
 
 Each module runs in a process of its own; a test that hangs or crashes is a result
 like any other. The run fails on every failure that expectations.toml does not give
@@ -54,13 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
     version, available = ask(options.python)
     modules = options.module or [m for m in available if not m.startswith(NOT_HERE)]
     if unknown := set(modules) - set(available):
-        sys.exit(f"CPython {version} has no {', '.join(sorted(unknown))} in test.test_asyncio")
+        sys.exit(f"CPython {version} has no {', '.join(sorted(unknown))} among its asyncio tests")
     modules.sort(key=lambda m: LONG.index(m) if m in LONG else len(LONG))
     pair = (int(version.split(".")[0]), int(version.split(".")[1]))
     expectations = Expectations.load(options.loop, pair)
-    print(
-        f"test_asyncio of CPython {version} on {options.loop}: {len(modules)} modules", flush=True
-    )
+    print(f"CPython {version}'s own tests on {options.loop}: {len(modules)} modules", flush=True)
 
     start = time.monotonic()
     plan = Plan(
@@ -150,15 +149,11 @@ def selector(pattern: str | None) -> Callable[[str], bool]:
 
 
 def ask(python: str) -> tuple[str, list[str]]:
-    """The version of an interpreter and the modules of its test_asyncio."""
-    code = (
-        "import json, pathlib, platform, test.test_asyncio as t;"
-        "names = sorted(p.stem for p in pathlib.Path(t.__file__).parent.glob('test_*.py'));"
-        "print(json.dumps([platform.python_version(), names]))"
-    )
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    """The version of an interpreter and the modules that it has for us."""
+    command = [python, "-m", f"{__package__}.modules"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"{python} has no test.test_asyncio:\n{done.stderr}")
+        sys.exit(f"{python} has no test package:\n{done.stderr}")
     version, names = json.loads(done.stdout)
     return version, names
 

@@ -13,9 +13,10 @@ import asyncio.base_events
 import asyncio.unix_events
 import selectors
 import unittest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.loops import Factory
+if TYPE_CHECKING:  # `tests` may be another package: see tests/suites
+    from tests.loops import Factory
 
 # These modules call `BaseEventLoop()` for want of a cheaper loop, then ask it public questions.
 # Elsewhere the name is only subclassed or patched, which must go to the real class.
@@ -34,7 +35,7 @@ class Sources:
         self._type = type(loop)
         loop.close()
 
-    def substitute(self, module: str) -> None:
+    def substitute(self, module: str = "") -> None:
         """Must come before test_asyncio's `module` is imported: it may copy the names."""
         unix: Any = asyncio.unix_events
         policy = getattr(unix, "_DefaultEventLoopPolicy", None) or unix._UnixDefaultEventLoopPolicy

@@ -189,10 +189,9 @@ class _Module:
             self._remaining = [t for t in self._remaining if t != outcome.test]
 
     def _fixture(self, event: dict[str, Any]) -> None:
-        """Accounts for what won't start after `setUpClass (test.test_asyncio.test_x.SomeTests)`."""
-        owner = event["test"].partition("(")[2].rstrip(")").removeprefix("test.test_asyncio.")
+        """Accounts for what won't start after setUpClass of `test_x.SomeTests`."""
         for test in list(self._remaining or []):
-            if event["test"].startswith("setUp") and test.startswith(f"{owner}."):
+            if event["kind"].startswith("setUp") and test.startswith(f"{event['owner']}."):
                 self._record(Outcome(test, event["outcome"], event["detail"]))
 
 

@@ -1,4 +1,4 @@
-"""One process: runs the tests of one test_asyncio module and reports each as a line of JSON.
+"""One process: runs the tests of one module and reports each as a line of JSON.
 
 Started by `supervisor`, which starts another one for the rest if a test takes the process down:
 by a crash, or by the watchdog here that dumps all stacks and exits if a test hangs.
@@ -22,8 +22,7 @@ from tests.loops import REFERENCE, factory_named
 
 from . import sources
 from .expectations import Expectations
-
-PACKAGE = "test.test_asyncio."
+from .modules import Module, named
 
 
 def main() -> None:
@@ -37,17 +36,22 @@ def main() -> None:
     if order["loop"] != REFERENCE:
         substitute = sources.Sources(factory_named(order["loop"]))
         substitute.substitute(order["module"])
+    module = named(order["module"])
+    place = module.place()
+    assert place is not None, f"{order['module']} was here when the supervisor looked"
     try:
-        suite = unittest.defaultTestLoader.loadTestsFromName(PACKAGE + order["module"])
+        suite = unittest.defaultTestLoader.loadTestsFromName(place)
     except unittest.SkipTest as skip:  # raised by a module that is for another platform
         events.send("collected", tests=[])
         events.send("skipped", reason=str(skip))
         return
-    tests = {short(test.id()): test for test in flatten(suite)}
+    everything = {module.short(test.id()): test for test in flatten(suite)}
+    tests = {name: test for name, test in everything.items() if module.wants(name)}
     events.send("collected", tests=list(tests))
     chosen = tests if order["only"] is None else {t: tests[t] for t in order["only"] if t in tests}
     expectations = Expectations.load(order["loop"], sys.version_info[:2])
-    result = Reporter(events, expectations, substitute, order["timeout"], order["failing_timeout"])
+    timeouts = order["timeout"], order["failing_timeout"]
+    result = Reporter(events, module, expectations, substitute, timeouts)
     unittest.TestSuite(chosen.values()).run(result)
     # What hangs from here on (threads that nobody joins) is no test's result.
     events.send("end")
@@ -60,10 +64,6 @@ def flatten(suite: unittest.TestSuite) -> list[unittest.TestCase]:
     for item in suite:
         found += flatten(item) if isinstance(item, unittest.TestSuite) else [item]
     return found
-
-
-def short(test: str) -> str:
-    return test.removeprefix(PACKAGE)
 
 
 class Events:
@@ -84,18 +84,18 @@ class Reporter(unittest.TestResult):
     def __init__(
         self,
         events: Events,
+        module: Module,
         expectations: Expectations,
         substitute: sources.Sources | None,
-        timeout: float,
-        failing_timeout: float,
+        timeouts: tuple[float, float],
     ) -> None:
         super().__init__()
         self._events = events
+        self._module = module
         self._expectations = expectations
         self._substitute = substitute
-        self._timeout = timeout
         # An expected failure may well be a hang, and needn't be waited for as long.
-        self._failing_timeout = failing_timeout
+        self._timeout, self._failing_timeout = timeouts
         self._started = 0.0
         self._loops_before = 0
         self._outcome, self._detail = "", ""
@@ -103,7 +103,7 @@ class Reporter(unittest.TestResult):
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
-        name = short(test.id())
+        name = self._module.short(test.id())
         expectation = self._expectations.of(name)
         must_pass = expectation is None or not expectation.is_strict
         timeout = self._timeout if must_pass else self._failing_timeout
@@ -119,7 +119,7 @@ class Reporter(unittest.TestResult):
         seconds = round(time.monotonic() - self._started, 3) if self._is_running else 0.0
         self._events.send(
             "done",
-            test=short(test.id()),
+            test=self._module.short(test.id()),
             outcome=self._outcome,
             detail=self._detail,
             seconds=seconds,
@@ -163,7 +163,9 @@ class Reporter(unittest.TestResult):
 
     def _fixture_ended(self, fixture: Any, outcome: str, detail: str) -> None:
         """A setUpClass or setUpModule failed or skipped: its tests are never started."""
-        self._events.send("fixture", test=str(fixture), outcome=outcome, detail=detail)
+        kind, _, owner = str(fixture).partition(" (")
+        short = self._module.short(owner.rstrip(")"))
+        self._events.send("fixture", kind=kind, owner=short, outcome=outcome, detail=detail)
 
     def addUnexpectedSuccess(self, test: Any) -> None:
         self._outcome, self._detail = "fail", "unexpected success of a test that expects to fail"
