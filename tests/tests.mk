@@ -5,6 +5,7 @@
 #   make pytest ARGS='tests/parity -k signal'
 #   make conformance ARGS='--module test_streams -v'
 #   make soak ARGS='-k storm'
+#   make ecosystem ARGS='uvicorn anyio -v'
 
 # Arguments for the one tool that a target runs.
 ARGS ?=
@@ -14,7 +15,7 @@ PROFILE ?= release
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: venv test engine servers pytest conformance soak lint free-threaded clean
+.PHONY: venv test engine servers pytest conformance ecosystem soak lint free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -31,8 +32,11 @@ pytest: venv servers ## parity, stress and ecosystem tests
 servers:
 	@$(PYTHON) tests/setup/servers.py
 
-conformance: venv ## CPython's own test_asyncio on ferrio
+conformance: venv ## CPython's own tests of asyncio, and with it, on ferrio
 	$(VENV)/bin/python -m tests.conformance $(ARGS)
+
+ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio: half an hour
+	$(VENV)/bin/python -m tests.suites $(ARGS)
 
 # Each test by itself, so that its figures are its own; timeouts are for hangs.
 SOAK = -m pytest tests/stress --soak --timeout 1800
@@ -60,7 +64,8 @@ lint-rust: lint-environment
 lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/setup bench
+	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/setup \
+	  tests/suites bench fuzz
 
 lint-stubs: lint-environment
 	$(VENV)/bin/python -m mypy.stubtest ferrio._ferrio
