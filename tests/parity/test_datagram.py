@@ -225,6 +225,57 @@ async def test_order_against_other_callbacks(trace: Trace) -> None:
 
 
 @twin
+async def test_order_in_a_burst(trace: Trace) -> None:
+    """What some datagrams of many schedule or pause comes where it comes in asyncio."""
+    server, address = await server_of(trace)
+    loop = asyncio.get_running_loop()
+    receive = server.datagram_received
+
+    def resume() -> None:
+        trace.on("server", "resumed")
+        server.transport.resume_reading()
+
+    def received(data: bytes, addr: Any) -> None:
+        receive(data, addr)
+        match int(data) % 20:
+            case 3:
+                loop.call_soon(trace.on, "server", "scheduled by", data)
+            case 7:
+                server.transport.pause_reading()
+                loop.call_soon(loop.call_soon, resume)
+
+    server.datagram_received = received  # type: ignore[method-assign]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((LOCALHOST, 0))
+        trace.hide(sock.getsockname()[1], "PORT")
+        for number in range(100):
+            sock.sendto(b"%d" % number, address)
+    await server.wait_for(100)
+    await server.close()
+
+
+@twin
+async def test_close_in_a_burst(trace: Trace) -> None:
+    """Nothing is received after `close()`, however much has come."""
+    server, address = await server_of(trace)
+    receive = server.datagram_received
+
+    def received(data: bytes, addr: Any) -> None:
+        receive(data, addr)
+        if data == b"40":
+            server.transport.close()
+
+    server.datagram_received = received  # type: ignore[method-assign]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((LOCALHOST, 0))
+        trace.hide(sock.getsockname()[1], "PORT")
+        for number in range(60):
+            sock.sendto(b"%d" % number, address)
+    await server.lost
+    trace("received", len(server.received))
+
+
+@twin
 async def test_sendto_from_callbacks(trace: Trace) -> None:
     server, address = await server_of(trace)
 

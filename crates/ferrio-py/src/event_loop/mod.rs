@@ -292,6 +292,15 @@ impl Loop {
         self.with_state(py, |state| state.unflushed.push(transport));
     }
 
+    /// Whether this turn could go on for the next one, and nobody could tell: nothing is ready,
+    /// nothing waits for the end of the turn, and nobody wants the loop to stop.
+    pub(crate) fn may_go_on(&self, py: Python<'_>) -> bool {
+        let has_nothing =
+            |state: &mut State| !state.engine.is_ready() && state.unflushed.is_empty();
+        let is_over = self.stopping.load(Ordering::Relaxed);
+        !is_over && self.with_state(py, has_nothing).unwrap_or(false)
+    }
+
     /// Is this thread in `run_forever`?
     pub(crate) fn is_running_in(&self, thread: u64) -> bool {
         self.thread.load(Ordering::Relaxed) == thread

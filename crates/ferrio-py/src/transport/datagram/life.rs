@@ -52,7 +52,7 @@ impl Native for Scheduled {
 }
 
 impl DatagramTransport {
-    /// An event: one datagram is received, then those are sent that wait.
+    /// An event: datagrams are received, then those are sent that wait.
     pub(crate) fn ready(
         slf: &Bound<'_, Self>,
         looop: &Bound<'_, Loop>,
@@ -62,7 +62,7 @@ impl DatagramTransport {
         let interest = this.interest(slf.py());
         let acting = readiness.directions(interest);
         if acting.contains(Interest::READ) {
-            this.receive(slf, looop)?;
+            this.receive_some(slf, looop)?;
         }
         if acting.contains(Interest::WRITE) {
             this.send_queued(slf, looop)?;
@@ -71,7 +71,7 @@ impl DatagramTransport {
     }
 
     /// What it has a use for now.
-    fn interest(&self, py: Python<'_>) -> Interest {
+    pub(super) fn interest(&self, py: Python<'_>) -> Interest {
         self.with(py, |state| {
             let mut interest = Interest::NONE;
             if state.has_started && !state.is_paused && !state.is_closing {

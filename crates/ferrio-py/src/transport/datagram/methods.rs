@@ -196,7 +196,7 @@ impl DatagramTransport {
 
     /// asyncio's name for the call that an error of the protocol's is reported with.
     fn _read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().receive(slf, slf.get().looop.bind(slf.py()))
+        slf.get().receive(slf, slf.get().looop.bind(slf.py())).map(drop)
     }
 
     /// The same for sending.

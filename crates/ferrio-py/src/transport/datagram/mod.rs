@@ -1,10 +1,13 @@
 //! `DatagramTransport`: a UDP or Unix datagram socket as asyncio's programs see it
 //! (Lib/asyncio/selector_events.py, `_SelectorDatagramTransport`).
 //!
-//! One datagram is received in a turn, as asyncio does: what a protocol schedules while it deals
-//! with one runs before it gets the next. So the descriptor is registered level-triggered: an edge
-//! would cost a second recvfrom(2) each time, to hear that there is nothing more.
+//! asyncio receives one datagram in a turn: what a protocol schedules while it deals with one runs
+//! before it gets the next. So it does here, but turns in which there would be nothing else to do
+//! are left out, with their looks for events (see [`Burst`](burst::Burst)). The descriptor is
+//! registered level-triggered: an edge would cost a second recvfrom(2) each time, to hear that
+//! there is nothing more.
 
+mod burst;
 mod life;
 mod methods;
 mod traffic;
@@ -19,6 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
 
+use self::burst::Burst;
 use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
 use super::waiter::Wake;
@@ -55,6 +59,7 @@ struct State {
     context: Context,
     /// What is queued is sent in this one.
     write_context: Option<Context>,
+    burst: Burst,
     /// connection_made was called.
     has_started: bool,
     is_paused: bool,
@@ -160,6 +165,7 @@ impl DatagramTransport {
             queue: DatagramQueue::new(Limits::default(), HEADER),
             context: Context::copy_current(py)?,
             write_context: None,
+            burst: Burst::default(),
             has_started: false,
             is_paused: false,
             is_closing: false,
