@@ -33,7 +33,8 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ferrio_engine::{
-    DriverKind, Engine, Inbox, Interest, Key, Pool, Ready, RegisterError, TimerKey, Trigger,
+    DriverKind, Engine, Inbox, Instant, Interest, Key, Pool, Ready, RegisterError, Timeout,
+    TimerKey, Trigger,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -292,11 +293,17 @@ impl Loop {
         self.with_state(py, |state| state.unflushed.push(transport));
     }
 
-    /// Whether this turn could go on for the next one, and nobody could tell: nothing is ready,
-    /// nothing waits for the end of the turn, and nobody wants the loop to stop.
+    /// Whether this turn could go on for the next one, and nobody could tell: nothing is ready or
+    /// due, nothing waits for the end of the turn, and nobody wants the loop to stop.
     pub(crate) fn may_go_on(&self, py: Python<'_>) -> bool {
-        let has_nothing =
-            |state: &mut State| !state.engine.is_ready() && state.unflushed.is_empty();
+        let has_nothing = |state: &mut State| {
+            let engine = &mut state.engine;
+            if engine.is_ready() || !state.unflushed.is_empty() {
+                return false;
+            }
+            // The clock costs more than all the rest.
+            engine.timer_len() == 0 || engine.timeout(Instant::now()) != Timeout::Zero
+        };
         let is_over = self.stopping.load(Ordering::Relaxed);
         !is_over && self.with_state(py, has_nothing).unwrap_or(false)
     }
