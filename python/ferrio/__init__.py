@@ -17,13 +17,16 @@ from ._install import HAS_POLICIES, install, uninstall
 from ._loop import Loop
 from ._runner import new_event_loop, run
 from ._server import Server
+from ._tasks import Future, Task
 
 if TYPE_CHECKING:
     from ._policy import EventLoopPolicy as EventLoopPolicy
 
 __all__ = [
+    "Future",
     "Loop",
     "Server",
+    "Task",
     "__version__",
     "install",
     "new_event_loop",

@@ -95,7 +95,8 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         "run",
         description=RUN_DESCRIPTION,
         epilog=RUN_EXAMPLES,
-        usage="ferrio run [--debug] [--loop LOOP] (FILE | -m MODULE | -c CODE | -) [args ...]",
+        usage="ferrio run [--debug] [--loop LOOP] [--c-tasks] "
+        "(FILE | -m MODULE | -c CODE | -) [args ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -109,6 +110,11 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         choices=["ferrio", "asyncio", "uvloop"],
         default="ferrio",
         help="the loop to run on, for comparing (default: ferrio)",
+    )
+    run.add_argument(
+        "--c-tasks",
+        action="store_true",
+        help="have tasks and futures be asyncio's own types instead of ferrio's",
     )
     kind = run.add_mutually_exclusive_group()
     kind.add_argument("-m", dest="is_module", action="store_true", help="run a module")
@@ -172,7 +178,9 @@ def run(options: argparse.Namespace) -> int:
         program = _run.StandardInput()
     else:
         program = _run.Script(target)
-    return _run.run(program, arguments, loop=options.loop, debug=options.debug)
+    return _run.run(
+        program, arguments, loop=options.loop, debug=options.debug, c_tasks=options.c_tasks
+    )
 
 
 if __name__ == "__main__":

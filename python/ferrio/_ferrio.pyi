@@ -5,10 +5,8 @@ import sys
 from asyncio import (
     BaseProtocol,
     BaseTransport,
-    Future,
     Handle,
     ReadTransport,
-    Task,
     TimerHandle,
     Transport,
     _AwaitableLike,
@@ -16,6 +14,12 @@ from asyncio import (
 )
 from asyncio import (
     DatagramTransport as _DatagramTransport,
+)
+from asyncio import (
+    Future as _Future,
+)
+from asyncio import (
+    Task as _Task,
 )
 from asyncio.events import _TaskFactory
 from collections.abc import Callable, Generator
@@ -37,9 +41,11 @@ __all__ = [
     "ChildWatch",
     "Coroutine",
     "DatagramTransport",
+    "Future",
     "ReadPipeTransport",
     "SSLTransport",
     "StreamTransport",
+    "Task",
     "WritePipeTransport",
     "__version__",
     "build_info",
@@ -54,6 +60,15 @@ _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 
 __version__: str
+
+class Future(_Future[_T]):
+    """An asyncio.Future that ferrio's loop makes and knows how to wake quickly."""
+
+    def set_result(self, result: _T, /) -> None: ...
+
+@disjoint_base
+class Task(_Task[_T_co]):
+    """An asyncio.Task that ferrio's loop steps itself."""
 
 @disjoint_base
 class BaseLoop:
@@ -111,7 +126,8 @@ class BaseLoop:
         """The loop's clock: seconds, `time.monotonic()`."""
 
     # Tasks and futures.
-    def create_future(self) -> Future[Any]: ...
+    _c_tasks: bool
+    def create_future(self) -> _Future[Any]: ...
     if sys.version_info >= (3, 13):
         def create_task(
             self,
@@ -120,7 +136,7 @@ class BaseLoop:
             name: str | None = None,
             context: Context | None = None,
             eager_start: bool | None = None,
-        ) -> Task[_T]:
+        ) -> _Task[_T]:
             """A task that runs `coro`, made by the task factory if there is one."""
     else:
         def create_task(
@@ -129,7 +145,7 @@ class BaseLoop:
             *,
             name: str | None = None,
             context: Context | None = None,
-        ) -> Task[_T]:
+        ) -> _Task[_T]:
             """A task that runs `coro`, made by the task factory if there is one."""
 
     def set_task_factory(self, factory: _TaskFactory | None) -> None: ...
@@ -142,7 +158,7 @@ class BaseLoop:
     # Threads.
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts
-    ) -> Future[_T]:
+    ) -> _Future[_T]:
         """Call `func(*args)` in a thread of `executor`, of the default one if that is None."""
 
     # Names.
@@ -310,7 +326,7 @@ class BaseSSLProtocol:
         loop: BaseLoop,
         app_protocol: BaseProtocol,
         sslcontext: SSLContext | None,
-        waiter: Future[None] | None,
+        waiter: _Future[None] | None,
         server_side: bool = False,
         server_hostname: str | None = None,
         call_connection_made: bool = True,

@@ -70,6 +70,7 @@ def accelerations() -> Section:
     loop = new_event_loop()
     try:
         debug = loop.get_debug()
+        own_tasks = not loop._c_tasks
     finally:
         loop.close()
     oversleep = measured_oversleep()
@@ -78,6 +79,8 @@ def accelerations() -> Section:
         "optimised_build": _ferrio.build_info()["profile"] == "release",
         # The steps of this Task class are queued without a Handle.
         "native_task_steps": asyncio.Task.__module__ == "_asyncio",
+        # Tasks and futures are ferrio's own types.
+        "own_tasks": own_tasks,
         # Source tracebacks for every callback.
         "debug_mode_off": not debug,
         # epoll_pwait2: Linux 5.11, and no seccomp filter that hides it.

@@ -14,6 +14,7 @@ from asyncio import coroutines
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
+from . import _tasks
 from ._ferrio import BaseLoop
 from ._like import like
 from ._sendfile import sendfile_fallback, sendfile_native
@@ -50,6 +51,10 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     What runs for every callback, packet or connection is native. What runs a few times in a
     loop's life, and differs in its texts and in the order of its steps between versions of
     CPython, is the interpreter's own function: it sees this loop as one of asyncio's.
+
+    c_tasks: True has tasks and futures be `asyncio.Task` and `asyncio.Future` themselves instead of
+        `ferrio.Task` and `ferrio.Future`, which inherit from them. None leaves it to `ferrio run
+        --c-tasks` and to the environment variable FERRIO_C_TASKS.
     """
 
     # Where its users find it.
@@ -75,8 +80,9 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     #: Debug mode logs callbacks that take longer than this, in seconds.
     slow_callback_duration: float
 
-    def __init__(self) -> None:
+    def __init__(self, *, c_tasks: bool | None = None) -> None:
         super().__init__()
+        self._c_tasks = _tasks.c_tasks if c_tasks is None else c_tasks
         self.slow_callback_duration = 0.1
         # The names are asyncio's (Lib/asyncio/base_events.py): its functions below use them, and
         # so do programs.

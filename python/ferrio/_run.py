@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, Literal, TypeAlias
 
-from . import _ferrio, _install, _runner
+from . import _ferrio, _install, _runner, _tasks
 
 LoopName: TypeAlias = Literal["ferrio", "asyncio", "uvloop"]
 
@@ -128,13 +128,20 @@ Program: TypeAlias = Script | Module | Command | StandardInput
 
 
 def run(
-    program: Program, arguments: Sequence[str], *, loop: LoopName = "ferrio", debug: bool = False
+    program: Program,
+    arguments: Sequence[str],
+    *,
+    loop: LoopName = "ferrio",
+    debug: bool = False,
+    c_tasks: bool = False,
 ) -> int:
     """Run `program` as the process's main program and return the exit status that is due.
 
     SystemExit passes through: only the interpreter itself knows all of its forms.
     """
     termination = Termination()
+    if c_tasks:
+        _tasks.c_tasks = True
 
     def prepare(made: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         termination.watch()

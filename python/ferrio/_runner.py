@@ -25,13 +25,15 @@ else:
 prepare: Callable[[asyncio.AbstractEventLoop], object] = id
 
 
-def new_event_loop() -> Loop:
+def new_event_loop(*, c_tasks: bool | None = None) -> Loop:
     """A new loop: what to give as `loop_factory` to whoever asks for one.
 
     Like `asyncio.new_event_loop()` it makes the loop and nothing else: the loop is nobody's current
     one, and whoever made it closes it.
+
+    c_tasks: see `Loop`.
     """
-    loop = Loop()
+    loop = Loop(c_tasks=c_tasks)
     prepare(loop)
     return loop
 

@@ -22,6 +22,8 @@ _SCRUBBED = [
     (re.compile(r"<[\w.]*Server [^>]*>"), "<SERVER>"),
     # 3.14's class, whose rule for cancel() ferrio follows on every version.
     (re.compile(r"\b_ThreadSafeHandle\b"), "Handle"),
+    # A task's step, where nothing but the callable itself can be shown.
+    (re.compile(r"<(?:_asyncio|ferrio)\.(TaskStepMethWrapper) object"), r"<\1 object"),
     # How a TypeError names a class depends on whether it is written in C.
     (re.compile(r"'(?:ferrio|asyncio)\.(?:\w+\.)*(\w+)'"), r"'\1'"),
     (re.compile(r"\b_?\w+Transport(?= has|' object has|\._call)"), "TRANSPORT"),

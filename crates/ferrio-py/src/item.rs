@@ -10,6 +10,7 @@ use crate::event_loop::watch::Watch;
 use crate::event_loop::{Loop, report};
 use crate::ffi;
 use crate::ffi::handle::Handle;
+use crate::ffi::task;
 use crate::transport::{DatagramTransport, Listener, StreamTransport};
 
 /// One entry of the ready queue.
@@ -20,6 +21,10 @@ pub(crate) enum Item {
     Timer(Handle),
     /// A step or wake-up of a C task: no handle was made, since the task throws it away.
     Call { callback: Py<PyAny>, argument: Option<Py<PyAny>>, context: Py<PyAny> },
+    /// A step of a task of ours, which raises an error in its coroutine or just goes on.
+    Step { task: Py<PyAny>, error: Option<Py<PyAny>> },
+    /// What a task of ours has waited for is done.
+    Wakeup { task: Py<PyAny>, future: Py<PyAny> },
     /// An event for a stream.
     Stream(Py<StreamTransport>, Readiness),
     /// An event for a datagram socket.
@@ -41,13 +46,29 @@ pub(crate) trait Native: Send {
 impl Item {
     /// Runs the item. `Err` leaves `run_forever`.
     pub(crate) fn run(self, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        // `Bound`s from here on: dropping a `Py` looks up whether this thread is attached.
         match self {
+            Item::Step { task, error } => {
+                let error = error.map(|error| error.into_bound(py));
+                return task::run_step(looop, &task.into_bound(py), error);
+            }
+            Item::Wakeup { task, future } => {
+                return task::run_wakeup(looop, &task.into_bound(py), &future.into_bound(py));
+            }
+            Item::Handle(_)
+            | Item::Timer(_)
+            | Item::Call { .. }
+            | Item::Stream(..)
+            | Item::Datagram(..)
+            | Item::Native(_) => looop.get().leave_task(looop),
+        }
+        match self {
+            Item::Step { .. } | Item::Wakeup { .. } => Ok(()),
             Item::Handle(handle) => run_handle(py, looop, handle),
             Item::Timer(handle) => {
                 handle.timer_fired(py)?;
                 run_handle(py, looop, handle)
             }
-            // `Bound`s from here on: dropping a `Py` looks up whether this thread is attached.
             Item::Call { callback, argument, context } => {
                 let callback = callback.into_bound(py);
                 let context = context.into_bound(py);
@@ -90,6 +111,17 @@ impl Item {
                     .map(visit)
                     .find(|&answer| answer != 0)
                     .unwrap_or(0)
+            }
+            Item::Step { task, error } => {
+                let answer = visit(task.as_ptr());
+                match error {
+                    Some(error) if answer == 0 => visit(error.as_ptr()),
+                    Some(_) | None => answer,
+                }
+            }
+            Item::Wakeup { task, future } => {
+                let answer = visit(task.as_ptr());
+                if answer == 0 { visit(future.as_ptr()) } else { answer }
             }
             Item::Stream(transport, _) => visit(transport.as_ptr()),
             Item::Datagram(transport, _) => visit(transport.as_ptr()),

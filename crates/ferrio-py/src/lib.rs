@@ -73,6 +73,10 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     names::warn(py)?;
     ffi::handle::HandleTypes::install(py)?;
+    if let Some(types) = ffi::future::install(py)? {
+        module.add("Future", types.future_class(py))?;
+        module.add("Task", types.task_class(py))?;
+    }
     ffi::class::adopt::<transport::StreamTransport>(py)?;
     ffi::class::adopt::<transport::DatagramTransport>(py)?;
     ffi::class::adopt::<transport::ReadPipeTransport>(py)?;

@@ -91,6 +91,15 @@ attribute!(
 );
 attribute!(getframe, "sys", "_getframe");
 attribute!(cancelled_error, "asyncio.exceptions", "CancelledError");
+attribute!(
+    /// Since 3.14.
+    future_add_to_awaited_by, "_asyncio", "future_add_to_awaited_by"
+);
+attribute!(
+    /// Since 3.14.
+    future_discard_from_awaited_by, "_asyncio", "future_discard_from_awaited_by"
+);
+attribute!(is_coroutine, "asyncio.coroutines", "iscoroutine");
 attribute!(memory_bio, "ssl", "MemoryBIO");
 attribute!(ssl_object, "ssl", "SSLObject");
 attribute!(ssl_error, "ssl", "SSLError");

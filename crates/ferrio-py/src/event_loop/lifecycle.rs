@@ -236,6 +236,7 @@ impl Loop {
             result = match item {
                 Ready::Item(item) => item.run(py, slf),
                 Ready::Task(task) => {
+                    self.leave_task(slf);
                     task.run();
                     Ok(())
                 }
@@ -244,6 +245,7 @@ impl Loop {
                 break;
             }
         }
+        self.leave_task(slf);
         let flushed = self.flush(py, slf);
         result.and(flushed).and_then(|()| check_signals(py))
     }

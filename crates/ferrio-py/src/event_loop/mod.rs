@@ -39,6 +39,7 @@ use ferrio_engine::{
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use pyo3::{ffi as raw, intern};
 
 use crate::ffi::call::{python_of, thread_ident};
@@ -58,6 +59,12 @@ pub(crate) struct Loop {
     debug: AtomicBool,
     /// The program has replaced `time()`.
     has_own_clock: AtomicBool,
+    /// The last task that ran from the queue is still `current_task()`: see `leave_task`.
+    has_current_task: AtomicBool,
+    /// The program has put something else in the place of this loop's `call_soon`.
+    has_own_call_soon: AtomicBool,
+    /// Tasks and futures are asyncio's own.
+    c_tasks: AtomicBool,
     /// `threading.get_ident()` of the thread in `run_forever`, 0 if none is.
     thread: AtomicU64,
     task_factory: GilCell<Option<Py<PyAny>>>,
@@ -118,6 +125,9 @@ impl Loop {
             stopping: AtomicBool::new(false),
             debug: AtomicBool::new(false),
             has_own_clock: AtomicBool::new(false),
+            has_current_task: AtomicBool::new(false),
+            has_own_call_soon: AtomicBool::new(false),
+            c_tasks: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
             signals: signals::Signals::new(),
@@ -128,6 +138,23 @@ impl Loop {
             read_buffer: GilCell::new(Box::default()),
             tls_workspaces: GilCell::new(Vec::new()),
         })
+    }
+
+    /// As for any object; a `call_soon` of the program's own is taken note of, for then tasks have
+    /// to go by it.
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if name.to_str()? == "call_soon" {
+            slf.get().has_own_call_soon.store(true, Ordering::Relaxed);
+        }
+        crate::ffi::call::set_attribute(slf.as_any(), name, Some(value))
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        crate::ffi::call::set_attribute(slf.as_any(), name, None)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -327,6 +354,34 @@ impl Loop {
         !self.is_closed() && !self.is_debug()
     }
 
+    pub(crate) fn has_current_task(&self) -> bool {
+        self.has_current_task.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_has_current_task(&self, has: bool) {
+        self.has_current_task.store(has, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_own_call_soon(&self) -> bool {
+        self.has_own_call_soon.load(Ordering::Relaxed)
+    }
+
+    /// The last task that ran from the queue is not the current one any more. Called before
+    /// anything runs that is no step of a task.
+    #[inline]
+    pub(crate) fn leave_task(&self, slf: &Bound<'_, Self>) {
+        if self.has_current_task() {
+            self.set_has_current_task(false);
+            let py = slf.py();
+            if let Some(types) = crate::ffi::future::types(py)
+                && let Err(error) = crate::ffi::task::current::vacate(types, slf.as_any())
+            {
+                // Whoever has made another loop the running one is not there to be told.
+                error.write_unraisable(py, Some(slf.as_any()));
+            }
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
@@ -365,7 +420,8 @@ impl Loop {
 
 /// Adds the methods that are written by hand.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
-    scheduling::install(py)
+    scheduling::install(py)?;
+    tasks::install(py)
 }
 
 fn closed() -> PyErr {

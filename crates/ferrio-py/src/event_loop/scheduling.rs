@@ -14,6 +14,7 @@ use super::{Loop, clock};
 use crate::ffi::call::Context;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpected_keyword};
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::task::callback::{Scheduled, scheduled};
 use crate::ffi::task::is_task_callback;
 use crate::item::Item;
 use crate::names;
@@ -140,14 +141,24 @@ impl FastMethod for CallSoon {
     }
 }
 
-/// A C task's step or wake-up, `(callback, [future], context=)`, for which no handle need be made
+/// A task's step or wake-up, `(callback, [future], context=)`, for which no handle need be made
 /// (bench: sleep0_100_tasks). None for every other call, and in debug mode.
 fn task_call(looop: &Loop, arguments: &Arguments<'_, '_>) -> Option<Item> {
     let callback = arguments.get(0)?;
-    if looop.is_debug() || arguments.len() > 2 || !is_task_callback(&callback) {
+    if looop.is_debug() || arguments.len() > 2 {
         return None;
     }
     let context = arguments.only_context()?;
+    let scheduled = scheduled(&callback, arguments.get(1).as_ref(), &context);
+    if scheduled.is_none() && !is_task_callback(&callback) {
+        return None;
+    }
+    if let Some(scheduled) = scheduled {
+        return Some(match scheduled {
+            Scheduled::Step { task, error } => Item::Step { task, error },
+            Scheduled::Wakeup { task, future } => Item::Wakeup { task, future },
+        });
+    }
     Some(Item::Call {
         argument: arguments.get(1).map(Bound::unbind),
         context: context.unbind(),

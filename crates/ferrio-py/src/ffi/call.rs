@@ -63,6 +63,12 @@ impl Context {
     }
 }
 
+/// Is it a `contextvars.Context`?
+pub(crate) fn is_context(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: only looks at the type.
+    unsafe { ffi::PyContext_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// [`Context::run`] for a context that is held as a plain object.
 pub(crate) fn run_in<R>(
     context: &Bound<'_, PyAny>,
@@ -84,6 +90,20 @@ pub(crate) fn run_in<R>(
         return result.and(Err(exit_error));
     }
     result
+}
+
+/// What `object.__setattr__` and `object.__delattr__` do, for a class that has its own.
+pub(crate) fn set_attribute(
+    object: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    value: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let value = value.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: attached; live objects, and NULL means to delete.
+    if unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value) } < 0 {
+        return Err(PyErr::fetch(object.py()));
+    }
+    Ok(())
 }
 
 /// `callable()`.
@@ -111,6 +131,26 @@ pub(crate) fn call1<'py>(
             std::ptr::null_mut(),
         );
         Bound::from_owned_ptr_or_err(py, result)
+    }
+}
+
+/// `callable(*values)`, through vectorcall.
+///
+/// # Safety
+/// The values are live objects.
+pub(crate) unsafe fn vectorcall<'py>(
+    callable: &Bound<'py, PyAny>,
+    values: &[*mut ffi::PyObject],
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; passed on; no spare slot is promised.
+    unsafe {
+        let result = ffi::PyObject_Vectorcall(
+            callable.as_ptr(),
+            values.as_ptr(),
+            values.len(),
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(callable.py(), result)
     }
 }
 

@@ -313,6 +313,21 @@ unsafe fn clear_slots(slots: &mut [*mut ffi::PyObject]) {
     }
 }
 
+/// A new instance of a heap type of the collector's, untracked, of which every field has to be
+/// written; NULL with a MemoryError set.
+///
+/// # Safety
+/// Attached; the type has the collector's header.
+pub(super) unsafe fn new_untracked(ty: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
+    // SAFETY: passed on.
+    unsafe { _PyObject_GC_New(ty) }
+}
+
+unsafe extern "C" {
+    // Exported by every CPython, behind the macro PyObject_GC_New; pyo3-ffi has not got it.
+    fn _PyObject_GC_New(ty: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
+}
+
 /// Frees the memory of an instance of a heap type, and the reference it holds to its type.
 ///
 /// # Safety

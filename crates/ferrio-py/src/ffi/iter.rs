@@ -40,6 +40,13 @@ pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bou
     unsafe { Bound::from_owned_ptr_or_err(py, am_await(awaitable.as_ptr())) }
 }
 
+/// Is it what calling an `async def` function makes?
+#[inline]
+pub(crate) fn is_exact_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: only looks at the type.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// `iterator.send(value)`.
 pub(crate) fn send<'py>(
     iterator: &Bound<'py, PyAny>,

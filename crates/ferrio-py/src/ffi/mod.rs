@@ -7,6 +7,7 @@ pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod fastcall;
+pub(crate) mod future;
 pub(crate) mod gil_cell;
 pub(crate) mod handle;
 pub(crate) mod interpreter;

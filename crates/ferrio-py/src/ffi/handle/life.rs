@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 use super::fields::{Fields, read};
 use super::{Class, HandleTypes};
+use crate::ffi::class::new_untracked;
 
 pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
     // SAFETY: called attached with the last reference, on an instance of one of the three classes,
@@ -71,7 +72,7 @@ pub(super) unsafe fn allocate(py: Python<'_>, class: &Class) -> *mut ffi::PyObje
         if let Some(object) = class.free.with(py, FreeList::take) {
             return ffi::PyObject_Init(object, ty);
         }
-        let object = _PyObject_GC_New(ty);
+        let object = new_untracked(ty);
         if !object.is_null() {
             let header = size_of::<ffi::PyObject>();
             object
@@ -137,11 +138,6 @@ impl FreeList {
         }
         object
     }
-}
-
-unsafe extern "C" {
-    // Exported by every CPython, behind the macro PyObject_GC_New; pyo3-ffi has not got it.
-    fn _PyObject_GC_New(ty: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
 }
 
 pub(super) unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {

@@ -1,0 +1,352 @@
+//! The iterator behind `await future`.
+//!
+//! asyncio's own would do. This one ends an await whose result is None without making a
+//! StopIteration, which nobody but the interpreter would see: NULL from `tp_iternext` with no
+//! exception set means the same (bench: future_ping_pong).
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::layout::PENDING;
+use super::methods::Methods;
+use super::{fields, methods, types};
+#[cfg(not(Py_GIL_DISABLED))]
+use crate::ffi::gil_cell::GilCell;
+use crate::ffi::iter::stop_iteration;
+
+/// The class, and instances that were freed lately.
+pub(crate) struct IterType {
+    ty: *mut ffi::PyTypeObject,
+    #[cfg(not(Py_GIL_DISABLED))]
+    free: GilCell<FreeList>,
+}
+
+#[cfg(not(Py_GIL_DISABLED))]
+struct FreeList(Vec<*mut ffi::PyObject>);
+
+// SAFETY: memory that no thread uses; reached only through a GilCell.
+#[cfg(not(Py_GIL_DISABLED))]
+unsafe impl Send for FreeList {}
+
+/// As many as asyncio keeps.
+#[cfg(not(Py_GIL_DISABLED))]
+const MOST: usize = 255;
+
+#[repr(C)]
+struct Iter {
+    header: ffi::PyObject,
+    /// NULL once it has ended.
+    future: *mut ffi::PyObject,
+}
+
+static METHODS: Methods<4> = Methods::new([
+    ffi::PyMethodDef {
+        ml_name: c"send".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: send },
+        ml_flags: ffi::METH_O,
+        ml_doc: ptr::null(),
+    },
+    ffi::PyMethodDef {
+        ml_name: c"throw".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: throw },
+        ml_flags: ffi::METH_VARARGS,
+        ml_doc: ptr::null(),
+    },
+    ffi::PyMethodDef {
+        ml_name: c"close".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: close },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: ptr::null(),
+    },
+    ffi::PyMethodDef::zeroed(),
+]);
+
+impl IterType {
+    pub(super) fn new(py: Python<'_>) -> PyResult<IterType> {
+        let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
+        let mut slots = [
+            slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+            slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+            slot(ffi::Py_tp_clear, clear as *mut c_void),
+            slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
+            slot(ffi::Py_tp_iternext, iternext as *mut c_void),
+            slot(ffi::Py_tp_methods, METHODS.as_ptr().cast_mut().cast()),
+            slot(ffi::Py_am_send, am_send as *mut c_void),
+            slot(0, ptr::null_mut()),
+        ];
+        let mut spec = ffi::PyType_Spec {
+            name: c"ferrio.FutureIter".as_ptr(),
+            basicsize: size_of::<Iter>() as c_int,
+            itemsize: 0,
+            flags: (ffi::Py_TPFLAGS_DEFAULT
+                | ffi::Py_TPFLAGS_HAVE_GC
+                | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
+            slots: slots.as_mut_ptr(),
+        };
+        // SAFETY: name and methods are statics, the spec is read during the call only; attached.
+        let ty = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
+        Ok(IterType {
+            ty: ty.into_ptr().cast(),
+            #[cfg(not(Py_GIL_DISABLED))]
+            free: GilCell::new(FreeList(Vec::new())),
+        })
+    }
+}
+
+/// `Future.__iter__` and `__await__`.
+pub(super) unsafe extern "C" fn new_iter(future: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: called attached, on an instance of one of the two types or of a subclass. The
+    // iterator is tracked when it is whole.
+    unsafe {
+        let py = Python::assume_attached();
+        let Some(types) = types(py) else { return ptr::null_mut() };
+        if fields::get(future, types.layout.looop).is_null() {
+            PyRuntimeError::new_err("Future object is not initialized.").restore(py);
+            return ptr::null_mut();
+        }
+        #[cfg(not(Py_GIL_DISABLED))]
+        let reused = types.iter.free.with(py, |free| free.0.pop());
+        #[cfg(Py_GIL_DISABLED)]
+        let reused: Option<*mut ffi::PyObject> = None;
+        let object = match reused {
+            Some(object) => ffi::PyObject_Init(object, types.iter.ty),
+            None => crate::ffi::class::new_untracked(types.iter.ty),
+        };
+        if object.is_null() {
+            return object;
+        }
+        (*object.cast::<Iter>()).future = ffi::Py_NewRef(future);
+        ffi::PyObject_GC_Track(object.cast());
+        object
+    }
+}
+
+unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: called attached with the last reference.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(slf.cast());
+        clear(slf);
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            let py = Python::assume_attached();
+            if let Some(types) = types(py) {
+                let is_kept = types.iter.free.with(py, |free| {
+                    let has_room = free.0.len() < MOST;
+                    if has_room {
+                        free.0.push(slf);
+                    }
+                    has_room
+                });
+                if is_kept {
+                    ffi::Py_DECREF(types.iter.ty.cast());
+                    return;
+                }
+            }
+        }
+        crate::ffi::class::free(slf);
+    }
+}
+
+unsafe extern "C" fn traverse(
+    slf: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: called attached by the collector; only reads.
+    unsafe {
+        let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
+        let future = (*slf.cast::<Iter>()).future;
+        if answer != 0 || future.is_null() { answer } else { visit(future, arg) }
+    }
+}
+
+unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
+    // SAFETY: called attached on a live iterator; the field no longer names the future when it
+    // goes.
+    unsafe {
+        let future = std::mem::replace(&mut (*slf.cast::<Iter>()).future, ptr::null_mut());
+        ffi::Py_XDECREF(future);
+    }
+    0
+}
+
+/// One step: what `am_send` answers.
+///
+/// # Safety
+/// Called by CPython as the slot it is.
+unsafe extern "C" fn am_send(
+    slf: *mut ffi::PyObject,
+    _value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: called attached, on an iterator, with a place for one reference; the future is held
+    // while its result is asked for.
+    unsafe {
+        *result = ptr::null_mut();
+        let py = Python::assume_attached();
+        let iter = slf.cast::<Iter>();
+        let future = (*iter).future;
+        let Some(types) = types(py) else { return ffi::PySendResult::PYGEN_ERROR };
+        if future.is_null() {
+            // It has ended. asyncio's reports an error and sets none.
+            *result = ffi::Py_NewRef(ffi::Py_None());
+            return ffi::PySendResult::PYGEN_RETURN;
+        }
+        let layout = &types.layout;
+        if fields::state(future, layout.state) == PENDING {
+            if !layout.blocking.is_set(future) {
+                layout.blocking.set(future);
+                *result = ffi::Py_NewRef(future);
+                return ffi::PySendResult::PYGEN_NEXT;
+            }
+            PyRuntimeError::new_err("await wasn't used with future").restore(py);
+            return ffi::PySendResult::PYGEN_ERROR;
+        }
+        (*iter).future = ptr::null_mut();
+        let outcome = methods::result(py, types, future);
+        ffi::Py_DECREF(future);
+        match outcome {
+            Ok(value) => {
+                *result = value.into_ptr();
+                ffi::PySendResult::PYGEN_RETURN
+            }
+            Err(error) => {
+                error.restore(py);
+                ffi::PySendResult::PYGEN_ERROR
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as am_send.
+    unsafe {
+        let mut result = ptr::null_mut();
+        match am_send(slf, ffi::Py_None(), &raw mut result) {
+            ffi::PySendResult::PYGEN_NEXT => return result,
+            ffi::PySendResult::PYGEN_RETURN if result == ffi::Py_None() => ffi::Py_DECREF(result),
+            ffi::PySendResult::PYGEN_RETURN => {
+                let py = Python::assume_attached();
+                stop_iteration(&Bound::from_owned_ptr(py, result)).restore(py);
+            }
+            ffi::PySendResult::PYGEN_ERROR => {}
+        }
+        ptr::null_mut()
+    }
+}
+
+/// `send(value)`: the value is of no interest, as in asyncio's.
+unsafe extern "C" fn send(
+    slf: *mut ffi::PyObject,
+    _value: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as am_send; whoever calls a method gets a StopIteration, not a bare NULL.
+    unsafe {
+        let result = iternext(slf);
+        if result.is_null() && ffi::PyErr_Occurred().is_null() {
+            ffi::PyErr_SetNone(ffi::PyExc_StopIteration);
+        }
+        result
+    }
+}
+
+/// `throw(type[, value[, traceback]])`: ends the iterator with this exception.
+unsafe extern "C" fn throw(
+    slf: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called attached, on an iterator, with a tuple.
+    unsafe {
+        let py = Python::assume_attached();
+        let args = Borrowed::from_ptr(py, args);
+        match thrown(&args) {
+            Ok(error) => {
+                clear(slf);
+                error.restore(py);
+            }
+            Err(error) => error.restore(py),
+        }
+        ptr::null_mut()
+    }
+}
+
+/// What the arguments of `throw` mean; `Err` where they mean nothing.
+fn thrown(args: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let py = args.py();
+    let count = args.len()?;
+    if count == 0 || count > 3 {
+        let (bound, limit) = if count == 0 { ("at least", 1) } else { ("at most", 3) };
+        let plural = if limit == 1 { "" } else { "s" };
+        return Err(PyTypeError::new_err(format!(
+            "throw expected {bound} {limit} argument{plural}, got {count}"
+        )));
+    }
+    if count > 1 && cfg!(Py_3_12) {
+        PyErr::warn(
+            py,
+            &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(),
+            c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg \
+              signature instead.",
+            1,
+        )?;
+    }
+    let given = |index: usize| -> PyResult<Option<Bound<'_, PyAny>>> {
+        if index >= count {
+            return Ok(None);
+        }
+        Ok(Some(args.get_item(index)?).filter(|value| !value.is_none()))
+    };
+    let (value, traceback) = (given(1)?, given(2)?);
+    let first = args.get_item(0)?;
+    let traceback = match traceback.map(Bound::cast_into::<pyo3::types::PyTraceback>) {
+        None => None,
+        Some(Ok(traceback)) => Some(traceback),
+        Some(Err(_)) => {
+            return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+        }
+    };
+    // SAFETY: both only look at the type of a live object.
+    let (is_class, is_instance) = unsafe {
+        (
+            ffi::PyExceptionClass_Check(first.as_ptr()) != 0,
+            ffi::PyExceptionInstance_Check(first.as_ptr()) != 0,
+        )
+    };
+    let error = match (is_class, is_instance, value) {
+        (true, _, Some(value)) if value.is_instance(&first)? => value,
+        (true, _, Some(value)) => match value.cast::<pyo3::types::PyTuple>() {
+            Ok(arguments) => first.call1(arguments)?,
+            Err(_) => first.call1((value,))?,
+        },
+        (true, _, None) => first.call0()?,
+        (_, true, Some(_)) => {
+            return Err(PyTypeError::new_err("instance exception may not have a separate value"));
+        }
+        (_, true, None) => first,
+        (false, false, _) => {
+            return Err(PyTypeError::new_err(
+                "exceptions must be classes deriving BaseException or instances of such a class",
+            ));
+        }
+    };
+    if let Some(traceback) = traceback {
+        error.call_method1(intern!(py, "with_traceback"), (traceback,))?;
+    }
+    Ok(PyErr::from_value(error))
+}
+
+unsafe extern "C" fn close(
+    slf: *mut ffi::PyObject,
+    _unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called attached, on an iterator.
+    unsafe {
+        clear(slf);
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}

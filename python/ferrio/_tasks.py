@@ -1,0 +1,24 @@
+"""`ferrio.Task` and `ferrio.Future`, and whether loops use them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from . import _ferrio
+
+__all__ = ["Future", "Task"]
+
+if TYPE_CHECKING:
+    from ._ferrio import Future as Future
+    from ._ferrio import Task as Task
+else:
+    # There are none where asyncio's C types look unlike those of any known version, and on
+    # free-threaded builds.
+    Future = getattr(_ferrio, "Future", asyncio.Future)
+    Task = getattr(_ferrio, "Task", asyncio.Task)
+
+#: What `Loop(c_tasks=None)` means: are tasks and futures asyncio's own? `ferrio run --c-tasks` says
+#: so here, and the variable is for test suites that make their loops by themselves.
+c_tasks = os.environ.get("FERRIO_C_TASKS", "") not in ("", "0")
