@@ -296,7 +296,11 @@ def test_handshakes_cut_anywhere(
         begun.do_handshake()
     hello = outgoing.read()
     server, client, accepted = loop.run_until_complete(connect(loop, *contexts))
-    address = server.sockets[0].getsockname()
+    # Another one: the first remembers its protocols.
+    attacked = loop.run_until_complete(
+        loop.create_server(asyncio.Protocol, LOCALHOST, 0, ssl=contexts[0])
+    )
+    address = attacked.sockets[0].getsockname()
 
     async def cut() -> None:
         sock = socket.socket()
@@ -324,6 +328,7 @@ def test_handshakes_cut_anywhere(
 
     async def end() -> None:
         server.close()
+        attacked.close()
         client.transport.write(b"still here")
         client.transport.close()
         await lose([client, accepted])
