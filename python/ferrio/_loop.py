@@ -307,9 +307,9 @@ _is_minded = False
 def remember(loop: Loop) -> None:
     """Have forked children and the end of the interpreter know of this loop.
 
-    Children begin with a copy of it that is no longer the parent's. The kernel's list of what a loop
-    watches is shared after a fork; asyncio leaves it so, and a child that closes its copy of the
-    loop, or a transport, takes the parent's events away.
+    Children begin with a copy of it that is no longer the parent's. The kernel's list of what a
+    loop watches is shared after a fork; asyncio leaves it so, and a child that closes its copy of
+    the loop, or a transport, takes the parent's events away.
     """
     global _is_minded
     with _lock:
