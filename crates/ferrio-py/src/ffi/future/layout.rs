@@ -332,12 +332,14 @@ impl<'py> Probe<'_, 'py> {
         let Err(error) = self.py.eval(c"1/0", None, None) else {
             return Err(unexpected("1/0"));
         };
-        let traceback = error.traceback(self.py).ok_or_else(|| unexpected("no traceback"))?;
-        failed.call_method1("set_exception", (error.value(self.py),))?;
+        // With its traceback: up to 3.11 an exception gets it only when it is caught.
+        let error = error.into_value(self.py).into_bound(self.py).into_any();
+        let traceback = error.getattr("__traceback__")?;
+        failed.call_method1("set_exception", (&error,))?;
         let after = Image::of(&failed);
         failed.setattr("_log_traceback", false)?;
         let silenced = Image::of(&failed);
-        let exception = after.find(error.value(self.py), "exception")?;
+        let exception = after.find(&error, "exception")?;
         let exception_tb = after.find(&traceback, "traceback")?;
         let log_traceback = silenced.bit(&after, &[], "_log_traceback")?;
         if before.changed(&silenced, &[exception, exception_tb]) != [state] {
@@ -458,7 +460,7 @@ impl<'py> Probe<'_, 'py> {
         let twice = Image::of(&task);
         let count = once.changed(&twice, &[]);
         let [count] = count[..] else { return Err(unexpected("no count of cancellations")) };
-        let mut without_count = Image(once.0.clone());
+        let mut without_count = once;
         without_count.0[count - HEADER] = silenced.byte(count);
         let must_cancel = silenced.bit(&without_count, &[cancel_message], "_must_cancel")?;
 
