@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _tasks
 from ._ferrio import BaseLoop
-from ._like import like
+from ._like import coroutine_function, like
 from ._sendfile import sendfile_fallback, sendfile_native
 from ._server import Server
 from ._tls import start_tls
@@ -146,7 +146,13 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             self._wakeup_fd_changed()
             return removed
 
+    # Connections.
+    create_connection = coroutine_function(BaseLoop.create_connection)
+    connect_accepted_socket = coroutine_function(BaseLoop.connect_accepted_socket)
+
     # Names.
+    getaddrinfo = coroutine_function(BaseLoop.getaddrinfo)
+    getnameinfo = coroutine_function(BaseLoop.getnameinfo)
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
     _getaddrinfo_debug = BaseEventLoop._getaddrinfo_debug  # type: ignore[attr-defined]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import math
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -134,3 +137,30 @@ def test_every_public_method_of_asyncios_loop_is_there(trace: Trace, loop: Loop)
     names = [name for name in dir(asyncio.AbstractEventLoop) if not name.startswith("_")]
     trace("methods", [name for name in names if callable(getattr(loop, name, None))])
     trace("version", sys.version_info[:2])
+
+
+# A builtin cannot be marked for `inspect` before 3.12; `unittest.mock` asks asyncio there.
+is_coroutine_function = (
+    inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
+)
+
+
+@twin
+def test_methods_are_seen_as_coroutine_functions(trace: Trace, loop: Loop) -> None:
+    specified = mock.create_autospec(loop)
+    for name in (
+        "connect_accepted_socket",
+        "connect_read_pipe",
+        "create_connection",
+        "create_datagram_endpoint",
+        "create_server",
+        "create_unix_connection",
+        "create_unix_server",
+        "getaddrinfo",
+        "getnameinfo",
+        "sendfile",
+        "start_tls",
+        "subprocess_exec",
+    ):
+        trace(name, is_coroutine_function(getattr(loop, name)))
+        trace("specified", is_coroutine_function(getattr(specified, name)))
