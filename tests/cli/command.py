@@ -53,6 +53,8 @@ class Command:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # communicate() knows nothing of what a buffer holds beyond a line that was read.
+            bufsize=0,
         )
 
 

@@ -152,7 +152,7 @@ async def test_errors(trace: Trace) -> None:
 @twin
 async def test_signals(trace: Trace) -> None:
     for method, argument in [
-        ("send_signal", (signal.SIGHUP,)),
+        ("send_signal", (signal.SIGUSR1,)),
         ("terminate", ()),
         ("kill", ()),
     ]:

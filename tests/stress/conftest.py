@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -30,6 +32,12 @@ def resident_kib(pid: int | str = "self") -> int:
     """Of a process: what it has in memory at the moment."""
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def trim_malloc() -> None:
+    """Has glibc give back what was freed: how much it keeps depends on all that went before."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture

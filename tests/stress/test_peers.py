@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Load, resident_kib
+from .conftest import Load, resident_kib, trim_malloc
 
 Loop = asyncio.AbstractEventLoop
 LOCALHOST = "127.0.0.1"
@@ -233,7 +233,6 @@ def test_a_writer_that_waits_for_nobody_can_see_it(
         f"{mib} MiB written to a peer that never reads: {(full - before) // 1024} MiB more "
         f"resident, {(freed - before) // 1024} after abort()"
     )
-    # Each piece is large enough for malloc to map it by itself and give it back when it is freed.
     assert freed - before < mib * 1024 // 4
 
 
