@@ -220,6 +220,7 @@ def test_a_writer_that_waits_for_nobody_can_see_it(
         transport.abort()
         # In the same turn, not when the peer should answer.
         assert transport.get_write_buffer_size() == 0
+        trim_malloc()
         freed = resident_kib()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
