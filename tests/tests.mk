@@ -59,13 +59,14 @@ sanitize: ## the engine's tests with the address sanitizer, leaks included
 	  --target-dir target/sanitize
 
 # PYTHONMALLOC=malloc: valgrind sees each object by itself.
-VALGRIND = valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite
+VALGRIND = valgrind --quiet --error-exitcode=9
+LEAKS = --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 
 .PHONY: memcheck
 memcheck: venv ## the engine's unit tests and a program on ferrio, under valgrind
-	cargo test --locked --package ferrio-engine --lib --config 'target."cfg(unix)".runner="$(VALGRIND)"'
-	PYTHONMALLOC=malloc $(subst --leak-check=full --errors-for-leak-kinds=definite,,$(VALGRIND)) \
-	  $(VENV)/bin/python -m tests.stress.memcheck
+	cargo test --locked --package ferrio-engine --lib \
+	  --config 'target."cfg(unix)".runner="$(VALGRIND) $(LEAKS)"'
+	PYTHONMALLOC=malloc $(VALGRIND) $(VENV)/bin/python -m tests.stress.memcheck
 
 lint: lint-rust lint-python lint-stubs ## formatting, clippy, ruff, mypy, stubs against the binary
 
