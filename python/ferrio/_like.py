@@ -29,7 +29,7 @@ def coroutine_function(native: Method) -> Method:
     """Wraps a native method that returns a coroutine, for `iscoroutinefunction` to say so.
 
     `unittest.mock` asks, to replace a coroutine function by something that can be awaited. A
-    builtin cannot be marked. Not for methods that are called for every message: it costs a call.
+    builtin cannot be marked. Not for methods that are called often: it costs a call.
     """
 
     @functools.wraps(native)

@@ -151,8 +151,6 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     connect_accepted_socket = coroutine_function(BaseLoop.connect_accepted_socket)
 
     # Names.
-    getaddrinfo = coroutine_function(BaseLoop.getaddrinfo)
-    getnameinfo = coroutine_function(BaseLoop.getnameinfo)
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]
     _getaddrinfo_debug = BaseEventLoop._getaddrinfo_debug  # type: ignore[attr-defined]
 

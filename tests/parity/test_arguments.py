@@ -156,8 +156,6 @@ def test_methods_are_seen_as_coroutine_functions(trace: Trace, loop: Loop) -> No
         "create_server",
         "create_unix_connection",
         "create_unix_server",
-        "getaddrinfo",
-        "getnameinfo",
         "sendfile",
         "start_tls",
         "subprocess_exec",
