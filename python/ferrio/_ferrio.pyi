@@ -29,7 +29,7 @@ from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, final, overload
+from typing import Any, Generic, Literal, Self, TypeVar, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVarTuple, disjoint_base
@@ -345,7 +345,7 @@ class BaseSSLProtocol:
 class Coroutine(Generic[_T_co]):
     """What the coroutine methods of the loop return. Await it once, or give it to `create_task`."""
 
-    def send(self, value: None) -> Any: ...
+    def send(self, value: None, /) -> Any: ...
     def throw(
         self,
         typ: type[BaseException] | BaseException,
@@ -355,7 +355,6 @@ class Coroutine(Generic[_T_co]):
     ) -> Any: ...
     def close(self) -> None: ...
     def __await__(self) -> Generator[Any, None, _T_co]: ...
-    def __iter__(self) -> Generator[Any, None, _T_co]: ...
     def __next__(self) -> Any: ...
     __name__: str
     __qualname__: str
@@ -373,3 +372,23 @@ if sys.platform != "win32":
         """Run a source file in the namespace `globals`."""
     def die_after_shutdown(signum: int) -> None:
         """Have `signum` end this process, after the interpreter has shut down."""
+
+# What ferrio.aio's classes are made of: asyncio's own without what only asyncio's have.
+
+@disjoint_base
+class Event:
+    """A flag that tasks can wait for."""
+
+    # A subclass may be made with anything, and passes nothing on to `__init__`.
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def is_set(self) -> bool:
+        """True if the flag is set."""
+
+    def set(self) -> None:
+        """Sets the flag, and wakes all who wait for it."""
+
+    def clear(self) -> None:
+        """Takes the flag back: whoever waits from now on, waits until it is set again."""
+
+    async def wait(self) -> Literal[True]:
+        """Waits until the flag is set, and returns True; at once if it is."""

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `event_loop/` | [`Loop`](event_loop::Loop): one file for each section of `AbstractEventLoop` |
 //! | `item.rs` | what the ready queue carries and what sources are |
-//! | `coroutine.rs` | coroutines written in Rust |
+//! | `coroutine.rs` | coroutines written as `async` blocks |
 //! | `server.rs` | [`Server`](server::Server): who is connected to a server |
+//! | `aio/` | asyncio's locks, queues, streams and functions over tasks |
 //! | `transport/` | asyncio's face of the engine's streams |
 //! | `error.rs` | from the engine's errors to exceptions |
 //! | `socket.rs` | Python's sockets and their addresses |
@@ -15,6 +16,7 @@
 //! | `program.rs` | what `ferrio run` needs of the interpreter |
 //! | `ffi/` | the one place with raw CPython calls |
 
+mod aio;
 mod build_info;
 mod coroutine;
 mod error;
@@ -38,8 +40,6 @@ mod _ferrio {
 
     #[pymodule_export]
     use crate::build_info::build_info;
-    #[pymodule_export]
-    use crate::coroutine::Coroutine;
     #[pymodule_export]
     use crate::event_loop::Loop;
     #[pymodule_export]
@@ -82,6 +82,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::class::adopt::<transport::ReadPipeTransport>(py)?;
     ffi::class::adopt::<transport::WritePipeTransport>(py)?;
     ffi::class::adopt::<transport::TlsTransport>(py)?;
-    ffi::iter::install_send::<coroutine::Coroutine>(py);
+    module.add("Coroutine", ffi::coroutine::install(py)?)?;
+    aio::install(module)?;
     event_loop::install(py)
 }

@@ -100,6 +100,11 @@ attribute!(
     future_discard_from_awaited_by, "_asyncio", "future_discard_from_awaited_by"
 );
 attribute!(is_coroutine, "asyncio.coroutines", "iscoroutine");
+attribute!(
+    /// The running loop or None.
+    get_running_loop, "asyncio.events", "_get_running_loop"
+);
+attribute!(deque, "collections", "deque");
 attribute!(memory_bio, "ssl", "MemoryBIO");
 attribute!(ssl_object, "ssl", "SSLObject");
 attribute!(ssl_error, "ssl", "SSLError");

@@ -24,7 +24,7 @@ mod scheduling;
 mod serve;
 mod signals;
 mod sockets;
-mod tasks;
+pub(crate) mod tasks;
 pub(crate) mod watch;
 
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ pub(crate) struct Loop {
     /// The last task that ran from the queue is still `current_task()`: see `leave_task`.
     has_current_task: AtomicBool,
     /// The program has put something else in the place of this loop's `call_soon`.
-    has_own_call_soon: AtomicBool,
+    has_own_methods: AtomicBool,
     /// Tasks and futures are asyncio's own.
     c_tasks: AtomicBool,
     /// `threading.get_ident()` of the thread in `run_forever`, 0 if none is.
@@ -126,7 +126,7 @@ impl Loop {
             debug: AtomicBool::new(false),
             has_own_clock: AtomicBool::new(false),
             has_current_task: AtomicBool::new(false),
-            has_own_call_soon: AtomicBool::new(false),
+            has_own_methods: AtomicBool::new(false),
             c_tasks: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
@@ -140,15 +140,15 @@ impl Loop {
         })
     }
 
-    /// As for any object; a `call_soon` of the program's own is taken note of, for then tasks have
-    /// to go by it.
+    /// As for any object; a `call_soon` or the like of the program's own is taken note of, for then
+    /// tasks have to go by it.
     fn __setattr__(
         slf: &Bound<'_, Self>,
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        if name.to_str()? == "call_soon" {
-            slf.get().has_own_call_soon.store(true, Ordering::Relaxed);
+        if crate::ffi::task::queue::METHODS.contains(&name.to_str()?) {
+            slf.get().has_own_methods.store(true, Ordering::Relaxed);
         }
         crate::ffi::call::set_attribute(slf.as_any(), name, Some(value))
     }
@@ -362,8 +362,8 @@ impl Loop {
         self.has_current_task.store(has, Ordering::Relaxed);
     }
 
-    pub(crate) fn has_own_call_soon(&self) -> bool {
-        self.has_own_call_soon.load(Ordering::Relaxed)
+    pub(crate) fn has_own_methods(&self) -> bool {
+        self.has_own_methods.load(Ordering::Relaxed)
     }
 
     /// The last task that ran from the queue is not the current one any more. Called before

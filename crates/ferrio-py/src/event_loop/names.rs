@@ -23,7 +23,7 @@ use pyo3::types::{PyBytes, PyDict, PyFunction, PyInt, PyList, PyString, PyTuple}
 
 use super::Loop;
 use super::blocking::blocking;
-use crate::coroutine::{Coroutine, await_object};
+use crate::coroutine::{self, await_object};
 use crate::error::os_error;
 use crate::{names, socket};
 
@@ -45,7 +45,7 @@ impl Loop {
         flags: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let arguments = [family, r#type, proto, flags];
-        Coroutine::make(py, "Loop.getaddrinfo", async move {
+        coroutine::make(py, "Loop.getaddrinfo", async move {
             let question = Python::attach(|py| {
                 ask_address(slf.bind(py), host.bind(py), port.bind(py), &arguments)
             })?;
@@ -68,7 +68,7 @@ impl Loop {
         sockaddr: Py<PyAny>,
         flags: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Coroutine::make(py, "Loop.getnameinfo", async move {
+        coroutine::make(py, "Loop.getnameinfo", async move {
             let question = Python::attach(|py| {
                 ask_name(
                     slf.bind(py),

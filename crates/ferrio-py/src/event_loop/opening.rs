@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::{ffi as raw, intern};
 
 use super::Loop;
-use crate::coroutine::{self, Coroutine, await_object};
+use crate::coroutine::{self, await_object};
 use crate::ffi::Context;
 use crate::ffi::gil_cell::GilCell;
 use crate::transport::foreign::over_socket;
@@ -78,7 +78,7 @@ impl Opening {
         let held = GilCell::new(Held::Factory(protocol_factory));
         let opening = Arc::new(Opening { looop, held });
         let shown = Arc::clone(&opening) as Arc<dyn coroutine::Held>;
-        Coroutine::holding(py, qualname, shown, body(opening))
+        coroutine::holding(py, qualname, shown, body(opening))
     }
 
     fn replace(&self, py: Python<'_>, held: Held) -> Held {

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use super::Loop;
 use super::attempt::{Candidate, attempt};
-use crate::coroutine::{Coroutine, await_object};
+use crate::coroutine::{self, await_object};
 use crate::ffi::gil_cell::GilCell;
 use crate::names;
 use crate::transport::Endpoint;
@@ -73,7 +73,7 @@ impl Runner {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let looop = self.looop.clone_ref(py);
         let (candidate, race) = (self.candidate.clone(), self.race.clone());
-        Coroutine::make(py, "Loop._connect_sock", async move {
+        coroutine::make(py, "Loop._connect_sock", async move {
             let place = Python::attach(|py| {
                 race.failures.with(py, |failures| {
                     failures.push(Vec::new());

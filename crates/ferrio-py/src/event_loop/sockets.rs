@@ -19,7 +19,7 @@ use pyo3::{ffi as raw, intern};
 use super::readers::ensure_not_owned;
 use super::watch::{Direction, Waiter};
 use super::{Loop, READ_BUFFER_LEN};
-use crate::coroutine::{Coroutine, Held, await_object};
+use crate::coroutine::{self, Held, await_object};
 use crate::error::os_error;
 use crate::ffi::buffer::View;
 use crate::{names, socket};
@@ -165,7 +165,7 @@ where
     });
     let held = Arc::clone(&operation) as Arc<dyn Held>;
     let body = body(Arc::clone(&operation));
-    Coroutine::holding(py, qualname, held, async move {
+    coroutine::holding(py, qualname, held, async move {
         Python::attach(|py| operation.begin(py))?;
         body.await
     })

@@ -140,6 +140,14 @@ impl Loop {
     }
 }
 
+/// `loop.create_future()`, of any loop.
+pub(crate) fn create_future<'py>(looop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match task::queue::direct_loop(looop) {
+        Some(ours) => Loop::create_future(ours),
+        None => looop.call_method0(intern!(looop.py(), "create_future")),
+    }
+}
+
 #[pymethods]
 impl Loop {
     /// A new `asyncio.Future` of this loop.

@@ -50,6 +50,25 @@ pub(crate) struct Arguments<'a, 'py> {
 }
 
 impl<'py> Arguments<'_, 'py> {
+    /// # Safety
+    /// Attached; a vector of so many positional and `len(kwnames)` keyword values, all of it alive
+    /// for as long as the result.
+    pub(super) unsafe fn new(
+        py: Python<'py>,
+        args: *const *mut ffi::PyObject,
+        positional: usize,
+        kwnames: *mut ffi::PyObject,
+    ) -> Self {
+        // SAFETY: passed on.
+        unsafe {
+            let keywords: Option<Bound<'_, PyTuple>> = Bound::from_borrowed_ptr_or_opt(py, kwnames)
+                .map(|names| names.cast_into_unchecked());
+            let count = positional + keywords.as_ref().map_or(0, |names| names.len());
+            let values = if count == 0 { &[][..] } else { std::slice::from_raw_parts(args, count) };
+            Arguments { py, values, positional, keywords }
+        }
+    }
+
     /// How many positional arguments there are.
     pub(crate) fn len(&self) -> usize {
         self.positional
@@ -77,6 +96,23 @@ impl<'py> Arguments<'_, 'py> {
                 ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as ffi::Py_ssize_t, value);
             }
             Ok(tuple.cast_into_unchecked())
+        }
+    }
+
+    /// For a method that takes none; `method` is its qualified name.
+    pub(crate) fn none(&self, method: &str) -> PyResult<()> {
+        if let Some((name, _)) = self.keywords().next() {
+            return Err(PyTypeError::new_err(format!(
+                "{method}() got an unexpected keyword argument '{name}'"
+            )));
+        }
+        // As Python counts, `self` included.
+        match self.positional {
+            0 => Ok(()),
+            given => Err(PyTypeError::new_err(format!(
+                "{method}() takes 1 positional argument but {} were given",
+                given + 1
+            ))),
         }
     }
 
@@ -184,15 +220,8 @@ unsafe fn raw<M: FastMethod>(
     kwnames: *mut ffi::PyObject,
 ) -> PyResult<*mut ffi::PyObject> {
     // SAFETY: see above.
-    let (slf, arguments) = unsafe {
-        let slf = Borrowed::from_ptr(py, slf);
-        let keywords: Option<Bound<'_, PyTuple>> =
-            Bound::from_borrowed_ptr_or_opt(py, kwnames).map(|names| names.cast_into_unchecked());
-        let positional = nargs as usize;
-        let count = positional + keywords.as_ref().map_or(0, |names| names.len());
-        let values = if count == 0 { &[][..] } else { std::slice::from_raw_parts(args, count) };
-        (slf, Arguments { py, values, positional, keywords })
-    };
+    let (slf, arguments) =
+        unsafe { (Borrowed::from_ptr(py, slf), Arguments::new(py, args, nargs as usize, kwnames)) };
     // SAFETY: the descriptor has checked the type.
     let object = unsafe { slf.cast_unchecked::<M::Class>() };
     Ok(M::call(&object, arguments)?.into_ptr())

@@ -26,6 +26,12 @@ pub(crate) struct GilCell<T> {
 // admits one at a time, or through the mutex; it may move between threads because it is Send.
 unsafe impl<T: Send> Sync for GilCell<T> {}
 
+impl<T: Default> Default for GilCell<T> {
+    fn default() -> GilCell<T> {
+        GilCell::new(T::default())
+    }
+}
+
 impl<T> GilCell<T> {
     pub(crate) const fn new(value: T) -> GilCell<T> {
         GilCell {

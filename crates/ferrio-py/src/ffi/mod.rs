@@ -6,7 +6,9 @@ pub(crate) mod buffer;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
+pub(crate) mod coroutine;
 pub(crate) mod fastcall;
+pub(crate) mod free_list;
 pub(crate) mod future;
 pub(crate) mod gil_cell;
 pub(crate) mod handle;
@@ -15,6 +17,7 @@ pub(crate) mod iter;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod stop_iteration;
 pub(crate) mod task;
 pub(crate) mod version;
 

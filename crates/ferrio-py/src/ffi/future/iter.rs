@@ -15,27 +15,14 @@ use pyo3::prelude::*;
 use super::layout::PENDING;
 use super::methods::Methods;
 use super::{fields, methods, types};
-#[cfg(not(Py_GIL_DISABLED))]
-use crate::ffi::gil_cell::GilCell;
-use crate::ffi::iter::stop_iteration;
+use crate::ffi::free_list::FreeList;
+use crate::ffi::stop_iteration;
 
 /// The class, and instances that were freed lately.
 pub(crate) struct IterType {
     ty: *mut ffi::PyTypeObject,
-    #[cfg(not(Py_GIL_DISABLED))]
-    free: GilCell<FreeList>,
+    free: FreeList,
 }
-
-#[cfg(not(Py_GIL_DISABLED))]
-struct FreeList(Vec<*mut ffi::PyObject>);
-
-// SAFETY: memory that no thread uses; reached only through a GilCell.
-#[cfg(not(Py_GIL_DISABLED))]
-unsafe impl Send for FreeList {}
-
-/// As many as asyncio keeps.
-#[cfg(not(Py_GIL_DISABLED))]
-const MOST: usize = 255;
 
 #[repr(C)]
 struct Iter {
@@ -90,11 +77,7 @@ impl IterType {
         };
         // SAFETY: name and methods are statics, the spec is read during the call only; attached.
         let ty = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-        Ok(IterType {
-            ty: ty.into_ptr().cast(),
-            #[cfg(not(Py_GIL_DISABLED))]
-            free: GilCell::new(FreeList(Vec::new())),
-        })
+        Ok(IterType { ty: ty.into_ptr().cast(), free: FreeList::new() })
     }
 }
 
@@ -109,14 +92,7 @@ pub(super) unsafe extern "C" fn new_iter(future: *mut ffi::PyObject) -> *mut ffi
             PyRuntimeError::new_err("Future object is not initialized.").restore(py);
             return ptr::null_mut();
         }
-        #[cfg(not(Py_GIL_DISABLED))]
-        let reused = types.iter.free.with(py, |free| free.0.pop());
-        #[cfg(Py_GIL_DISABLED)]
-        let reused: Option<*mut ffi::PyObject> = None;
-        let object = match reused {
-            Some(object) => ffi::PyObject_Init(object, types.iter.ty),
-            None => crate::ffi::class::new_untracked(types.iter.ty),
-        };
+        let object = types.iter.free.new_instance(py, types.iter.ty);
         if object.is_null() {
             return object;
         }
@@ -131,24 +107,12 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());
         clear(slf);
-        #[cfg(not(Py_GIL_DISABLED))]
-        {
-            let py = Python::assume_attached();
-            if let Some(types) = types(py) {
-                let is_kept = types.iter.free.with(py, |free| {
-                    let has_room = free.0.len() < MOST;
-                    if has_room {
-                        free.0.push(slf);
-                    }
-                    has_room
-                });
-                if is_kept {
-                    ffi::Py_DECREF(types.iter.ty.cast());
-                    return;
-                }
-            }
+        let py = Python::assume_attached();
+        match types(py) {
+            Some(types) => types.iter.free.free(py, slf),
+            // There is no instance without the types.
+            None => crate::ffi::class::free(slf),
         }
-        crate::ffi::class::free(slf);
     }
 }
 
@@ -232,7 +196,7 @@ unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
             ffi::PySendResult::PYGEN_RETURN if result == ffi::Py_None() => ffi::Py_DECREF(result),
             ffi::PySendResult::PYGEN_RETURN => {
                 let py = Python::assume_attached();
-                stop_iteration(&Bound::from_owned_ptr(py, result)).restore(py);
+                stop_iteration::raise(Bound::from_owned_ptr(py, result));
             }
             ffi::PySendResult::PYGEN_ERROR => {}
         }
@@ -276,7 +240,7 @@ unsafe extern "C" fn throw(
 }
 
 /// What the arguments of `throw` mean; `Err` where they mean nothing.
-fn thrown(args: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+pub(crate) fn thrown(args: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     let py = args.py();
     let count = args.len()?;
     if count == 0 || count > 3 {

@@ -82,7 +82,14 @@ unsafe extern "C" fn set_result(
             && !fields::get(slf, layout.looop).is_null()
             && fields::state(slf, layout.state) == PENDING
         {
-            return finish(py, types, slf, ffi::Py_NewRef(*args));
+            let value = Bound::from_borrowed_ptr(py, *args);
+            return match finish(py, types, slf, value) {
+                Ok(()) => ffi::Py_NewRef(ffi::Py_None()),
+                Err(error) => {
+                    error.restore(py);
+                    ptr::null_mut()
+                }
+            };
         }
         let values = if nargs == 0 && kwnames.is_null() {
             vec![slf]
@@ -102,33 +109,23 @@ unsafe extern "C" fn set_result(
     }
 }
 
-/// Sets the result of a pending future; takes the reference over. Returns None or NULL.
+/// Sets the result of a pending future.
 ///
 /// # Safety
 /// Attached; a pending future with a loop, by our layout, which the caller keeps alive.
-unsafe fn finish(
+pub(super) unsafe fn finish(
     py: Python<'_>,
     types: &Types,
     future: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
+    value: Bound<'_, PyAny>,
+) -> PyResult<()> {
     // SAFETY: passed on; a pending future has no result.
     unsafe {
-        fields::put(future, types.layout.result, value);
+        fields::put(future, types.layout.result, value.into_ptr());
         fields::set_state(future, types.layout.state, FINISHED);
         // This is called by C, past PyO3's guard against panics.
-        let scheduled = catch_unwind(AssertUnwindSafe(|| schedule_callbacks(py, types, future)));
-        match scheduled {
-            Ok(Ok(())) => ffi::Py_NewRef(ffi::Py_None()),
-            Ok(Err(error)) => {
-                error.restore(py);
-                ptr::null_mut()
-            }
-            Err(_panic) => {
-                PyRuntimeError::new_err("the loop's queue failed").restore(py);
-                ptr::null_mut()
-            }
-        }
+        catch_unwind(AssertUnwindSafe(|| schedule_callbacks(py, types, future)))
+            .unwrap_or_else(|_panic| Err(PyRuntimeError::new_err("the loop's queue failed")))
     }
 }
 

@@ -11,10 +11,12 @@
 //!
 //! On free-threaded builds, and where the layout is not as expected, there are no types of ours.
 
+pub(crate) mod awaiting;
 pub(crate) mod fields;
 pub(crate) mod iter;
 pub(crate) mod layout;
 mod methods;
+pub(crate) mod state;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;

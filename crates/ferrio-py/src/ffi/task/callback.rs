@@ -11,9 +11,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::ffi::free_list::FreeList;
 use crate::ffi::future::{Types, fields, types};
-#[cfg(not(Py_GIL_DISABLED))]
-use crate::ffi::gil_cell::GilCell;
 
 use super::step;
 
@@ -25,19 +24,8 @@ struct Callback {
     error: *mut ffi::PyObject,
 }
 
-#[cfg(not(Py_GIL_DISABLED))]
-struct FreeList(Vec<*mut ffi::PyObject>);
-
-// SAFETY: memory that no thread uses; reached only through a GilCell.
-#[cfg(not(Py_GIL_DISABLED))]
-unsafe impl Send for FreeList {}
-
 /// Wake-ups that were freed lately.
-#[cfg(not(Py_GIL_DISABLED))]
-static FREE: GilCell<FreeList> = GilCell::new(FreeList(Vec::new()));
-
-#[cfg(not(Py_GIL_DISABLED))]
-const MOST: usize = 255;
+static FREE: FreeList = FreeList::new();
 
 /// The two classes. The first has the name of asyncio's.
 pub(crate) fn new_types(
@@ -126,16 +114,9 @@ pub(super) unsafe fn new_wakeup<'py>(
     types: &Types,
     task: *mut ffi::PyObject,
 ) -> PyResult<Bound<'py, PyAny>> {
-    #[cfg(not(Py_GIL_DISABLED))]
-    let reused = FREE.with(py, |free| free.0.pop());
-    #[cfg(Py_GIL_DISABLED)]
-    let reused: Option<*mut ffi::PyObject> = None;
     // SAFETY: as above.
     unsafe {
-        let object = match reused {
-            Some(object) => ffi::PyObject_Init(object, types.wakeup),
-            None => crate::ffi::class::new_untracked(types.wakeup),
-        };
+        let object = FREE.new_instance(py, types.wakeup);
         if object.is_null() {
             return Err(PyErr::fetch(py));
         }
@@ -230,25 +211,11 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());
         clear(slf);
-        #[cfg(not(Py_GIL_DISABLED))]
-        {
-            let py = Python::assume_attached();
-            let wakeup = types(py).map(|types| types.wakeup);
-            if wakeup == Some(ffi::Py_TYPE(slf)) {
-                let is_kept = FREE.with(py, |free| {
-                    let has_room = free.0.len() < MOST;
-                    if has_room {
-                        free.0.push(slf);
-                    }
-                    has_room
-                });
-                if is_kept {
-                    ffi::Py_DECREF(ffi::Py_TYPE(slf).cast());
-                    return;
-                }
-            }
+        let py = Python::assume_attached();
+        match types(py) {
+            Some(types) if types.wakeup == ffi::Py_TYPE(slf) => FREE.free(py, slf),
+            Some(_) | None => crate::ffi::class::free(slf),
         }
-        crate::ffi::class::free(slf);
     }
 }
 

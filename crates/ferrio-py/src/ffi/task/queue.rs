@@ -11,8 +11,12 @@ use pyo3::types::PyTuple;
 
 use crate::event_loop::Loop;
 
-/// The loop, if what is to be scheduled may be pushed onto its queue: one of ours whose `call_soon`
-/// is ours, open and not in debug mode. On any other, `call_soon` has to be called.
+/// What is called on a loop of ours without looking it up, where nobody has put something else in
+/// its place.
+pub(crate) const METHODS: [&str; 4] = ["call_soon", "call_later", "call_at", "create_future"];
+
+/// The loop, if what is to be scheduled may be pushed onto its queue: one of ours whose
+/// [`METHODS`] are ours, open and not in debug mode. On any other, they have to be called.
 ///
 /// # Safety
 /// Attached; `looop` is alive for `'a`.
@@ -28,8 +32,15 @@ pub(crate) unsafe fn direct<'a>(py: Python<'_>, looop: *mut ffi::PyObject) -> Op
             return None;
         }
         let this: &'a Loop = Borrowed::from_ptr(py, looop).cast_unchecked::<Loop>().get();
-        (this.takes_plain_callbacks() && !this.has_own_call_soon()).then_some(this)
+        (this.takes_plain_callbacks() && !this.has_own_methods()).then_some(this)
     }
+}
+
+/// [`direct`], for a loop that is held: the loop as one of ours.
+#[inline]
+pub(crate) fn direct_loop<'a, 'py>(looop: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Loop>> {
+    // SAFETY: attached; alive as long as the reference; it is one of ours if it is found to be.
+    unsafe { direct(looop.py(), looop.as_ptr()).map(|_| looop.cast_unchecked::<Loop>()) }
 }
 
 /// The class of loops seen last, and its version: of any change to it or to its bases CPython says
@@ -37,7 +48,7 @@ pub(crate) unsafe fn direct<'a>(py: Python<'_>, looop: *mut ffi::PyObject) -> Op
 static KNOWN: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 static TAG: AtomicU32 = AtomicU32::new(0);
 
-/// Does this class inherit our `call_soon`?
+/// Does this class inherit our [`METHODS`]?
 #[cold]
 fn verify(py: Python<'_>, ty: *mut ffi::PyTypeObject) -> bool {
     let base = Loop::type_object(py);
@@ -47,12 +58,13 @@ fn verify(py: Python<'_>, ty: *mut ffi::PyTypeObject) -> bool {
             return false;
         }
         let class = Borrowed::from_ptr(py, ty.cast());
-        let name = intern!(py, "call_soon");
-        let (Ok(theirs), Ok(ours)) = (class.getattr(name), base.getattr(name)) else {
-            return false;
-        };
-        if !theirs.is(&ours) {
-            return false;
+        for name in METHODS {
+            let (Ok(theirs), Ok(ours)) = (class.getattr(name), base.getattr(name)) else {
+                return false;
+            };
+            if !theirs.is(&ours) {
+                return false;
+            }
         }
         KNOWN.store(ty, Ordering::Relaxed);
         TAG.store((*ty).tp_version_tag, Ordering::Relaxed);

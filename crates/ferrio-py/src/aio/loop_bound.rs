@@ -1,0 +1,55 @@
+//! The loop that an object is used on: `asyncio.mixins._LoopBoundMixin` (Lib/asyncio/mixins.py).
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::ffi::call::python_of;
+use crate::ffi::gil_cell::GilCell;
+use crate::names;
+
+/// The loop on which an object first had to wait, and on which alone it can.
+pub(super) struct LoopBound(GilCell<Option<Py<PyAny>>>);
+
+impl LoopBound {
+    pub(super) const fn new() -> LoopBound {
+        LoopBound(GilCell::new(None))
+    }
+
+    /// The running loop.
+    ///
+    /// # Errors
+    /// RuntimeError where `owner` has been used on another one. Like asyncio, an object that was
+    /// never used on any is bound to None if no loop runs.
+    pub(super) fn get<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = owner.py();
+        let running = names::get_running_loop(py)?.call0()?;
+        let bound = self.0.with(py, |bound| match bound {
+            Some(bound) => bound.is(&running),
+            None => {
+                *bound = Some(running.clone().unbind());
+                true
+            }
+        });
+        if bound {
+            return Ok(running);
+        }
+        Err(PyRuntimeError::new_err(format!(
+            "{} is bound to a different event loop",
+            owner.repr()?
+        )))
+    }
+
+    /// The loop, None before there is one.
+    pub(super) fn peek(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.0.with(py, |bound| bound.as_ref().map(|bound| bound.clone_ref(py)))
+    }
+
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.try_with(python_of(visit), |bound| visit.call(&*bound)).unwrap_or(Ok(()))
+    }
+
+    pub(super) fn clear(&self, py: Python<'_>) {
+        drop(self.0.with(py, Option::take));
+    }
+}

@@ -1,0 +1,38 @@
+//! asyncio's own classes and functions over tasks and futures, as native ones: what
+//! `ferrio.aio` is made of.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `loop_bound.rs` | the loop that an object is used on |
+//! | `waiter.rs` | a future that a coroutine of ours waits for |
+//! | `locks/` | Event, ... |
+//!
+//! The classes here have what costs time. Each is completed in Python (`python/ferrio/aio`) by a
+//! class that inherits from it and from asyncio's, for `isinstance` and for what is rarely asked.
+//! They work on any loop; what needs one of ours to be quick asks whether it is one.
+
+mod locks;
+mod loop_bound;
+mod waiter;
+
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+
+/// Adds the classes to the module, and to them the methods that are written by hand.
+pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    locks::install(module)
+}
+
+/// `<asyncio.locks.Event object at 0x...>` with more before the last bracket, as asyncio's own
+/// class would say it: programs print these, and logs are searched for them.
+fn repr(object: &Bound<'_, PyAny>, extra: &str) -> PyResult<String> {
+    let class = object.get_type();
+    let (module, name) = (class.module()?, class.qualname()?);
+    let module = module.to_str()?;
+    // The class that completes ours stands for the one of asyncio's that it is named after.
+    let module = match module.strip_prefix("ferrio.aio._") {
+        Some(own) => format!("asyncio.{own}"),
+        None => module.to_owned(),
+    };
+    Ok(format!("<{module}.{name} object at {:p} [{extra}]>", object.as_ptr()))
+}

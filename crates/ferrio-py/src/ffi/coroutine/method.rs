@@ -1,0 +1,273 @@
+//! Methods that return a coroutine of ours, and are seen as coroutine functions.
+//!
+//! `inspect.iscoroutinefunction(lock.acquire)` is asked by `unittest.mock`, by web frameworks and
+//! by schedulers that take functions of either kind. A builtin can neither be an `async def` nor be
+//! marked as one. So these methods have a descriptor class of their own, which CPython calls as
+//! quickly as a builtin's (`Py_TPFLAGS_METHOD_DESCRIPTOR`: no bound method is made for a call) and
+//! which carries the mark that `inspect.markcoroutinefunction` leaves, and up to 3.11
+//! `types.coroutine`-like functions of asyncio. Bound, it is an ordinary `types.MethodType`.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{PyClass, PyTypeInfo};
+
+use super::{Body, new_coroutine};
+use crate::ffi::fastcall::Arguments;
+
+/// A method of `Self::Class` that returns a coroutine.
+pub(crate) trait CoroutineMethod: 'static {
+    type Class: PyClass + PyTypeInfo;
+    type Body: Body;
+    const NAME: &'static CStr;
+    /// Signature and text, as builtins have them: `"acquire($self)\n--\n\n..."`.
+    const DOC: &'static CStr;
+
+    /// What the coroutine will do. Only reads the arguments: nothing happens before it is awaited.
+    fn call<'py>(
+        slf: &Bound<'py, Self::Class>,
+        arguments: &Arguments<'_, 'py>,
+    ) -> PyResult<Self::Body>;
+}
+
+/// The descriptor class, made by the first [`install`].
+static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+
+#[repr(C)]
+struct Descriptor {
+    header: ffi::PyObject,
+    vectorcall: Option<ffi::vectorcallfunc>,
+    /// The class it is a method of.
+    owner: *mut ffi::PyTypeObject,
+    /// Attributes: `__name__`, `__doc__`, the mark...
+    dict: *mut ffi::PyObject,
+}
+
+/// Adds the method to its class; before the first instance is made.
+pub(crate) fn install<M: CoroutineMethod>(py: Python<'_>) -> PyResult<()> {
+    let class = M::Class::type_object(py);
+    let name = PyString::new(py, &M::NAME.to_string_lossy());
+    let attributes = PyDict::new(py);
+    attributes.set_item("__name__", &name)?;
+    attributes.set_item("__qualname__", format!("{}.{name}", class.qualname()?))?;
+    attributes.set_item("__module__", class.module()?)?;
+    attributes.set_item("__objclass__", &class)?;
+    let (signature, doc) = documented::<M>();
+    attributes.set_item("__doc__", doc)?;
+    attributes.set_item("__text_signature__", signature)?;
+    // SAFETY: attached; a new instance, every field of which is written before anybody sees it. The
+    // class lives as long as the descriptor in its dict at least.
+    let descriptor = unsafe {
+        let object = ffi::PyType_GenericAlloc(descriptor_type(py)?, 0);
+        let object = Bound::from_owned_ptr_or_err(py, object)?;
+        let this = object.as_ptr().cast::<Descriptor>();
+        (*this).vectorcall = Some(entry::<M>);
+        (*this).owner = class.as_type_ptr();
+        (*this).dict = attributes.into_ptr();
+        object
+    };
+    mark(&descriptor)?;
+    class.setattr(name, descriptor)
+}
+
+/// The signature and the text behind it, of a builtin's doc string.
+fn documented<M: CoroutineMethod>() -> (String, String) {
+    let doc = M::DOC.to_string_lossy();
+    let (signature, text) = doc.split_once("\n--\n\n").unwrap_or(("()", &doc));
+    let signature = signature.find('(').map_or(signature, |start| &signature[start..]);
+    (signature.to_owned(), text.to_owned())
+}
+
+/// Has `iscoroutinefunction` answer True.
+fn mark(descriptor: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = descriptor.py();
+    if cfg!(Py_3_12) {
+        py.import("inspect")?.getattr("markcoroutinefunction")?.call1((descriptor,)).map(drop)
+    } else {
+        let mark = py.import("asyncio.coroutines")?.getattr("_is_coroutine")?;
+        descriptor.setattr("_is_coroutine", mark)
+    }
+}
+
+fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
+    let made = TYPE.load(Ordering::Relaxed);
+    if !made.is_null() {
+        return Ok(made);
+    }
+    let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset as ffi::Py_ssize_t,
+        flags: ffi::Py_READONLY,
+        doc: ptr::null(),
+    };
+    // The type keeps pointers to these, and lives for ever.
+    let members: &'static mut [ffi::PyMemberDef] = Vec::leak(vec![
+        member(c"__vectorcalloffset__", std::mem::offset_of!(Descriptor, vectorcall)),
+        member(c"__dictoffset__", std::mem::offset_of!(Descriptor, dict)),
+        ffi::PyMemberDef::default(),
+    ]);
+    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
+    let mut slots = [
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
+        slot(ffi::Py_tp_descr_get, bind as *mut c_void),
+        slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    let mut spec = ffi::PyType_Spec {
+        name: c"ferrio.coroutine_method".as_ptr(),
+        basicsize: size_of::<Descriptor>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT
+            | ffi::Py_TPFLAGS_HAVE_GC
+            | ffi::Py_TPFLAGS_HAVE_VECTORCALL
+            | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR
+            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: name and definitions live for ever, the spec is read during the call only; attached.
+    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
+    TYPE.store(class.into_ptr().cast(), Ordering::Relaxed);
+    Ok(TYPE.load(Ordering::Relaxed))
+}
+
+/// The vectorcall of a descriptor: the instance is the first argument.
+unsafe extern "C" fn entry<M: CoroutineMethod>(
+    descriptor: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with so many live arguments; the type of the first is
+    // checked before it is used.
+    unsafe {
+        let nargs = ffi::PyVectorcall_NARGS(nargsf);
+        let owner = (*descriptor.cast::<Descriptor>()).owner;
+        if nargs == 0 || ffi::PyObject_TypeCheck(*args, owner) == 0 {
+            let py = Python::assume_attached();
+            refuse::<M>(py, (nargs > 0).then(|| Borrowed::from_ptr(py, *args)), owner);
+            return ptr::null_mut();
+        }
+        fastcall_cfunction_with_keywords::<Raw<M>>(*args, args.add(1), nargs - 1, kwnames)
+    }
+}
+
+/// The TypeError for a call on something else, in a builtin's words.
+#[cold]
+fn refuse<M: CoroutineMethod>(
+    py: Python<'_>,
+    given: Option<Borrowed<'_, '_, PyAny>>,
+    owner: *mut ffi::PyTypeObject,
+) {
+    // SAFETY: the class of the descriptor is alive.
+    let owner = unsafe { Borrowed::from_ptr(py, owner.cast()) };
+    let text = || -> PyResult<String> {
+        let (name, owner) = (M::NAME.to_string_lossy(), owner.getattr("__name__")?);
+        Ok(match given {
+            None => format!("unbound method {owner}.{name}() needs an argument"),
+            Some(given) => format!(
+                "descriptor '{name}' for '{owner}' objects doesn't apply to a '{}' object",
+                given.get_type().name()?
+            ),
+        })
+    };
+    text().map_or_else(|error| error, PyTypeError::new_err).restore(py);
+}
+
+/// PyO3's trampoline marks the thread as attached and stops panics; this is what it calls.
+struct Raw<M>(std::marker::PhantomData<M>);
+
+impl<M: CoroutineMethod> MethodDef<fastcall_cfunction_with_keywords::Func> for Raw<M> {
+    const METH: fastcall_cfunction_with_keywords::Func = raw::<M>;
+}
+
+/// # Safety
+/// Called by `entry`: attached, on an instance of the method's class, with a vector of `nargs`
+/// positional and `len(kwnames)` keyword values.
+unsafe fn raw<M: CoroutineMethod>(
+    py: Python<'_>,
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    kwnames: *mut ffi::PyObject,
+) -> PyResult<*mut ffi::PyObject> {
+    // SAFETY: passed on.
+    let (slf, arguments) =
+        unsafe { (Borrowed::from_ptr(py, slf), Arguments::new(py, args, nargs as usize, kwnames)) };
+    // SAFETY: `entry` has checked the type.
+    let object = unsafe { slf.cast_unchecked::<M::Class>() };
+    let body = M::call(&object, &arguments)?;
+    Ok(new_coroutine(py, body)?.into_ptr())
+}
+
+unsafe extern "C" fn bind(
+    descriptor: *mut ffi::PyObject,
+    object: *mut ffi::PyObject,
+    _class: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called attached, on a live descriptor; None and NULL both mean that it was looked up
+    // in a class.
+    unsafe {
+        if object.is_null() || object == ffi::Py_None() {
+            return ffi::Py_NewRef(descriptor);
+        }
+        PyMethod_New(descriptor, object)
+    }
+}
+
+unsafe extern "C" {
+    // Public (Include/cpython/classobject.h), missing from pyo3-ffi.
+    fn PyMethod_New(function: *mut ffi::PyObject, slf: *mut ffi::PyObject) -> *mut ffi::PyObject;
+}
+
+unsafe extern "C" fn repr(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: called attached, on a live descriptor.
+    let text = unsafe {
+        let py = Python::assume_attached();
+        let slf = Borrowed::from_ptr(py, slf);
+        slf.getattr("__qualname__").map(|name| format!("<coroutine method {name}>"))
+    };
+    // SAFETY: as above.
+    unsafe {
+        let py = Python::assume_attached();
+        match text {
+            Ok(text) => PyString::new(py, &text).into_ptr(),
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn traverse(
+    slf: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: the collector calls this attached on a live descriptor.
+    unsafe {
+        let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
+        let dict = (*slf.cast::<Descriptor>()).dict;
+        if answer != 0 || dict.is_null() { answer } else { visit(dict, arg) }
+    }
+}
+
+unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: called attached with the last reference.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(slf.cast());
+        let this = slf.cast::<Descriptor>();
+        ffi::Py_XDECREF(std::mem::replace(&mut (*this).dict, ptr::null_mut()));
+        crate::ffi::class::free(slf);
+    }
+}

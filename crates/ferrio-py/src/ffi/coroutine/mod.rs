@@ -1,0 +1,48 @@
+//! Coroutines whose work is a state machine in Rust.
+//!
+//! asyncio's `Lock.acquire` or `StreamReader.read` are `async def` functions, and programs rely on
+//! it: they pass what these return to `create_task`, close it, are warned of what they forgot to
+//! await, and ask whether the method is a coroutine function. Here is what makes a Rust state
+//! machine look so:
+//!
+//! - [`Body`]: the state machine, stepped as a task steps a coroutine;
+//! - [`object`]: the coroutine object around one, made for every call and therefore small and
+//!   taken from a free list;
+//! - [`method`]: methods that return one, and are seen as coroutine functions.
+
+pub(crate) mod method;
+mod object;
+
+use std::ffi::c_int;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::iter::Step;
+
+pub(crate) use method::CoroutineMethod;
+pub(crate) use object::{install, new_coroutine};
+
+/// What a coroutine does, from await to await.
+///
+/// It is never stepped while it is being stepped, nor after it has returned or raised.
+pub(crate) trait Body: Send + Sized + 'static {
+    /// What repr and warnings call the coroutine: `"Lock.acquire"`.
+    fn qualname(&self) -> &'static str;
+
+    /// Goes on to the next await or to the end. The first time `with` is `Resume::Value(None)`.
+    fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>>;
+
+    /// Calls `visit` on every Python object held; ends with its first non-zero answer. Called by
+    /// the collector: must not touch a reference count.
+    fn traverse(&self, py: Python<'_>, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int)
+    -> c_int;
+}
+
+/// What a coroutine is resumed with.
+pub(crate) enum Resume<'py> {
+    /// `send(value)`; tasks send None.
+    Value(Bound<'py, PyAny>),
+    /// `throw(error)`; GeneratorExit where it is closed.
+    Error(PyErr),
+}

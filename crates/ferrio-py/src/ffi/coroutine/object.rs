@@ -1,0 +1,531 @@
+//! The coroutine object: a body, and where it stands.
+//!
+//! ```text
+//!            send                       yields
+//!   Created ------> Running <----------------------> Suspended
+//!      |               |  returns, raises      send, throw
+//!      | throw, close  v
+//!      +----------> Finished
+//! ```
+
+use std::ffi::{CString, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::exceptions::{
+    PyGeneratorExit, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
+};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{Body, Resume};
+use crate::ffi::free_list::FreeList;
+use crate::ffi::future::iter::thrown;
+use crate::ffi::iter::Step;
+use crate::ffi::stop_iteration;
+
+/// The class, made by [`install`].
+static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+
+static FREE: FreeList = FreeList::new();
+
+/// Bodies are stored in the object: this many words at most. A larger one says so at compile time,
+/// and should keep its rarely used parts in a box.
+const WORDS: usize = 8;
+
+#[repr(C)]
+struct Object {
+    header: ffi::PyObject,
+    /// CPython's, through `__weaklistoffset__`.
+    weakrefs: *mut ffi::PyObject,
+    state: State,
+    qualname: &'static str,
+    /// Of the type of what is in `body`, while there is something in it.
+    vtable: &'static Vtable,
+    body: Storage,
+}
+
+type Storage = MaybeUninit<[usize; WORDS]>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Created,
+    /// The body is on the stack, and must not be touched.
+    Running,
+    Suspended,
+    /// The body has been dropped.
+    Finished,
+}
+
+/// A body's methods, for one that is stored as bytes.
+struct Vtable {
+    resume: for<'py> unsafe fn(*mut Storage, Python<'py>, Resume<'py>) -> PyResult<Step<'py>>,
+    traverse:
+        unsafe fn(*const Storage, Python<'_>, &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int,
+    drop: unsafe fn(*mut Storage),
+}
+
+struct VtableOf<B>(std::marker::PhantomData<B>);
+
+impl<B: Body> VtableOf<B> {
+    const FITS: () = assert!(
+        size_of::<B>() <= size_of::<Storage>() && align_of::<B>() <= align_of::<Storage>(),
+        "the body is too large for the object"
+    );
+
+    const VTABLE: Vtable = Vtable {
+        // SAFETY: `new_coroutine` has put a `B` into the storage, and it is still there.
+        resume: |body, py, with| unsafe { (*body.cast::<B>()).resume(py, with) },
+        // SAFETY: as above.
+        traverse: |body, py, visit| unsafe { (*body.cast::<B>()).traverse(py, visit) },
+        // SAFETY: as above; `finish` calls it once.
+        drop: |body| unsafe { body.cast::<B>().drop_in_place() },
+    };
+}
+
+/// A coroutine that will do what `body` does.
+#[inline]
+pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, PyAny>> {
+    const { VtableOf::<B>::FITS };
+    // SAFETY: attached; `install` has made the type before there was a method to call. Every field
+    // is written before anybody sees the object; the body fits.
+    unsafe {
+        let object = FREE.new_instance(py, TYPE.load(Ordering::Relaxed));
+        if object.is_null() {
+            drop(body);
+            return Err(PyErr::fetch(py));
+        }
+        let this = object.cast::<Object>();
+        (*this).weakrefs = ptr::null_mut();
+        (*this).state = State::Created;
+        (*this).qualname = body.qualname();
+        (*this).vtable = const { &VtableOf::<B>::VTABLE };
+        (&raw mut (*this).body).cast::<B>().write(body);
+        ffi::PyObject_GC_Track(object.cast());
+        Ok(Bound::from_owned_ptr(py, object))
+    }
+}
+
+/// Makes the class, `ferrio.Coroutine`.
+pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let method = |name: &'static std::ffi::CStr, meth, flags, doc: &'static std::ffi::CStr| {
+        ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: meth,
+            ml_flags: flags,
+            ml_doc: doc.as_ptr(),
+        }
+    };
+    let getter = |name: &'static std::ffi::CStr, get: ffi::getter| ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        ..ffi::PyGetSetDef::default()
+    };
+    // The type keeps pointers to these, and lives for ever.
+    let methods: &'static mut [ffi::PyMethodDef] = Vec::leak(vec![
+        method(
+            c"send",
+            ffi::PyMethodDefPointer { PyCFunction: send },
+            ffi::METH_O,
+            c"send($self, value, /)\n--\n\nGoes on to the next await; StopIteration has the result.",
+        ),
+        method(
+            c"throw",
+            ffi::PyMethodDefPointer { PyCFunction: throw },
+            ffi::METH_VARARGS,
+            c"throw($self, typ, val=None, tb=None, /)\n--\n\nRaises an exception where the \
+              coroutine waits.",
+        ),
+        method(
+            c"close",
+            ffi::PyMethodDefPointer { PyCFunction: close },
+            ffi::METH_NOARGS,
+            c"close($self, /)\n--\n\nEnds the coroutine: raises GeneratorExit where it waits.",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ]);
+    let getters: &'static mut [ffi::PyGetSetDef] = Vec::leak(vec![
+        getter(c"__name__", name),
+        getter(c"__qualname__", qualname),
+        getter(c"cr_running", is_running),
+        ffi::PyGetSetDef::default(),
+    ]);
+    let members: &'static mut [ffi::PyMemberDef] = Vec::leak(vec![
+        ffi::PyMemberDef {
+            name: c"__weaklistoffset__".as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: std::mem::offset_of!(Object, weakrefs) as ffi::Py_ssize_t,
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        },
+        ffi::PyMemberDef::default(),
+    ]);
+    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
+    let mut slots = [
+        slot(
+            ffi::Py_tp_doc,
+            c"A coroutine of the event loop's. Await it once, or give it to create_task."
+                .as_ptr()
+                .cast_mut()
+                .cast(),
+        ),
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_finalize, finalize as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
+        slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
+        slot(ffi::Py_am_send, am_send as *mut c_void),
+        slot(ffi::Py_tp_iternext, iternext as *mut c_void),
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()),
+        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    let mut spec = ffi::PyType_Spec {
+        name: c"ferrio.Coroutine".as_ptr(),
+        basicsize: size_of::<Object>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT
+            | ffi::Py_TPFLAGS_HAVE_GC
+            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: name, docs and definitions live for ever, the spec is read during the call only;
+    // attached.
+    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
+    TYPE.store(class.clone().into_ptr().cast(), Ordering::Relaxed);
+    Ok(class)
+}
+
+/// Steps the coroutine.
+///
+/// # Safety
+/// Attached; a live coroutine, which stays alive meanwhile.
+#[inline]
+unsafe fn resume<'py>(
+    py: Python<'py>,
+    slf: *mut ffi::PyObject,
+    with: Resume<'py>,
+) -> PyResult<Step<'py>> {
+    // SAFETY: passed on. The body is there unless the coroutine has finished, and is touched by
+    // nobody else while the state says Running.
+    unsafe {
+        let this = slf.cast::<Object>();
+        match (*this).state {
+            State::Suspended => {}
+            State::Created => match &with {
+                Resume::Value(value) if !value.is_none() => {
+                    return Err(PyTypeError::new_err(
+                        "can't send non-None value to a just-started coroutine",
+                    ));
+                }
+                Resume::Value(_) => {}
+                Resume::Error(_) => {
+                    finish(this);
+                    let Resume::Error(error) = with else { return Err(PyErr::fetch(py)) };
+                    return Err(error);
+                }
+            },
+            State::Running => return Err(PyValueError::new_err("coroutine already executing")),
+            State::Finished => {
+                return Err(match with {
+                    Resume::Error(error) => error,
+                    Resume::Value(_) => {
+                        PyRuntimeError::new_err("cannot reuse already awaited coroutine")
+                    }
+                });
+            }
+        }
+        (*this).state = State::Running;
+        let body = &raw mut (*this).body;
+        let resume = (*this).vtable.resume;
+        // Called by C, past PyO3's guard against panics.
+        let stepped = catch_unwind(AssertUnwindSafe(|| resume(body, py, with)));
+        match stepped {
+            Ok(Ok(Step::Yielded(object))) => {
+                (*this).state = State::Suspended;
+                Ok(Step::Yielded(object))
+            }
+            Ok(Ok(Step::Returned(value))) => {
+                finish(this);
+                Ok(Step::Returned(value))
+            }
+            Ok(Err(error)) => {
+                finish(this);
+                Err(not_stop_iteration(py, error))
+            }
+            Err(_panic) => {
+                finish(this);
+                Err(PyRuntimeError::new_err("a coroutine of the event loop has failed"))
+            }
+        }
+    }
+}
+
+/// Drops the body.
+///
+/// # Safety
+/// Attached; the coroutine has not finished, and its body is not on the stack any more.
+unsafe fn finish(this: *mut Object) {
+    // SAFETY: passed on. What the body's end may run finds a coroutine that has finished.
+    unsafe {
+        (*this).state = State::Finished;
+        ((*this).vtable.drop)(&raw mut (*this).body);
+    }
+}
+
+/// A coroutine may not raise StopIteration: its caller would take it for the result (PEP 479).
+fn not_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py) {
+        return error;
+    }
+    let wrapped = PyRuntimeError::new_err("coroutine raised StopIteration");
+    wrapped.set_cause(py, Some(error));
+    wrapped
+}
+
+/// Has PyO3 know that this thread is attached: it drops references at once then, not some time
+/// later. While the interpreter ends it does not want to know.
+#[inline]
+fn as_attached<R>(body: impl for<'py> Fn(Python<'py>) -> R) -> R {
+    match Python::try_attach(&body) {
+        Some(result) => result,
+        // SAFETY: the callers are called attached.
+        None => body(unsafe { Python::assume_attached() }),
+    }
+}
+
+unsafe extern "C" fn am_send(
+    slf: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: CPython calls this attached, with a live coroutine and value, and a place for one
+    // reference.
+    as_attached(|py| unsafe {
+        let value = Bound::from_borrowed_ptr(py, value);
+        let (object, status) = match resume(py, slf, Resume::Value(value)) {
+            Ok(Step::Yielded(object)) => (object.into_ptr(), ffi::PySendResult::PYGEN_NEXT),
+            Ok(Step::Returned(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_RETURN),
+            Err(error) => {
+                error.restore(py);
+                (ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR)
+            }
+        };
+        *result = object;
+        status
+    })
+}
+
+/// What `await` calls: one step without a value.
+unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with a live coroutine.
+    as_attached(|py| unsafe {
+        let none = py.None().into_bound(py);
+        match resume(py, slf, Resume::Value(none)) {
+            // NULL without an exception means StopIteration() to every caller of the slot.
+            Ok(Step::Returned(value)) if value.is_none() => ptr::null_mut(),
+            stepped => as_method(py, stepped),
+        }
+    })
+}
+
+unsafe extern "C" fn send(
+    slf: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as am_send.
+    as_attached(|py| unsafe {
+        let value = Bound::from_borrowed_ptr(py, value);
+        as_method(py, resume(py, slf, Resume::Value(value)))
+    })
+}
+
+unsafe extern "C" fn throw(
+    slf: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as am_send, with a tuple of arguments.
+    as_attached(|py| unsafe {
+        let args = Borrowed::from_ptr(py, args);
+        match thrown(&args) {
+            Ok(error) => as_method(py, resume(py, slf, Resume::Error(error))),
+            Err(error) => as_method(py, Err(error)),
+        }
+    })
+}
+
+/// What a method or slot answers: the object, or NULL with StopIteration or the error set.
+fn as_method(py: Python<'_>, stepped: PyResult<Step<'_>>) -> *mut ffi::PyObject {
+    match stepped {
+        Ok(Step::Yielded(object)) => return object.into_ptr(),
+        Ok(Step::Returned(value)) => stop_iteration::raise(value),
+        Err(error) => error.restore(py),
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn close(
+    slf: *mut ffi::PyObject,
+    _unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as am_send.
+    as_attached(|py| match unsafe { closed(py, slf) } {
+        Ok(()) => py.None().into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    })
+}
+
+/// # Safety
+/// As [`resume`].
+unsafe fn closed(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<()> {
+    // SAFETY: passed on.
+    let stepped = unsafe {
+        let this = slf.cast::<Object>();
+        match (*this).state {
+            State::Finished => return Ok(()),
+            State::Created => {
+                finish(this);
+                return Ok(());
+            }
+            State::Running | State::Suspended => {}
+        }
+        resume(py, slf, Resume::Error(PyGeneratorExit::new_err(())))
+    };
+    match stepped {
+        Ok(Step::Yielded(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
+        Ok(Step::Returned(_)) => Ok(()),
+        Err(error) if error.is_instance_of::<PyGeneratorExit>(py) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached on a whole coroutine; the error indicator is left as it
+    // was.
+    as_attached(|py| unsafe {
+        let this = slf.cast::<Object>();
+        let pending = PyErr::take(py);
+        match (*this).state {
+            State::Created => warn_never_awaited(py, (*this).qualname),
+            // As a coroutine object is closed that nobody will step again: its cleanup runs.
+            State::Suspended => {
+                if let Err(error) = closed(py, slf) {
+                    error.write_unraisable(py, Some(&Borrowed::from_ptr(py, slf)));
+                }
+            }
+            State::Running | State::Finished => {}
+        }
+        if let Some(error) = pending {
+            error.restore(py);
+        }
+    });
+}
+
+/// The RuntimeWarning for a coroutine object that nobody awaited.
+fn warn_never_awaited(py: Python<'_>, qualname: &str) {
+    let text = format!("coroutine '{qualname}' was never awaited");
+    let warned = CString::new(text)
+        .map_err(PyErr::from)
+        .and_then(|text| PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1));
+    if let Err(error) = warned {
+        error.write_unraisable(py, None);
+    }
+}
+
+unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference; the finalizer may resurrect the
+    // object, which then stays as it is.
+    unsafe {
+        let this = slf.cast::<Object>();
+        // Most have finished, and nothing is left of them to be told.
+        if (*this).state != State::Finished && ffi::PyObject_CallFinalizerFromDealloc(slf) < 0 {
+            return;
+        }
+        ffi::PyObject_GC_UnTrack(slf.cast());
+        if !(*this).weakrefs.is_null() {
+            ffi::PyObject_ClearWeakRefs(slf);
+        }
+        as_attached(|py| {
+            if (*this).state != State::Finished {
+                finish(this);
+            }
+            FREE.free(py, slf);
+        });
+    }
+}
+
+unsafe extern "C" fn traverse(
+    slf: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: the collector calls this attached, on a whole coroutine; nothing below touches a
+    // reference count. What a body that is on the stack holds is taken for reachable.
+    unsafe {
+        let this = slf.cast::<Object>();
+        let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
+        if answer != 0 || !matches!((*this).state, State::Created | State::Suspended) {
+            return answer;
+        }
+        let mut call = |object: *mut ffi::PyObject| {
+            if object.is_null() { 0 } else { visit(object, arg) }
+        };
+        let py = Python::assume_attached();
+        ((*this).vtable.traverse)(&raw const (*this).body, py, &mut call)
+    }
+}
+
+unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
+    // SAFETY: the collector calls this attached and holds a reference meanwhile.
+    as_attached(|_py| unsafe {
+        let this = slf.cast::<Object>();
+        if matches!((*this).state, State::Created | State::Suspended) {
+            finish(this);
+        }
+    });
+    0
+}
+
+/// A new string, or NULL with an error set.
+fn new_string(text: &str) -> *mut ffi::PyObject {
+    // SAFETY: called attached, by the three below.
+    unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t) }
+}
+
+unsafe extern "C" fn name(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls getters attached, with a live coroutine.
+    let qualname = unsafe { (*slf.cast::<Object>()).qualname };
+    new_string(qualname.rsplit('.').next().unwrap_or(qualname))
+}
+
+unsafe extern "C" fn qualname(
+    slf: *mut ffi::PyObject,
+    _closure: *mut c_void,
+) -> *mut ffi::PyObject {
+    // SAFETY: as name.
+    new_string(unsafe { (*slf.cast::<Object>()).qualname })
+}
+
+unsafe extern "C" fn is_running(
+    slf: *mut ffi::PyObject,
+    _closure: *mut c_void,
+) -> *mut ffi::PyObject {
+    // SAFETY: as name.
+    unsafe {
+        let is_running = (*slf.cast::<Object>()).state == State::Running;
+        ffi::PyBool_FromLong(is_running.into())
+    }
+}
+
+unsafe extern "C" fn repr(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as name.
+    let qualname = unsafe { (*slf.cast::<Object>()).qualname };
+    new_string(&format!("<coroutine object {qualname} at {slf:p}>"))
+}

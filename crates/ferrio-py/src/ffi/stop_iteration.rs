@@ -1,0 +1,90 @@
+//! `StopIteration(value)`, by which an iterator hands over its result.
+//!
+//! Every `await` of something that is not a coroutine of Python's ends with one, which the
+//! interpreter takes apart at once. Up to 3.11 it need not even exist; from 3.12 on, making it by a
+//! call of its class is most of what such an `await` costs. So it is made directly; and the one for
+//! True, which `acquire()` and its like return, is kept and raised again (bench: lock_uncontended).
+
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// Sets the exception.
+///
+/// Not just by giving the value to `PyErr_SetObject`: a tuple or an exception would be taken for the
+/// arguments or for the exception itself (`_PyGen_SetStopIterationValue`, Objects/genobject.c).
+pub(crate) fn raise(value: Bound<'_, PyAny>) {
+    // SAFETY: attached; a new instance, whose fields are those of a public struct, all zero but for
+    // the ones that `StopIteration.__init__` fills.
+    unsafe {
+        if cfg!(not(Py_3_12)) && is_taken_as_value(&value) {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr());
+            return;
+        }
+        #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+        if value.as_ptr() == ffi::Py_True() && raise_kept() {
+            return;
+        }
+        let class = ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>();
+        let arguments = ffi::PyTuple_New(1);
+        if arguments.is_null() {
+            return;
+        }
+        ffi::PyTuple_SET_ITEM(arguments, 0, value.clone().into_ptr());
+        let stop = ffi::PyType_GenericAlloc(class, 0).cast::<ffi::PyStopIterationObject>();
+        if stop.is_null() {
+            ffi::Py_DECREF(arguments);
+            return;
+        }
+        (*stop).args = arguments;
+        (*stop).value = value.into_ptr();
+        #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+        if (*stop).value == ffi::Py_True() {
+            let old = KEPT.swap(ffi::Py_NewRef(stop.cast()).cast(), Ordering::Relaxed);
+            ffi::Py_XDECREF(old.cast());
+        }
+        #[cfg(Py_3_12)]
+        ffi::PyErr_SetRaisedException(stop.cast());
+        #[cfg(not(Py_3_12))]
+        ffi::PyErr_Restore(ffi::Py_NewRef(class.cast()), stop.cast(), std::ptr::null_mut());
+    }
+}
+
+/// `StopIteration(True)`, or NULL before there is one; a reference of ours.
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+static KEPT: AtomicPtr<ffi::PyStopIterationObject> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Sets the kept one, if nobody else has it, nor has left anything in it.
+///
+/// # Safety
+/// Attached.
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+unsafe fn raise_kept() -> bool {
+    let stop = KEPT.load(Ordering::Relaxed);
+    // SAFETY: passed on; the exception is alive as long as it is kept.
+    unsafe {
+        if stop.is_null() || ffi::Py_REFCNT(stop.cast()) != 1 {
+            return false;
+        }
+        let kept = &*stop;
+        let is_as_new = [kept.dict, kept.notes, kept.traceback, kept.context, kept.cause]
+            .iter()
+            .all(|field| field.is_null());
+        if is_as_new {
+            ffi::PyErr_SetRaisedException(ffi::Py_NewRef(stop.cast()));
+        }
+        is_as_new
+    }
+}
+
+/// Would the interpreter make `StopIteration(value)` of it, when somebody wants to see the
+/// exception?
+fn is_taken_as_value(value: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: both only look at the type.
+    unsafe {
+        ffi::PyTuple_Check(value.as_ptr()) == 0
+            && ffi::PyExceptionInstance_Check(value.as_ptr()) == 0
+    }
+}

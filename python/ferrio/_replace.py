@@ -1,0 +1,44 @@
+"""Putting ferrio's classes and functions into asyncio itself, and taking them out again."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+_lock = threading.Lock()
+# What was found, by module and name, while ours stand there; empty otherwise.
+_found: dict[tuple[str, str], Any] = {}
+
+
+def replace() -> None:
+    """Have asyncio's own names mean ferrio's objects, for programs that know nothing of ferrio.
+
+    Each stands in the module that asyncio defines it in and, if it is public, in the package.
+    What a module has imported by name before keeps its meaning: call it early.
+    """
+    from . import aio
+
+    with _lock:
+        for module_name, names in aio.REPLACED.items():
+            for name in names:
+                ours = getattr(aio, name)
+                for place in (module_name, "asyncio"):
+                    module = sys.modules[place]
+                    theirs = getattr(module, name, None)
+                    if theirs is None or theirs is ours:
+                        continue
+                    _found.setdefault((place, name), theirs)
+                    setattr(module, name, ours)
+
+
+def restore() -> None:
+    """Put back what `replace` found, except where somebody has put something else since."""
+    from . import aio
+
+    with _lock:
+        for (place, name), theirs in _found.items():
+            module = sys.modules[place]
+            if getattr(module, name, None) is getattr(aio, name):
+                setattr(module, name, theirs)
+        _found.clear()
