@@ -21,6 +21,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::{Body, Resume};
+use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
 use crate::ffi::iter::Step;
@@ -44,8 +45,22 @@ struct Object {
     qualname: &'static str,
     /// Of the type of what is in `body`, while there is something in it.
     vtable: &'static Vtable,
+    /// By [`finalize`]; not for a coroutine that has finished before anybody asked.
+    was_finalized: bool,
+    _room: [u8; 10],
+    /// Always [`FRAME_CLEARED`], where coroutines of Python's have `gi_frame_state`.
+    frame_state: u8,
     body: Storage,
 }
+
+/// `python -m asyncio ps` reads the coroutine of each task from outside of the process, and takes
+/// it for one of Python's: this is where it looks first (3.14 and 3.15, Modules/_remote_debugging*),
+/// and a coroutine without a frame is all it then knows of it. Whatever else stood there, it would
+/// go on to read our fields as a frame, and fail for all tasks.
+const FRAME_CLEARED: u8 = if cfg!(Py_3_15) { 5 } else { 4 };
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(std::mem::offset_of!(Object, frame_state) == 67);
 
 type Storage = MaybeUninit<[usize; WORDS]>;
 
@@ -101,6 +116,8 @@ pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<
         (*this).weakrefs = ptr::null_mut();
         (*this).state = State::Created;
         (*this).qualname = body.qualname();
+        (*this).was_finalized = false;
+        (*this).frame_state = FRAME_CLEARED;
         (*this).vtable = const { &VtableOf::<B>::VTABLE };
         (&raw mut (*this).body).cast::<B>().write(body);
         ffi::PyObject_GC_Track(object.cast());
@@ -149,6 +166,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let getters: &'static mut [ffi::PyGetSetDef] = Vec::leak(vec![
         getter(c"__name__", name),
         getter(c"__qualname__", qualname),
+        getter(c"__class__", class_of),
         getter(c"cr_running", is_running),
         ffi::PyGetSetDef::default(),
     ]);
@@ -231,12 +249,7 @@ unsafe fn resume<'py>(
             },
             State::Running => return Err(PyValueError::new_err("coroutine already executing")),
             State::Finished => {
-                return Err(match with {
-                    Resume::Error(error) => error,
-                    Resume::Value(_) => {
-                        PyRuntimeError::new_err("cannot reuse already awaited coroutine")
-                    }
-                });
+                return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
             }
         }
         (*this).state = State::Running;
@@ -351,7 +364,13 @@ unsafe extern "C" fn throw(
     // SAFETY: as am_send, with a tuple of arguments.
     as_attached(|py| unsafe {
         let args = Borrowed::from_ptr(py, args);
-        match thrown(&args) {
+        let no_exception = |given: &Bound<'_, PyAny>| {
+            let class = given.get_type().name()?;
+            Ok(format!(
+                "exceptions must be classes or instances deriving from BaseException, not {class}"
+            ))
+        };
+        match thrown(&args, no_exception) {
             Ok(error) => as_method(py, resume(py, slf, Resume::Error(error))),
             Err(error) => as_method(py, Err(error)),
         }
@@ -412,6 +431,7 @@ unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
     as_attached(|py| unsafe {
         let this = slf.cast::<Object>();
         let pending = PyErr::take(py);
+        (*this).was_finalized = true;
         match (*this).state {
             State::Created => warn_never_awaited(py, (*this).qualname),
             // As a coroutine object is closed that nobody will step again: its cleanup runs.
@@ -456,7 +476,12 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
             if (*this).state != State::Finished {
                 finish(this);
             }
-            FREE.free(py, slf);
+            if (*this).was_finalized {
+                // Not to be used again: the collector's header says so too, and finalizes once.
+                class::free(slf);
+            } else {
+                FREE.free(py, slf);
+            }
         });
     }
 }
@@ -497,6 +522,16 @@ unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
 fn new_string(text: &str) -> *mut ffi::PyObject {
     // SAFETY: called attached, by the three below.
     unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t) }
+}
+
+/// What `isinstance` and with it `inspect.iscoroutine` go by: a program that awaits what is a
+/// coroutine and takes everything else for a result must not take ours for one.
+unsafe extern "C" fn class_of(
+    _slf: *mut ffi::PyObject,
+    _closure: *mut c_void,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls getters attached; a static type.
+    unsafe { ffi::Py_NewRef((&raw mut ffi::PyCoro_Type).cast()) }
 }
 
 unsafe extern "C" fn name(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {

@@ -228,7 +228,11 @@ unsafe extern "C" fn throw(
     unsafe {
         let py = Python::assume_attached();
         let args = Borrowed::from_ptr(py, args);
-        match thrown(&args) {
+        let no_exception = |_: &Bound<'_, PyAny>| {
+            Ok("exceptions must be classes deriving BaseException or instances of such a class"
+                .into())
+        };
+        match thrown(&args, no_exception) {
             Ok(error) => {
                 clear(slf);
                 error.restore(py);
@@ -239,8 +243,12 @@ unsafe extern "C" fn throw(
     }
 }
 
+/// What is said of something that cannot be raised: not the same for a future's iterator as for a
+/// coroutine.
+pub(crate) type Refusal = fn(&Bound<'_, PyAny>) -> PyResult<String>;
+
 /// What the arguments of `throw` mean; `Err` where they mean nothing.
-pub(crate) fn thrown(args: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+pub(crate) fn thrown(args: &Bound<'_, PyAny>, no_exception: Refusal) -> PyResult<PyErr> {
     let py = args.py();
     let count = args.len()?;
     if count == 0 || count > 3 {
@@ -293,9 +301,7 @@ pub(crate) fn thrown(args: &Bound<'_, PyAny>) -> PyResult<PyErr> {
         }
         (_, true, None) => first,
         (false, false, _) => {
-            return Err(PyTypeError::new_err(
-                "exceptions must be classes deriving BaseException or instances of such a class",
-            ));
+            return Err(PyTypeError::new_err(no_exception(&first)?));
         }
     };
     if let Some(traceback) = traceback {

@@ -1,0 +1,162 @@
+"""What a coroutine method of the loop returns is a coroutine to whoever looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import subprocess
+import sys
+import types
+import warnings
+import weakref
+from typing import Any
+
+import pytest
+
+from tests import loops
+
+from .peers import socket_pair
+from .trace import Trace
+from .twin import Loop, twin
+
+
+@twin
+def test_it_is_a_coroutine(trace: Trace, loop: Loop) -> None:
+    one, other = socket_pair()
+    with one, other:
+        receiving = loop.sock_recv(one, 1)
+        trace("inspect", inspect.iscoroutine(receiving), inspect.isawaitable(receiving))
+        trace("asyncio", asyncio.iscoroutine(receiving))
+        trace("types", isinstance(receiving, types.CoroutineType))
+        trace("iterator", isinstance(receiving, types.GeneratorType))
+        trace("name", receiving.__name__)
+        trace("running", receiving.cr_running)
+        trace("weakly", weakref.ref(receiving)() is receiving)
+        receiving.close()
+
+
+@twin
+def test_closing_throwing_sending(trace: Trace, loop: Loop) -> None:
+    one, other = socket_pair()
+    with one, other:
+        other.send(b"hello")
+        closed: Any = loop.sock_recv(one, 1)
+        trace("close", closed.close(), closed.close())
+        with trace.raises("send after close"):
+            closed.send(None)
+        with trace.raises("throw after close"):
+            closed.throw(ValueError("late"))
+        fresh: Any = loop.sock_recv(one, 1)
+        with trace.raises("a value to begin with"):
+            fresh.send(1)
+        with trace.raises("throw to begin with"):
+            fresh.throw(ValueError("early"))
+        with trace.raises("send after throw"):
+            fresh.send(None)
+        fresh = loop.sock_recv(one, 1)
+        with trace.raises("no exception"):
+            fresh.throw(1)
+        fresh.close()
+
+
+@twin
+def test_nobody_awaits_it(trace: Trace, loop: Loop) -> None:
+    one, other = socket_pair()
+    with one, other:
+        loop.sock_recv(one, 1)
+        gc.collect()
+
+
+@twin
+async def test_one_that_is_dropped_while_it_waits_cleans_up(trace: Trace) -> None:
+    loop = asyncio.get_running_loop()
+    one, other = socket_pair()
+    with one, other:
+        dropped: Any = loop.sock_recv(one, 1)
+        dropped.send(None)
+        del dropped
+        gc.collect()
+        other.send(b"x")
+        trace("another one gets it", await loop.sock_recv(one, 1))
+
+
+def test_awaited_twice(new_loop: loops.Factory) -> None:
+    async def main() -> None:
+        one, other = socket_pair()
+        with one, other:
+            other.send(b"x")
+            receiving = asyncio.get_running_loop().sock_recv(one, 1)
+            assert await receiving == b"x"
+            with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+                await receiving
+
+    loop = new_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+# One task's coroutine is native, another's is Python's.
+WAITING = """
+import asyncio, socket, sys
+import ferrio
+
+async def main():
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    native = asyncio.create_task(asyncio.get_running_loop().sock_recv(one, 1), name="native task")
+    python = asyncio.create_task(asyncio.sleep(60), name="python task")
+    await asyncio.sleep(0)
+    print("waiting", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    native.cancel()
+    python.cancel()
+
+ferrio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="python -m asyncio ps came with 3.14")
+def test_asyncio_ps_sees_all_tasks() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", WAITING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        assert program.stdout is not None
+        assert program.stdin is not None
+        assert program.stdout.readline() == "waiting\n"
+        seen = subprocess.run(
+            [sys.executable, "-m", "asyncio", "ps", str(program.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        program.stdin.close()
+    if "permission" in seen.stderr.lower():
+        pytest.skip("this process may not read another one's memory")
+    assert seen.returncode == 0, seen.stderr
+    assert "native task" in seen.stdout
+    assert "python task" in seen.stdout
+    assert program.returncode == 0
+
+
+def test_warnings_can_be_errors(new_loop: loops.Factory) -> None:
+    """The warning of one that nobody awaits comes from a finalizer, where nothing can be raised."""
+    loop = new_loop()
+    one, other = socket_pair()
+    seen: list[Any] = []
+    hook, sys.unraisablehook = sys.unraisablehook, seen.append
+    try:
+        with one, other, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            loop.sock_recv(one, 1)
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
+        loop.close()
+    assert [type(report.exc_value) for report in seen] == [RuntimeWarning]
