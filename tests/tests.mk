@@ -32,8 +32,10 @@ pytest: venv servers ## parity, stress and ecosystem tests
 servers:
 	@$(PYTHON) tests/setup/servers.py
 
+# First on the loop alone, then those of asyncio's classes on ferrio's in their place.
 conformance: venv ## CPython's own tests of asyncio, and with it, on ferrio
 	$(VENV)/bin/python -m tests.conformance $(ARGS)
+	$(VENV)/bin/python -m tests.conformance --replace $(ARGS)
 
 ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio: half an hour
 	$(VENV)/bin/python -m tests.suites $(ARGS)
@@ -85,7 +87,7 @@ lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/setup \
-	  tests/suites bench fuzz
+	  tests/suites tests/typing bench fuzz
 
 lint-stubs: lint-environment
 	$(VENV)/bin/python -m mypy.stubtest ferrio._ferrio

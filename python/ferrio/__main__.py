@@ -31,8 +31,8 @@ examples:
 RUN_DESCRIPTION = """\
 Run a program on ferrio, as `python` would run it: the same arguments, module __main__, tracebacks
 and exit status. Every loop that the program makes without naming a class or a factory is a ferrio
-loop: by asyncio.run, asyncio.Runner or asyncio.new_event_loop. The program is not changed and needs
-no import of ferrio.
+loop: by asyncio.run, asyncio.Runner or asyncio.new_event_loop. And asyncio's locks, queues, streams
+and functions over tasks are ferrio's. The program is not changed and needs no import of ferrio.
 """
 
 RUN_EXAMPLES = """\
@@ -46,6 +46,7 @@ examples:
   ferrio run app.py --port 8080
   ferrio run --debug -m myservice
   ferrio run --loop asyncio app.py               the same on asyncio, to compare
+  ferrio run --loop-only app.py                  ferrio's loop under asyncio's own classes
   python -X dev -m ferrio run app.py             options of the interpreter go to the interpreter
 
   ferrio run -m uvicorn --loop none app:main     see below
@@ -95,8 +96,8 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         "run",
         description=RUN_DESCRIPTION,
         epilog=RUN_EXAMPLES,
-        usage="ferrio run [--debug] [--loop LOOP] [--c-tasks] "
-        "(FILE | -m MODULE | -c CODE | -) [args ...]",
+        usage="ferrio run [--debug] [--loop LOOP] [--loop-only] [--c-tasks]\n"
+        "                  (FILE | -m MODULE | -c CODE | -) [args ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -110,6 +111,11 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         choices=["ferrio", "asyncio", "uvloop"],
         default="ferrio",
         help="the loop to run on, for comparing (default: ferrio)",
+    )
+    run.add_argument(
+        "--loop-only",
+        action="store_true",
+        help="leave asyncio's own locks, queues, streams and functions over tasks in place",
     )
     run.add_argument(
         "--c-tasks",
@@ -179,7 +185,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         program = _run.Script(target)
     return _run.run(
-        program, arguments, loop=options.loop, debug=options.debug, c_tasks=options.c_tasks
+        program,
+        arguments,
+        loop=options.loop,
+        debug=options.debug,
+        c_tasks=options.c_tasks,
+        loop_only=options.loop_only,
     )
 
 

@@ -1,5 +1,7 @@
 """Which loop asyncio makes when nobody names one: `install` and `uninstall`.
 
+`install(replace=True)` also puts ferrio's classes and functions into asyncio: see `_replace`.
+
 Up to Python 3.15 the answer is the event loop policy. It covers everything that makes a loop
 without naming one: `asyncio.run`, `Runner`, `new_event_loop`, and `get_event_loop` where that still
 makes loops. Its public functions warn since 3.14, so from there on the functions behind them are
@@ -16,6 +18,8 @@ import threading
 from asyncio import events
 from collections.abc import Callable
 from typing import Any, Protocol
+
+from . import _replace
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -101,25 +105,34 @@ class Switch:
 switch = Switch(Policy() if HAS_POLICIES else Function())
 
 
-def install() -> None:
+def install(*, replace: bool = False) -> None:
     """Make every later loop of the process a ferrio loop.
 
     That is every loop made without naming a class or a factory: by `asyncio.run`, `asyncio.Runner`,
     `asyncio.new_event_loop`, and so by nearly all programs and frameworks. Loops that exist already
     are left alone.
 
+    replace: True also has asyncio's own names mean what `ferrio.aio` has under them:
+        `asyncio.sleep`, `asyncio.Lock`, `asyncio.TaskGroup` and so on. The classes inherit from
+        asyncio's, so that `isinstance` and `except` say what they said; objects that exist already
+        stay what they are, and so do names that a module has imported by `from asyncio import ...`
+        before. False leaves these names as they are, replaced or not.
+
     Calling it again changes nothing, unless something else was installed in between: then ferrio is
-    put back on top, and `uninstall` gives back that something.
+    put back on top, and `uninstall` gives back that something. So it is with each replaced name.
     """
     from ._runner import new_event_loop
 
     switch.on(new_event_loop)
+    if replace:
+        _replace.replace()
 
 
 def uninstall() -> None:
-    """Put back exactly what `install` found.
+    """Put back exactly what `install` found, replaced names included.
 
     Does nothing if ferrio is not installed, or no longer is because something else was installed
     over it. One call undoes any number of calls of `install`.
     """
     switch.off()
+    _replace.restore()

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 _lock = threading.Lock()
-# What was found, by module and name, while ours stand there; empty otherwise.
+# What stood under a name of asyncio's before ours does, by module and name.
 _found: dict[tuple[str, str], Any] = {}
 
 
@@ -16,6 +16,9 @@ def replace() -> None:
 
     Each stands in the module that asyncio defines it in and, if it is public, in the package.
     What a module has imported by name before keeps its meaning: call it early.
+
+    Names that are replaced already stay so. Where somebody has put something else in between, ours
+    goes on top, and that something is what `restore` gives back.
     """
     from . import aio
 
@@ -28,17 +31,24 @@ def replace() -> None:
                     theirs = getattr(module, name, None)
                     if theirs is None or theirs is ours:
                         continue
-                    _found.setdefault((place, name), theirs)
+                    _found[place, name] = theirs
                     setattr(module, name, ours)
 
 
 def restore() -> None:
-    """Put back what `replace` found, except where somebody has put something else since."""
+    """Put back what `replace` found.
+
+    What somebody has put in place of ours since is theirs to take away: it stays. If it is gone
+    later and ours stands there again, another call puts that name back too.
+    """
+    if not _found:
+        # Nor is there a reason to import `aio`.
+        return
     from . import aio
 
     with _lock:
-        for (place, name), theirs in _found.items():
+        for (place, name), theirs in list(_found.items()):
             module = sys.modules[place]
             if getattr(module, name, None) is getattr(aio, name):
                 setattr(module, name, theirs)
-        _found.clear()
+                del _found[place, name]

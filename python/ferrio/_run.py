@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, Literal, TypeAlias
 
-from . import _ferrio, _install, _runner, _tasks
+from . import _ferrio, _install, _replace, _runner, _tasks
 
 LoopName: TypeAlias = Literal["ferrio", "asyncio", "uvloop"]
 
@@ -134,8 +134,11 @@ def run(
     loop: LoopName = "ferrio",
     debug: bool = False,
     c_tasks: bool = False,
+    loop_only: bool = False,
 ) -> int:
     """Run `program` as the process's main program and return the exit status that is due.
+
+    On ferrio, asyncio's classes and functions are ferrio's too, unless `loop_only` says no.
 
     SystemExit passes through: only the interpreter itself knows all of its forms.
     """
@@ -153,6 +156,8 @@ def run(
     _runner.prepare = prepare
     if loop == "ferrio":
         _install.switch.on(_runner.new_event_loop)
+        if not loop_only:
+            _replace.replace()
     else:
         make_loop = maker_of_another(loop)
         _install.switch.on(lambda: prepare(make_loop()))

@@ -71,6 +71,21 @@ def test_loop_option(loop: str, tmp_path: Path) -> None:
     assert ferrio_run(f"--loop={loop}").run(program, cwd=tmp_path).stdout == LOOP_TYPES[loop]
 
 
+@pytest.mark.parametrize(
+    ("options", "module"),
+    [
+        ([], "ferrio.aio._locks"),
+        (["--c-tasks"], "ferrio.aio._locks"),
+        (["--loop-only"], "asyncio.locks"),
+        (["--loop", "asyncio"], "asyncio.locks"),
+    ],
+)
+def test_asyncios_classes_are_ferrios(options: list[str], module: str, tmp_path: Path) -> None:
+    program = ["-c", "from asyncio import Event; print(Event.__module__)"]
+    outcome = ferrio_run(*options).run(program, cwd=tmp_path)
+    assert (outcome.status, outcome.stdout) == (0, f"{module}\n"), outcome
+
+
 def test_unknown_loop(tmp_path: Path) -> None:
     outcome = ferrio_run("--loop", "nonsense").run(["-c", "print(1)"], cwd=tmp_path)
     assert (outcome.status, outcome.stdout) == (2, "")

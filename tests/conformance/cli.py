@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests import loops
 
+from . import modules
 from .expectations import Expectations
 from .report import ModuleReport, Unexpected, summary, update_report_file
 from .supervisor import ROOT, ModuleRun, Plan, run_modules
@@ -46,6 +47,7 @@ examples:
   python -m tests.conformance -k 'SelectEventLoopTests.test_create_server*' -v
   python -m tests.conformance --loop asyncio      what fails on the stdlib's loop on this machine
   python -m tests.conformance --loop opaque       what fails without a look at asyncio's insides
+  python -m tests.conformance --replace           the tests of what ferrio.aio has, on that
   python -m tests.conformance --python .build/venv/3.14/bin/python --json result.json
 """
 
@@ -53,29 +55,32 @@ examples:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     version, available = ask(options.python)
-    modules = options.module or [m for m in available if not m.startswith(NOT_HERE)]
-    if unknown := set(modules) - set(available):
+    whole = modules.OF_REPLACED if options.replace else available
+    names = options.module or [m for m in available if m in whole and not m.startswith(NOT_HERE)]
+    if unknown := set(names) - set(available):
         sys.exit(f"CPython {version} has no {', '.join(sorted(unknown))} among its asyncio tests")
-    modules.sort(key=lambda m: LONG.index(m) if m in LONG else len(LONG))
+    names.sort(key=lambda m: LONG.index(m) if m in LONG else len(LONG))
     pair = (int(version.split(".")[0]), int(version.split(".")[1]))
-    expectations = Expectations.load(options.loop, pair)
-    print(f"CPython {version}'s own tests on {options.loop}: {len(modules)} modules", flush=True)
+    expectations = Expectations.load(options.loop, pair, replace=options.replace)
+    subject = f"{options.loop}, classes replaced" if options.replace else options.loop
+    print(f"CPython {version}'s own tests on {subject}: {len(names)} modules", flush=True)
 
     start = time.monotonic()
     plan = Plan(
         python=options.python,
         loop=options.loop,
+        replace=options.replace,
         timeout=options.timeout,
         failing_timeout=options.failing_timeout,
         wanted=selector(options.k),
     )
     runs: list[ModuleRun] = []
     reports: list[ModuleReport] = []
-    for run in run_modules(plan, modules, options.jobs):
+    for run in run_modules(plan, names, options.jobs):
         report = ModuleReport.of(run, expectations)
         runs.append(run)
         reports.append(report)
-        print(f"[{len(runs):2}/{len(modules)}] {report.line()}", flush=True)
+        print(f"[{len(runs):2}/{len(names)}] {report.line()}", flush=True)
         if options.verbose:
             for outcome in run.outcomes.values():
                 print(f"    {outcome.result:6} {outcome.seconds:7.2f} s  {outcome.test}")
@@ -86,14 +91,15 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.quiet:
         show_details(unexpected)
     print(f"\n{summary(reports)}\n")
-    print(f"{version} on {options.loop}: {time.monotonic() - start:.0f} s, ", end="")
+    print(f"{version} on {subject}: {time.monotonic() - start:.0f} s, ", end="")
     print(f"{len(unexpected)} unexpected" if unexpected else "all as expected")
     if options.propose:
         print(propose(unexpected))
     if options.json:
-        write_json(options.json, version, options.loop, runs, unexpected)
+        write_json(options.json, version, subject, runs, unexpected)
     if options.update_report:
-        update_report_file(f"CPython {pair[0]}.{pair[1]}", reports)
+        title = f"CPython {pair[0]}.{pair[1]}"
+        update_report_file(f"{title}, classes replaced" if options.replace else title, reports)
     nothing_ran = not any(run.outcomes for run in runs)
     if nothing_ran:
         print("no test was selected")
@@ -115,6 +121,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="LOOP",
         help=f"{', '.join(loops.NAMED)} or module:callable ({loops.DEFAULT})",
     )
+    add(
+        "--replace",
+        action="store_true",
+        help="with ferrio's classes in asyncio itself, by default only the tests of those",
+    )
     add("--module", action="append", metavar="NAME", help="only this module; may be repeated")
     add("-k", metavar="PATTERN", help="only ids that contain this, or match it if it has a *")
     add("--jobs", type=int, default=2, help="modules at a time (2)")
@@ -135,6 +146,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         loops.check_name(options.loop)
     except ValueError as error:
         parser.error(str(error))
+    if options.replace and options.loop == loops.REFERENCE:
+        parser.error("--replace is for another loop than the stdlib's, which is the reference")
     if options.update_report and (options.module or options.k or options.loop != loops.DEFAULT):
         parser.error("--update-report needs a whole run on ferrio")
     return options

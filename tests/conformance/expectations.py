@@ -1,7 +1,9 @@
 """What is expected not to pass, and why: the reader of `expectations.toml`.
 
 Three kinds, each a list of tables with `tests` (patterns of test ids), `why` (one line) and, where
-versions differ, `python` (`"<3.13"`, `">=3.14"`, `"3.12"`; several with commas, all must hold):
+versions differ, `python` (`"<3.13"`, `">=3.14"`, `"3.12"`; several with commas, all must hold).
+`replaced = true` is for an entry that holds only where ferrio's classes stand in asyncio itself
+(`--replace`), `false` for one that holds only where they do not.
 
 - `white-box`: pokes at what only the stdlib's loop has. It must fail on the `opaque` loop too, so
   that "white-box" is a measurement and not an opinion. `passes-on` names loops that pass it all the
@@ -53,7 +55,9 @@ class Expectations:
         self._entries = entries
 
     @classmethod
-    def load(cls, loop: str, version: tuple[int, int], path: Path = PATH) -> Expectations:
+    def load(
+        cls, loop: str, version: tuple[int, int], path: Path = PATH, *, replace: bool = False
+    ) -> Expectations:
         with path.open("rb") as file:
             tables = tomllib.load(file)
         if unknown := set(tables) - set(KINDS):
@@ -67,6 +71,7 @@ class Expectations:
                 if (
                     _version_matches(table.get("python", ""), version)
                     and _applies(kind, loop)
+                    and table.get("replaced", replace) == replace
                     and loop not in table.get("passes-on", [])
                 ):
                     is_strict = kind != "stdlib" or loop == REFERENCE
@@ -100,7 +105,7 @@ def _applies(kind: str, loop: str) -> bool:
 
 
 def _check(table: dict[str, Any], path: Path) -> None:
-    allowed = {"tests", "why", "python", "passes-on"}
+    allowed = {"tests", "why", "python", "passes-on", "replaced"}
     if not table.get("tests") or not table.get("why") or set(table) - allowed:
         raise ValueError(
             f"{path.name}: an entry needs `tests` and `why`, and may have `python`: {table}"

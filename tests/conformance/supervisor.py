@@ -53,6 +53,8 @@ class ModuleRun:
 class Plan:
     python: str
     loop: str
+    # Whether ferrio's classes stand in asyncio itself.
+    replace: bool
     timeout: float
     failing_timeout: float
     # Keeps the tests whose id this accepts.
@@ -99,6 +101,7 @@ class _Module:
         order = {
             "module": self._run.module,
             "loop": self._plan.loop,
+            "replace": self._plan.replace,
             "timeout": self._plan.timeout,
             "failing_timeout": self._plan.failing_timeout,
             "only": self._remaining,

@@ -36,6 +36,11 @@ def main() -> None:
     if order["loop"] != REFERENCE:
         substitute = sources.Sources(factory_named(order["loop"]))
         substitute.substitute(order["module"])
+    if order["replace"]:
+        # Like the loops: before the module is imported, which may copy the names.
+        import ferrio._replace
+
+        ferrio._replace.replace()
     module = named(order["module"])
     place = module.place()
     assert place is not None, f"{order['module']} was here when the supervisor looked"
@@ -49,7 +54,7 @@ def main() -> None:
     tests = {name: test for name, test in everything.items() if module.wants(name)}
     events.send("collected", tests=list(tests))
     chosen = tests if order["only"] is None else {t: tests[t] for t in order["only"] if t in tests}
-    expectations = Expectations.load(order["loop"], sys.version_info[:2])
+    expectations = Expectations.load(order["loop"], sys.version_info[:2], replace=order["replace"])
     timeouts = order["timeout"], order["failing_timeout"]
     result = Reporter(events, module, expectations, substitute, timeouts)
     unittest.TestSuite(chosen.values()).run(result)

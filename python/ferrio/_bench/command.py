@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from . import campaign, environment
 from .child import Child, ChildError
 from .cpus import Placement
-from .loops import NAMES
+from .loops import NAMES, VARIANTS
 from .results import Results, baseline_of
 from .row import Effort, Row
 from .rows import ALL, NoSuchRow, select
@@ -45,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loops",
         nargs="+",
-        choices=NAMES,
+        choices=NAMES + VARIANTS,
         metavar="LOOP",
-        help=f"which loops to compare; default: those installed of {', '.join(NAMES)}",
+        help=f"which loops to compare; default: those installed of {', '.join(NAMES)}; "
+        f"also {', '.join(VARIANTS)}",
     )
     parser.add_argument(
         "--rows", nargs="+", default=[], metavar="GLOB", help="which rows, e.g. 'echo_*' sleep0_*"
@@ -144,7 +145,7 @@ def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> i
 def _installed(wanted: Sequence[str] | None, console: Console) -> dict[str, str]:
     """The loops that start here, with their versions."""
     loops = {}
-    for name in NAMES if wanted is None else sorted(set(wanted), key=NAMES.index):
+    for name in NAMES if wanted is None else sorted(set(wanted), key=(NAMES + VARIANTS).index):
         try:
             with Child.of_package("probe", [name]) as child:
                 loops[name] = child.receive()["version"]

@@ -14,5 +14,8 @@ from . import loops
 def main(argv: list[str]) -> None:
     [name] = argv
     loops.factory(name)().close()
-    version = platform.python_version() if name == "asyncio" else importlib.metadata.version(name)
+    if name == "asyncio":
+        version = platform.python_version()
+    else:
+        version = importlib.metadata.version(loops.distribution(name))
     print(json.dumps({"version": version}), flush=True)

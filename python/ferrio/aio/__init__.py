@@ -3,16 +3,38 @@
     from ferrio import aio as asyncio
 
 Locks, queues, streams and the functions over tasks are ferrio's; whatever else asyncio has is
-asyncio's own, found here under the same name. All of it works on any event loop.
+asyncio's own, found here under the same name, its submodules included. All of it works on any event
+loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import *  # noqa: F403
-from typing import Any
+from asyncio import TaskGroup as TaskGroup  # 3.11 does not list it
+from typing import TYPE_CHECKING, Any
 
 from ._locks import Event as Event
+
+if TYPE_CHECKING:
+    # What `__getattr__` finds, for the programs that name these.
+    from asyncio import base_events as base_events
+    from asyncio import coroutines as coroutines
+    from asyncio import events as events
+    from asyncio import exceptions as exceptions
+    from asyncio import futures as futures
+    from asyncio import locks as locks
+    from asyncio import log as log
+    from asyncio import protocols as protocols
+    from asyncio import queues as queues
+    from asyncio import runners as runners
+    from asyncio import streams as streams
+    from asyncio import subprocess as subprocess
+    from asyncio import taskgroups as taskgroups
+    from asyncio import tasks as tasks
+    from asyncio import threads as threads
+    from asyncio import timeouts as timeouts
+    from asyncio import transports as transports
 
 #: What replaces what: for each module of asyncio's the names in it that are ferrio's here.
 REPLACED: dict[str, tuple[str, ...]] = {
@@ -24,6 +46,9 @@ __all__ = [*asyncio.__all__]
 
 def __getattr__(name: str) -> Any:
     # Submodules, and what asyncio does not list in its __all__.
+    if name.startswith("__"):
+        # Not asyncio's path or file.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(asyncio, name)
 
 

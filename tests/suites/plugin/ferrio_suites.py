@@ -5,7 +5,8 @@ imported from ours. Environment variables say what to do, for they reach the wor
 
 - `FERRIO_SUITES_LOOP`: the loop, by a name that `tests/loops.py` knows;
 - `FERRIO_SUITES_OUTCOMES`: the file that outcomes go to, one JSON object a line;
-- `FERRIO_SUITES_ONLY`: a file with the ids to run, one a line, of those that were collected.
+- `FERRIO_SUITES_ONLY`: a file with the ids to run, one a line, of those that were collected;
+- `FERRIO_REPLACE`: 1 puts ferrio's classes into asyncio itself (not where the stdlib's loop runs).
 
 A line has the loops of either kind that were made during the test: those of ours, and the stdlib's.
 """
@@ -39,6 +40,10 @@ class Loops:
             substitution = _module(TESTS / "conformance" / "sources.py")
             self._sources = substitution.Sources(loops.factory_named(name))
             self._sources.substitute()
+            if os.environ.get("FERRIO_REPLACE", "") not in ("", "0"):
+                from ferrio import _replace
+
+                _replace.replace()
 
     def made(self) -> tuple[int, int]:
         return (self._sources.loops_made if self._sources else 0), self._stdlib

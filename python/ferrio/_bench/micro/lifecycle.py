@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 
+from ..loops import distribution
 from .operation import Bench, Run, operation
 
 
@@ -36,8 +37,8 @@ def import_time(bench: Bench) -> Run:
     names = ["asyncio"]
     if bench.loop_name == "aiofastnet":
         names.append("uvloop")
-    if bench.loop_name not in names:
-        names.append(bench.loop_name)
+    if (name := distribution(bench.loop_name)) not in names:
+        names.append(name)
     # -I and -S would leave out site-packages, where the loops are.
     argv = [sys.executable, "-P", "-c", f"import {', '.join(names)}"]
 

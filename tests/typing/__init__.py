@@ -1,0 +1,1 @@
+"""Programs that `make lint` has mypy check, as their users would."""
