@@ -10,5 +10,6 @@ help: ## what can be made here
 
 include examples/demo.mk
 include tests/tests.mk
+include examples/cookbook.mk
 include fuzz/fuzz.mk
 include bench/bench.mk

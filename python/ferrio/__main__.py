@@ -12,9 +12,10 @@ DESCRIPTION = """\
 asyncio, all of it, in Rust.
 
 commands:
-  run     run an unmodified asyncio program on ferrio
-  bench   measure ferrio beside asyncio, uvloop and other loops on this machine
-  info    show versions, driver and features: what to put into a bug report
+  run       run an unmodified asyncio program on ferrio
+  cookbook  list, show and run programs for everything that asyncio is used for
+  bench     measure ferrio beside asyncio, uvloop and other loops on this machine
+  info      show versions, driver and features: what to put into a bug report
 """
 
 EXAMPLES = """\
@@ -22,6 +23,7 @@ examples:
   ferrio run app.py --port 8080     a file; what follows it is the program's
   ferrio run -m package.module      a module
   ferrio run -m asyncio             an interactive prompt with await, on ferrio
+  ferrio cookbook run sockets       a recipe
   ferrio bench --quick              one minute of measuring
   ferrio info --json                for scripts
 
@@ -67,6 +69,24 @@ exit status:
   SIGTERM, unless the program calls sys.exit with a status of its own.
 """
 
+COOKBOOK_DESCRIPTION = """\
+Programs for everything that asyncio is used for: to read, to run, to change. They know nothing of
+ferrio, and run on plain asyncio as well.
+"""
+
+COOKBOOK_COMMANDS = """\
+commands:
+  ferrio cookbook                  list the recipes
+  ferrio cookbook show NAME        a recipe's README and its files
+  ferrio cookbook show NAME FILE   one of its files
+  ferrio cookbook run NAME [args]  run it as `ferrio run` would, with its options
+
+examples:
+  ferrio cookbook run sockets
+  ferrio cookbook run sockets --help                what this recipe can do
+  ferrio cookbook run --loop asyncio sockets        the same on asyncio, to compare
+"""
+
 INFO_DESCRIPTION = """\
 Show what ferrio runs with here: versions, driver, features, and anything about the interpreter and
 the system that makes a difference to it. Paste it into bug reports.
@@ -101,33 +121,23 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    run.add_argument(
-        "--debug",
-        action="store_true",
-        help="turn on asyncio's debug mode in every loop: slow callbacks, calls from wrong threads",
-    )
-    run.add_argument(
-        "--loop",
-        choices=["ferrio", "asyncio", "uvloop"],
-        default="ferrio",
-        help="the loop to run on, for comparing (default: ferrio)",
-    )
-    run.add_argument(
-        "--loop-only",
-        action="store_true",
-        help="leave asyncio's own locks, queues, streams and functions over tasks in place",
-    )
-    run.add_argument(
-        "--c-tasks",
-        action="store_true",
-        help="have tasks and futures be asyncio's own types instead of ferrio's",
-    )
+    add_run_options(run)
     kind = run.add_mutually_exclusive_group()
     kind.add_argument("-m", dest="is_module", action="store_true", help="run a module")
     kind.add_argument("-c", dest="is_command", action="store_true", help="run text")
     # Everything from the program's name on is the program's, options included.
     run.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(error=run.error)
+
+    cookbook = commands.add_parser(
+        "cookbook",
+        description=COOKBOOK_DESCRIPTION,
+        epilog=COOKBOOK_COMMANDS,
+        usage="ferrio cookbook [-h] [show NAME [FILE] | run [options] NAME [args ...]]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_cookbook_commands(cookbook)
 
     bench = commands.add_parser(
         "bench",
@@ -144,6 +154,52 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options with which a program can be run."""
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="turn on asyncio's debug mode in every loop: slow callbacks, calls from wrong threads",
+    )
+    parser.add_argument(
+        "--loop",
+        choices=["ferrio", "asyncio", "uvloop"],
+        default="ferrio",
+        help="the loop to run on, for comparing (default: ferrio)",
+    )
+    parser.add_argument(
+        "--loop-only",
+        action="store_true",
+        help="leave asyncio's own locks, queues, streams and functions over tasks in place",
+    )
+    parser.add_argument(
+        "--c-tasks",
+        action="store_true",
+        help="have tasks and futures be asyncio's own types instead of ferrio's",
+    )
+
+
+def add_cookbook_commands(cookbook: argparse.ArgumentParser) -> None:
+    """What can be done with recipes; `ferrio cookbook` alone lists them."""
+    commands = cookbook.add_subparsers(
+        prog="ferrio cookbook", dest="cookbook_command", metavar="COMMAND", help=argparse.SUPPRESS
+    )
+    show = commands.add_parser(
+        "show", description="Print a recipe's README and what files it has.", allow_abbrev=False
+    )
+    show.add_argument("name", metavar="NAME", help="a name that `ferrio cookbook` lists")
+    show.add_argument("file", metavar="FILE", nargs="?", help="a file of the recipe, to be printed")
+    run = commands.add_parser(
+        "run",
+        description="Run a recipe on ferrio, as `ferrio run` would run its folder.",
+        usage="ferrio cookbook run [--debug] [--loop LOOP] [--c-tasks] NAME [args ...]",
+        allow_abbrev=False,
+    )
+    add_run_options(run)
+    run.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    run.set_defaults(error=run.error)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, by default the process's, and return the exit status."""
     if argv is None:
@@ -154,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     match options.command:
         case "run":
             return run(options)
+        case "cookbook":
+            return cookbook(options)
         case "bench":
             from . import _bench
 
@@ -192,6 +250,29 @@ def run(options: argparse.Namespace) -> int:
         c_tasks=options.c_tasks,
         loop_only=options.loop_only,
     )
+
+
+def cookbook(options: argparse.Namespace) -> int:
+    """`ferrio cookbook`."""
+    from . import _cookbook
+
+    match options.cookbook_command:
+        case "show":
+            return _cookbook.show(options.name, options.file)
+        case "run":
+            if not options.program:
+                options.error("NAME is missing (try: ferrio cookbook)")
+            name, *arguments = options.program
+            return _cookbook.run(
+                name,
+                arguments,
+                loop=options.loop,
+                debug=options.debug,
+                c_tasks=options.c_tasks,
+                loop_only=options.loop_only,
+            )
+        case _:
+            return _cookbook.list_recipes()
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ SOURCES = (
     "crates/**/*.rs",
     "crates/**/Cargo.toml",
     "python/**/*",
+    "examples/**/*",
 )
 
 

@@ -46,7 +46,7 @@ def main() -> None:
         missing.append("postgresql")
     if redis() is None:
         missing.append("redis-server")
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+    if missing and can_apt_install():
         apt_install(missing)
     if postgres() is None:
         fetch_postgres()
@@ -56,6 +56,10 @@ def main() -> None:
             "(on Debian: apt-get install redis-server)"
         )
     print(f"servers: {postgres()}, {redis()}")
+
+
+def can_apt_install() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def apt_install(packages: list[str]) -> None:
