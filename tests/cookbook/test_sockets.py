@@ -116,6 +116,6 @@ def test_a_second_signal_does_not_wait(tea_room: Running) -> None:
 
 
 def wait_until_read(port: int) -> None:
-    """Returns when the service has read what was sent to it: one who came later has been answered."""
+    """Returns when the service has read what was sent: one who came later has been answered."""
     with guest(port):
         pass
