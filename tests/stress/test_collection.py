@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import socket
 import weakref
 from typing import Any
 
@@ -257,6 +258,175 @@ def test_an_unclosed_connection_is_collected_with_its_loop(
     assert [ref() for ref in watched] == [None] * 4
 
 
+class Abandoned:
+    """The paused end of something, with a protocol, that nobody but the two holds."""
+
+    def __init__(self) -> None:
+        self.refs: list[weakref.ref[Any]] = []
+
+    def watch(self, transport: Any, protocol: Any) -> None:
+        # A cycle, as most protocols have: only the collector frees it.
+        protocol.transport = transport
+        self.refs = [weakref.ref(transport), weakref.ref(protocol)]
+
+    @property
+    def is_alive(self) -> bool:
+        return any(ref() is not None for ref in self.refs)
+
+
+async def abandon(loop: Loop, kind: str, peers: list[Any]) -> Abandoned:
+    """Opens a transport, pauses it and forgets it; what it is connected to goes into `peers`."""
+    abandoned = Abandoned()
+    one, other = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+    one.setblocking(False)
+    if kind == "read pipe":
+        transport, protocol = await loop.connect_read_pipe(Watched, one.makefile("rb", 0))
+        one.close()
+    elif kind == "datagram":
+        transport, protocol = await loop.create_datagram_endpoint(WatchedDatagrams, sock=one)
+    else:
+        factory = KeptOpen if kind == "half-closed stream" else Watched
+        transport, protocol = await loop.create_unix_connection(factory, sock=one)
+    peers.append(other)
+    if kind == "half-closed stream":
+        other.shutdown(socket.SHUT_WR)
+        await protocol.ended
+    else:
+        transport.pause_reading()
+    abandoned.watch(transport, protocol)
+    return abandoned
+
+
+class WatchedDatagrams(Watched, asyncio.DatagramProtocol):
+    pass
+
+
+class KeptOpen(Watched):
+    """Goes on writing after the peer's end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def eof_received(self) -> bool:
+        self.ended.set_result(None)
+        return True
+
+
+@pytest.mark.parametrize("kind", ["stream", "half-closed stream", "datagram", "read pipe"])
+def test_a_paused_transport_that_is_abandoned_is_collected(loop: Loop, kind: str) -> None:
+    """The loop holds what it has to tell of events, and nothing else."""
+    peers: list[socket.socket] = []
+    abandoned = loop.run_until_complete(abandon(loop, kind, peers))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert abandoned.is_alive
+    with pytest.warns(ResourceWarning, match="unclosed transport"):
+        gc.collect()
+    gc.collect()  # the warning that was caught held it
+    assert not abandoned.is_alive
+    # Its descriptor is closed, and the loop has none of it left.
+    peers[0].setblocking(True)
+    if kind != "datagram":
+        assert peers[0].recv(1) == b""
+    peers[0].close()
+    loop.run_until_complete(asyncio.sleep(0.001))
+
+
+def test_an_event_for_a_paused_transport_does_not_keep_it(loop: Loop) -> None:
+    peers: list[socket.socket] = []
+    abandoned = loop.run_until_complete(abandon(loop, "stream", peers))
+    with peers[0]:
+        peers[0].send(b"never read")
+        loop.run_until_complete(asyncio.sleep(0.01))
+        with pytest.warns(ResourceWarning, match="unclosed transport"):
+            gc.collect()
+        gc.collect()
+        assert not abandoned.is_alive
+
+
+def test_a_reading_transport_is_kept_by_its_loop(loop: Loop) -> None:
+    async def main() -> None:
+        one, other = socket.socketpair()
+        one.setblocking(False)
+        other.setblocking(False)
+
+        class Echo(asyncio.Protocol):
+            def connection_made(self, transport: Any) -> None:
+                self.transport = transport
+
+            def data_received(self, data: bytes) -> None:
+                self.transport.write(data)
+
+        with other:
+            transport, _ = await loop.create_unix_connection(Echo, sock=one)
+            transport.pause_reading()
+            transport.resume_reading()
+            watched = weakref.ref(transport)
+            del transport, _
+            gc.collect()
+            await loop.sock_sendall(other, b"hello")
+            assert await loop.sock_recv(other, 100) == b"hello"
+            left = watched()
+            assert left is not None
+            left.abort()
+
+    loop.run_until_complete(asyncio.wait_for(main(), 30))
+
+
+def test_a_paused_transport_is_kept_until_all_is_sent(loop: Loop) -> None:
+    payload = bytes(1 << 22)
+
+    async def main() -> Abandoned:
+        one, other = socket.socketpair()
+        one.setblocking(False)
+        other.setblocking(False)
+        with other:
+            transport, protocol = await loop.create_unix_connection(Watched, sock=one)
+            transport.pause_reading()
+            transport.write(payload)
+            abandoned = Abandoned()
+            abandoned.watch(transport, protocol)
+            del transport, protocol
+            gc.collect()
+            received = 0
+            while received < len(payload):
+                received += len(await loop.sock_recv(other, 1 << 20))
+                gc.collect()
+            # Room is noticed in a turn of its own.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            gc.collect()
+        return abandoned
+
+    with pytest.warns(ResourceWarning, match="unclosed transport"):
+        abandoned = loop.run_until_complete(asyncio.wait_for(main(), 60))
+    gc.collect()
+    assert not abandoned.is_alive
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram"])
+def test_the_descriptor_of_a_paused_transport_stays_refused(loop: Loop, kind: str) -> None:
+    async def main() -> None:
+        one, other = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+        one.setblocking(False)
+        with other:
+            transport: Any
+            if kind == "datagram":
+                transport, _ = await loop.create_datagram_endpoint(
+                    asyncio.DatagramProtocol, sock=one
+                )
+            else:
+                transport, _ = await loop.create_unix_connection(asyncio.Protocol, sock=one)
+            transport.pause_reading()
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                loop.add_reader(one.fileno(), lambda: None)
+            transport.abort()
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
+
+
 def test_a_closed_server_is_freed(loop: Loop, no_gc: None) -> None:
     watched: list[weakref.ref[Any]] = []
 
@@ -276,8 +446,6 @@ def test_a_closed_server_is_freed(loop: Loop, no_gc: None) -> None:
 
 
 def test_readers_and_writers_are_freed_when_removed(loop: Loop, no_gc: None) -> None:
-    import socket
-
     one, other = socket.socketpair()
     with one, other:
         for add, remove in (
@@ -308,8 +476,6 @@ def test_signal_handlers_are_freed_when_removed(loop: Loop, no_gc: None) -> None
 
 @pytest.mark.parametrize("result", ["data", "cancel", "error"])
 def test_socket_operations_leave_nothing(loop: Loop, no_gc: None, result: str) -> None:
-    import socket
-
     async def main() -> weakref.ref[Any]:
         one, other = socket.socketpair()
         with one, other:

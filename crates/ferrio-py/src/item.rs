@@ -11,6 +11,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi;
 use crate::ffi::handle::Handle;
 use crate::ffi::task;
+use crate::transport::hold::Hold;
 use crate::transport::{DatagramTransport, Listener, StreamTransport};
 
 /// One entry of the ready queue.
@@ -141,9 +142,9 @@ pub(crate) enum Source {
     /// `add_reader`, `add_writer` and the `sock_*` coroutines.
     Watch(Watch),
     /// A connection.
-    Stream(Py<StreamTransport>),
+    Stream(Hold<StreamTransport>),
     /// A datagram socket.
-    Datagram(Py<DatagramTransport>),
+    Datagram(Hold<DatagramTransport>),
     /// A listening socket.
     Listener(Py<Listener>),
     /// Anything else of ours: the signal pipe.

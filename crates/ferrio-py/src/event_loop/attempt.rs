@@ -5,7 +5,7 @@
 //! made: the descriptor goes from connect(2) to the transport. Anything else goes through a
 //! `socket.socket` and `sock_connect`, as in asyncio: another family, a name that a replaced
 //! `getaddrinfo` left in, and whatever a program does that has replaced `socket.socket` or the
-//! loop's `sock_connect`.
+//! loop's `sock_connect`, or added an audit hook.
 
 use std::ffi::c_int;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ use pyo3::{ffi as raw, intern};
 use super::{Loop, watch};
 use crate::coroutine::await_object;
 use crate::error::os_error;
+use crate::ffi::audit;
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::transport::Endpoint;
 use crate::{names, socket};
@@ -216,6 +217,9 @@ impl<'a> Socket<'a> {
 /// Does the program want its own way of connecting?
 fn is_replaced(looop: &Bound<'_, Loop>) -> PyResult<bool> {
     let py = looop.py();
+    if audit::is_listening(py) {
+        return Ok(true);
+    }
     let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
     let method = looop.getattr(intern!(py, "sock_connect"))?;
     // A method of a Python subclass is a function, a mock is anything but one of these.

@@ -208,10 +208,14 @@ impl Loop {
             state.engine.collect(now, |key, readiness, source, ready| match source {
                 Source::Watch(watch) => watch.event(py, key, readiness, ready, woken),
                 Source::Stream(transport) => {
-                    ready.push(Item::Stream(transport.clone_ref(py), readiness));
+                    if let Some(transport) = transport.get(py) {
+                        ready.push(Item::Stream(transport, readiness));
+                    }
                 }
                 Source::Datagram(transport) => {
-                    ready.push(Item::Datagram(transport.clone_ref(py), readiness));
+                    if let Some(transport) = transport.get(py) {
+                        ready.push(Item::Datagram(transport, readiness));
+                    }
                 }
                 Source::Listener(listener) => {
                     ready.push(Readable::item(listener.clone_ref(py)));

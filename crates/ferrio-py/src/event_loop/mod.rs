@@ -97,7 +97,8 @@ pub(crate) struct State {
     pub(crate) quiet_sources: usize,
     /// What was last given to a `sock_*` coroutine that waits.
     pub(crate) last_waiter: u64,
-    /// Which transport owns a descriptor: `add_reader` and its like refuse those.
+    /// Which transport owns a descriptor that is not registered yet: `add_reader` and its like refuse
+    /// it, as they refuse those that are (see [`owner`](State::owner)).
     pub(crate) transports: HashMap<RawFd, Py<PyAny>>,
 }
 
@@ -174,8 +175,8 @@ impl Loop {
             state.engine.for_each_source(|source| {
                 match source {
                     Source::Watch(watch) => watch.traverse(&mut call),
-                    Source::Stream(transport) => call(transport.as_ptr()),
-                    Source::Datagram(transport) => call(transport.as_ptr()),
+                    Source::Stream(transport) => transport.traverse(&mut call),
+                    Source::Datagram(transport) => transport.traverse(&mut call),
                     Source::Listener(listener) => call(listener.as_ptr()),
                     Source::Native(native) => native.traverse(&mut call),
                 };
@@ -270,7 +271,8 @@ impl Loop {
         Ok(registered)
     }
 
-    /// `add_reader` and its like refuse the descriptor from now on: this transport has it.
+    /// `add_reader` and its like refuse the descriptor from now on: this transport will have it
+    /// registered.
     pub(crate) fn claim(&self, py: Python<'_>, fd: RawFd, transport: Py<PyAny>) -> PyResult<()> {
         let old = self.open(py, |state| state.transports.insert(fd, transport))?;
         drop(old);

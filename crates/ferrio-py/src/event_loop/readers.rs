@@ -223,10 +223,7 @@ pub(super) fn ensure_not_owned(
     shown: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = looop.py();
-    let owner = looop
-        .get()
-        .with_state(py, |state| state.transports.get(&fd).map(|owner| owner.clone_ref(py)))
-        .flatten();
+    let owner = looop.get().with_state(py, |state| state.owner(py, fd)).flatten();
     let Some(owner) = owner else { return Ok(()) };
     let owner = owner.bind(py);
     if owner.call_method0(intern!(py, "is_closing"))?.is_truthy()? {

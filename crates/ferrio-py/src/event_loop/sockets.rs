@@ -21,6 +21,7 @@ use super::watch::{Direction, Waiter};
 use super::{Loop, READ_BUFFER_LEN};
 use crate::coroutine::{self, Held, await_object};
 use crate::error::os_error;
+use crate::ffi::audit;
 use crate::ffi::buffer::View;
 use crate::{names, socket};
 
@@ -371,6 +372,7 @@ impl Operation {
         let (data, address) = (self.first(py), self.second(py));
         let sock = self.sock(py);
         if let Some(fd) = self.plain_fd(py)?
+            && !audit::is_listening(py)
             && let (family, ..) = socket::kind(sock)?
             && let Some(to) = socket::literal_address(family, address)?
             && let Ok(view) = View::readable(data)
@@ -413,6 +415,7 @@ impl Operation {
         let sock = self.sock(py);
         if let Some(fd) = self.plain_fd(py)?
             && socket::is_nonblocking(sock)?
+            && !audit::is_listening(py)
             && let (family, ..) = socket::kind(sock)?
             && let Some(to) = socket::literal_address(family, address)?
         {
@@ -449,6 +452,7 @@ impl Operation {
         let sock = self.sock(py);
         if let Some(fd) = self.plain_fd(py)?
             && socket::is_nonblocking(sock)?
+            && !audit::is_listening(py)
             && let kind @ (libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX, ..) = socket::kind(sock)?
         {
             let Some((connection, peer)) = native(fd.accept())? else { return Ok(None) };

@@ -188,6 +188,18 @@ impl State {
         }
     }
 
+    /// The transport that has this descriptor, or is about to.
+    pub(crate) fn owner(&self, py: Python<'_>, fd: RawFd) -> Option<Py<PyAny>> {
+        if let Some(owner) = self.transports.get(&fd) {
+            return Some(owner.clone_ref(py));
+        }
+        match self.engine.source(self.engine.key_of(fd)?)? {
+            Source::Stream(transport) => Some(transport.get(py)?.into_any()),
+            Source::Datagram(transport) => Some(transport.get(py)?.into_any()),
+            Source::Watch(_) | Source::Listener(_) | Source::Native(_) => None,
+        }
+    }
+
     /// Does a transport or a listener have this descriptor? It may have been closed since.
     pub(crate) fn is_owned(&self, fd: RawFd) -> bool {
         let source = self.engine.key_of(fd).and_then(|key| self.engine.source(key));

@@ -2,6 +2,7 @@
 //! with PyO3 types.
 #![allow(unsafe_code)]
 
+pub(crate) mod audit;
 pub(crate) mod buffer;
 pub(crate) mod bytes;
 pub(crate) mod call;

@@ -25,6 +25,7 @@ use super::{Endpoint, StreamTransport};
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::Context;
+use crate::ffi::audit;
 use crate::ffi::call::call0;
 use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Native, Source};
@@ -165,7 +166,14 @@ impl Listener {
             });
             match accepted {
                 Accept::Connection(fd, peer) => {
-                    let accepted = Accepted { listener: slf.clone().unbind(), fd, peer };
+                    let accepted = match Accepted::new(slf, fd, peer) {
+                        Ok(accepted) => accepted,
+                        // asyncio's callback fails then, and is called for the next one.
+                        Err(error) => {
+                            this.refused(looop, error)?;
+                            continue;
+                        }
+                    };
                     if looop.get().is_debug() {
                         accepted.log(py)?;
                     }
@@ -193,6 +201,24 @@ impl Listener {
             }
         }
         Ok(())
+    }
+
+    /// An audit hook wants no such socket to be made.
+    fn refused(&self, looop: &Bound<'_, Loop>, error: PyErr) -> PyResult<()> {
+        let py = looop.py();
+        if report::is_fatal(py, &error) {
+            return Err(error);
+        }
+        let context = PyDict::new(py);
+        context
+            .set_item(intern!(py, "message"), "Exception in callback Loop._accept_connection()")?;
+        context.set_item(intern!(py, "exception"), error.into_value(py))?;
+        report::call_exception_handler(looop, &context)
+    }
+
+    /// Family, type and protocol of the connections.
+    fn socket_kind(&self) -> (i32, i32, i32) {
+        (self.family, self.kind, self.proto)
     }
 
     /// Leaves the socket alone for a second.
@@ -292,13 +318,19 @@ impl Native for Resume {
 /// A connection that has no protocol yet.
 struct Accepted {
     listener: Py<Listener>,
-    fd: OwnedFd,
+    connection: Connection,
     peer: Address,
+}
+
+enum Connection {
+    Native(OwnedFd),
+    /// A `socket.socket`, whose making audit hooks have been told of.
+    Python(Py<PyAny>),
 }
 
 impl Native for Accepted {
     fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
-        let Accepted { listener, fd, peer } = *self;
+        let Accepted { listener, connection, peer } = *self;
         let listener = listener.get();
         let service = &listener.service;
         // Closed since the connection was accepted: asyncio trips over an assertion and drops the
@@ -309,12 +341,10 @@ impl Native for Accepted {
         {
             return Ok(());
         }
-        let endpoint = Endpoint::Native {
-            fd,
-            family: listener.family,
-            kind: listener.kind,
-            proto: listener.proto,
-            peer,
+        let Listener { family, kind, proto, .. } = *listener;
+        let endpoint = match connection {
+            Connection::Native(fd) => Endpoint::Native { fd, family, kind, proto, peer },
+            Connection::Python(socket) => Endpoint::from_socket(socket.bind(py))?,
         };
         let context = service.context.copy(py)?;
         let mut protocol = None;
@@ -343,21 +373,38 @@ impl Native for Accepted {
     }
 
     fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
-        visit(self.listener.as_ptr())
+        match (visit(self.listener.as_ptr()), &self.connection) {
+            (0, Connection::Python(socket)) => visit(socket.as_ptr()),
+            (answer, _) => answer,
+        }
     }
 }
 
 impl Accepted {
+    /// # Errors
+    /// What an audit hook raises.
+    fn new(listener: &Bound<'_, Listener>, fd: OwnedFd, peer: Address) -> PyResult<Accepted> {
+        let py = listener.py();
+        let connection = if audit::is_listening(py) {
+            Connection::Python(socket::adopt(py, fd, listener.get().socket_kind())?.unbind())
+        } else {
+            Connection::Native(fd)
+        };
+        Ok(Accepted { listener: listener.clone().unbind(), connection, peer })
+    }
+
     /// With TLS, a task waits for the handshake, running the interpreter's own function: beside a
     /// handshake it costs nothing.
     fn wrap(self, looop: &Bound<'_, Loop>, tls: &Tls) -> PyResult<()> {
         let py = looop.py();
-        let Accepted { listener, fd, peer } = self;
+        let Accepted { listener, connection, peer } = self;
         let service = &listener.get().service;
         let extra = PyDict::new(py);
         extra.set_item(intern!(py, "peername"), socket::address_object(py, &peer)?)?;
-        let listener = listener.get();
-        let socket = socket::adopt(py, fd, (listener.family, listener.kind, listener.proto))?;
+        let socket = match connection {
+            Connection::Native(fd) => socket::adopt(py, fd, listener.get().socket_kind())?,
+            Connection::Python(socket) => socket.into_bound(py),
+        };
         let arguments = (&service.protocol_factory, socket, extra, &tls.context, &service.server);
         let options = PyDict::new(py);
         for (name, timeout) in [
@@ -383,7 +430,10 @@ impl Accepted {
     fn log(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.listener.get().service.server.as_ref();
         let peer = socket::address_object(py, &self.peer)?;
-        let fd = self.fd.as_raw_fd();
+        let fd = match &self.connection {
+            Connection::Native(fd) => fd.as_raw_fd(),
+            Connection::Python(socket) => socket::fileno(socket.bind(py))?,
+        };
         let arguments = ("%r got a new connection from %r: fd=%d", server, peer, fd);
         names::logger(py)?.call_method1(intern!(py, "debug"), arguments).map(drop)
     }

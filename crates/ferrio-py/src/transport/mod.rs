@@ -4,6 +4,7 @@ pub(crate) mod chunk;
 pub(crate) mod datagram;
 pub(crate) mod extra;
 pub(crate) mod foreign;
+pub(crate) mod hold;
 pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod pipe;

@@ -2,9 +2,10 @@
 
 use std::ffi::c_int;
 
-use ferrio_engine::{Interest, Readiness, Trigger};
+use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 use pyo3::{ffi as raw, intern};
 
 use super::DatagramTransport;
@@ -12,6 +13,7 @@ use crate::error::os_error;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::item::{Item, Native, Source};
+use crate::transport::hold::Hold;
 use crate::transport::telling;
 
 /// Something that happens to a transport in its turn.
@@ -91,22 +93,53 @@ impl DatagramTransport {
         let looop = self.looop.get();
         if let Some(key) = self.with(py, |state| state.key) {
             let armed = looop.open(py, |state| state.engine.set_interest(key, interest))?;
+            self.hold(slf, key, interest)?;
             return armed.map_err(os_error);
         }
-        if interest.is_none() || self.with(py, |state| state.is_lost) {
+        // One that is paused is registered, too: that is how its descriptor is known to be taken.
+        let is_due =
+            self.with(py, |state| !state.is_lost && (state.has_started || !interest.is_none()));
+        if !is_due {
             return Ok(());
         }
-        let source = Source::Datagram(slf.clone().unbind());
+        let source = Source::Datagram(Hold::new(slf));
         match looop.register(py, self.number, interest, Trigger::Level, source)? {
             Ok(key) => {
-                self.with(py, |state| state.key = Some(key));
-                Ok(())
+                self.with(py, |state| {
+                    state.key = Some(key);
+                    state.is_held = true;
+                });
+                looop.disclaim(py, self.number, slf.as_any());
+                self.hold(slf, key, interest)
             }
             Err(refused) => {
                 drop(refused.source);
                 Err(os_error(refused.error))
             }
         }
+    }
+
+    /// Has the loop hold the transport while there is an event to wait for, as in asyncio; otherwise
+    /// it lives only as long as the program knows it.
+    fn hold(&self, slf: &Bound<'_, Self>, key: Key, interest: Interest) -> PyResult<()> {
+        let py = slf.py();
+        let is_held = !interest.is_none();
+        if self.with(py, |state| std::mem::replace(&mut state.is_held, is_held)) == is_held {
+            return Ok(());
+        }
+        let weak = if is_held { None } else { Some(PyWeakrefReference::new(slf)?.unbind()) };
+        let loosened = self.looop.get().with_state(py, |state| {
+            let Some(Source::Datagram(hold)) = state.engine.source_mut(key) else { return None };
+            match weak {
+                Some(weak) => hold.loosen(weak),
+                None => {
+                    hold.fasten(slf);
+                    None
+                }
+            }
+        });
+        drop(loosened);
+        Ok(())
     }
 
     /// `_fatal_error`

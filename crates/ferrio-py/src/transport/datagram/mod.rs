@@ -64,6 +64,8 @@ struct State {
     has_started: bool,
     is_paused: bool,
     is_closing: bool,
+    /// The loop holds the transport for its events; if not, it only knows of it.
+    is_held: bool,
     /// connection_lost is scheduled, or was called.
     is_lost: bool,
     /// Datagrams for the peer after that (asyncio's `_conn_lost`, less one).
@@ -169,6 +171,7 @@ impl DatagramTransport {
             has_started: false,
             is_paused: false,
             is_closing: false,
+            is_held: false,
             is_lost: false,
             late_sends: 0,
             is_protocol_paused: false,

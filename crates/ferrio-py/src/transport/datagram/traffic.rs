@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 use super::{DatagramTransport, Known, Outgoing, To};
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
+use crate::ffi::audit;
 use crate::ffi::call::{Context, call_method1};
 use crate::socket;
 use crate::transport::chunk::Chunk;
@@ -116,6 +117,9 @@ impl DatagramTransport {
         let py = address.py();
         if self.is_connected {
             return Ok(To::Peer);
+        }
+        if audit::is_listening(py) {
+            return Ok(To::Object(address.clone().unbind()));
         }
         let known = self.with(py, |state| {
             let known = [&state.last_from, &state.last_to].into_iter().flatten();

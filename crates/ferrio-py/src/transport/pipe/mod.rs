@@ -226,13 +226,13 @@ fn call_soon<T: End>(
     Ok(())
 }
 
-/// Has the descriptor watched, if it is not yet and the transport is open.
+/// Has the descriptor watched, if it is not yet, the transport is open and reading not paused.
 fn register<T: End>(transport: &Bound<'_, T>, interest: Interest) -> PyResult<()> {
     let py = transport.py();
     let shared = transport.get().shared();
     let looop = shared.looop.get();
     let Some((fd, io)) = shared.with(py, |state| {
-        let wants = state.key.is_none() && !state.is_lost;
+        let wants = state.key.is_none() && !state.is_lost && state.stream.is_reading();
         wants.then(|| (state.fd, *state.stream.io()))
     }) else {
         return Ok(());

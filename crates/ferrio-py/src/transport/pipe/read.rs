@@ -124,7 +124,10 @@ impl ReadPipeTransport {
 
     /// Gives the protocol no data until `resume_reading()`.
     fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().shared.with(slf.py(), |state| state.stream.pause_reading()) {
+        let shared = &slf.get().shared;
+        if shared.with(slf.py(), |state| state.stream.pause_reading()) {
+            // As in asyncio; a paused pipe is the program's alone, and dies with its last reference.
+            shared.unregister(slf.py());
             log(slf, "debug", "%r pauses reading")?;
         }
         Ok(())
@@ -139,6 +142,7 @@ impl ReadPipeTransport {
         }
         let context = Context::copy_current(py)?;
         drop(this.shared.with(py, |state| std::mem::replace(&mut state.context, context)));
+        super::register(slf, Interest::READ)?;
         this.go_on(slf);
         log(slf, "debug", "%r resumes reading")
     }

@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use ferrio_engine::{Interest, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 use pyo3::{ffi as raw, intern};
 
 use super::StreamTransport;
@@ -13,6 +14,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
 use crate::item::{Item, Native, Source};
 use crate::server;
+use crate::transport::hold::Hold;
 use crate::transport::telling;
 
 /// Something that happens to a transport in its turn.
@@ -82,12 +84,16 @@ impl StreamTransport {
         }) else {
             return Ok(());
         };
-        let source = Source::Stream(slf.clone().unbind());
+        let source = Source::Stream(Hold::new(slf));
         let registered = looop.get().register(py, fd, interest, Trigger::Edge, source)?;
         match registered {
             Ok(key) => {
-                self.with(py, |state| state.key = Some(key));
-                Ok(())
+                self.with(py, |state| {
+                    state.key = Some(key);
+                    state.is_held = true;
+                });
+                looop.get().disclaim(py, fd, slf.as_any());
+                self.hold(slf)
             }
             Err(refused) => {
                 let error = os_error(refused.error);
@@ -173,6 +179,37 @@ impl StreamTransport {
         let transport = slf.clone().unbind();
         let step = Scheduled { transport, step: Step::Lost(error, context) };
         self.looop.bind(py).get().push(py, Item::Native(Box::new(step)));
+        Ok(())
+    }
+
+    /// Has the loop hold the transport as long as there is an event to wait for. With reading paused
+    /// or ended, and nothing to send, it lives only as long as the program knows it, as in asyncio.
+    #[inline]
+    pub(super) fn hold(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let changes = self.with(slf.py(), |state| state.is_held != state.waits_for_events());
+        if changes { self.change_hold(slf) } else { Ok(()) }
+    }
+
+    fn change_hold(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        // Without a key, nothing is held; `start` is to come, or there is an end of it.
+        let Some(key) = self.with(py, |state| state.key) else { return Ok(()) };
+        let is_held = self.with(py, |state| {
+            state.is_held = !state.is_held;
+            state.is_held
+        });
+        let weak = if is_held { None } else { Some(PyWeakrefReference::new(slf)?.unbind()) };
+        let loosened = self.looop.get().with_state(py, |state| {
+            let Some(Source::Stream(hold)) = state.engine.source_mut(key) else { return None };
+            match weak {
+                Some(weak) => hold.loosen(weak),
+                None => {
+                    hold.fasten(slf);
+                    None
+                }
+            }
+        });
+        drop(loosened);
         Ok(())
     }
 

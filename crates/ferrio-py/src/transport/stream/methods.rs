@@ -105,6 +105,7 @@ impl StreamTransport {
     pub(crate) fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         if this.with(slf.py(), |state| state.stream.pause_reading()) {
+            this.hold(slf)?;
             telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r pauses reading")?;
         }
         Ok(())
@@ -121,6 +122,7 @@ impl StreamTransport {
             let context = Context::copy_current(py)?;
             drop(this.with(py, |state| std::mem::replace(&mut state.context, context)));
         }
+        this.hold(slf)?;
         if this.with(py, |state| state.key.is_some() && state.stream.is_readable()) {
             let item = Item::Stream(slf.clone().unbind(), Readiness::NONE);
             this.looop.bind(py).get().push(py, item);

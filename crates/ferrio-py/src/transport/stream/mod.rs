@@ -57,6 +57,8 @@ struct State {
     extra: Option<Extra>,
     /// The kernel was asked to tell of room to send, or need not be asked.
     is_watching_room: bool,
+    /// The loop holds the transport for its events; if not, it only knows of it.
+    is_held: bool,
     /// It is in the loop's list of transports to flush at the end of the turn.
     is_unflushed: bool,
     /// connection_lost is scheduled, or was called.
@@ -112,6 +114,7 @@ impl StreamTransport {
             server,
             extra: None,
             is_watching_room: kind != StreamKind::Unix,
+            is_held: false,
             is_unflushed: false,
             is_lost: false,
             late_writes: 0,

@@ -254,7 +254,7 @@ impl StreamTransport {
             .call_method0(py, intern!(py, "eof_received"))
             .and_then(|answer| answer.is_truthy(py));
         match keep_open {
-            Ok(true) => Ok(()),
+            Ok(true) => self.hold(slf),
             Ok(false) => StreamTransport::close(slf),
             Err(error) => self.fatal_error(
                 slf,

@@ -17,6 +17,12 @@ impl State {
         self.is_watching_room = self.stream.kind() != StreamKind::Unix || self.stream.is_blocked();
         if self.is_watching_room { Interest::BOTH } else { Interest::READ }
     }
+
+    /// Whether asyncio would have a reader or a writer registered.
+    pub(super) fn waits_for_events(&self) -> bool {
+        let stream = &self.stream;
+        (stream.is_reading() && !stream.is_eof()) || stream.buffered_bytes() > 0
+    }
 }
 
 impl StreamTransport {
@@ -54,6 +60,7 @@ impl StreamTransport {
                 return self.fatal_error(slf, looop, os_error(error), text);
             }
         };
+        self.hold(slf)?;
         self.tell_flow(slf, looop, flow, is_event)?;
         self.tell_empty(py)?;
         match self.with(py, |state| state.stream.settle()) {
@@ -147,6 +154,7 @@ impl StreamTransport {
             let text = "Fatal write error on socket transport";
             return self.fatal_error(slf, looop, os_error(error), text);
         }
+        self.hold(slf)?;
         self.tell_flow(slf, looop, flow, false)
     }
 
