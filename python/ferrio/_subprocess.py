@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from asyncio.log import logger
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
@@ -60,6 +61,8 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
         if self._child is None:
             super().send_signal(sig)
             return
+        # What Popen would do.
+        sys.audit("os.kill", self.get_pid(), sig)
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._child.fileno(), sig)
 

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple, PyType};
 
+use crate::ffi::audit;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::version::Version;
 use crate::names;
@@ -101,10 +102,12 @@ pub(crate) fn adopt<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = PyDict::new(py);
     options.set_item(intern!(py, "fileno"), fd.as_raw_fd())?;
-    let socket = names::socket_class(py)?.call((family, kind | NONBLOCK, proto), Some(&options))?;
+    // An audit hook is told what asyncio would have asked for.
+    let hint = if audit::is_listening(py) { 0 } else { NONBLOCK };
+    let socket = names::socket_class(py)?.call((family, kind | hint, proto), Some(&options))?;
     // The object closes it from here on.
     let _owned = fd.into_raw_fd();
-    if NONBLOCK == 0 {
+    if hint == 0 {
         socket.call_method1(intern!(py, "setblocking"), (false,))?;
     }
     Ok(socket)
