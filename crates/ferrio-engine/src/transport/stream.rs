@@ -496,6 +496,15 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         self.is_eof
     }
 
+    /// Has [`read`](Self::read) say once more that the peer has finished: whoever was told could not
+    /// take it in.
+    pub const fn repeat_eof(&mut self) {
+        if self.is_eof {
+            self.is_eof = false;
+            self.input = Input::Doubtful;
+        }
+    }
+
     /// Bytes queued and not yet taken by the kernel.
     pub const fn buffered_bytes(&self) -> usize {
         self.buffer.len()

@@ -375,3 +375,21 @@ fn an_empty_buffer_is_not_taken_for_the_end() {
     assert_eq!(stream.read(&mut []).unwrap(), Read::Data(0));
     assert!(stream.is_readable() && !stream.is_eof());
 }
+
+#[test]
+fn the_end_is_said_again_to_who_asks_for_it() {
+    let kernel = Kernel::default();
+    let mut stream = stream(&kernel, StreamKind::Tcp);
+    stream.repeat_eof();
+    assert!(!stream.is_readable());
+    kernel.finish();
+    stream.on_event(kernel.take_event());
+    for _ in 0..3 {
+        assert_eq!(stream.read(&mut [0; 8]).unwrap(), Read::Eof);
+        assert!(stream.is_eof() && !stream.is_readable());
+        stream.repeat_eof();
+        assert!(!stream.is_eof() && stream.is_readable());
+    }
+    stream.close();
+    assert_eq!(stream.read(&mut [0; 8]).unwrap(), Read::Blocked);
+}

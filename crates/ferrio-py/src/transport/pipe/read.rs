@@ -59,12 +59,16 @@ impl End for ReadPipeTransport {
         }) else {
             return Ok(());
         };
-        if let Err(error) = context.run(py, || this.receive(slf, looop)) {
-            let method = slf.getattr(intern!(py, "_read_ready"))?;
-            report::failed_call(looop, error, &method, None, context.into_object())?;
-        }
+        let received = match context.run(py, || this.receive(slf, looop)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let method = slf.getattr(intern!(py, "_read_ready"))?;
+                report::failed_call(looop, error, &method, None, context.into_object())
+            }
+        };
+        // Should the loop be run again after what has ended its run.
         this.go_on(slf);
-        Ok(())
+        received
     }
 }
 

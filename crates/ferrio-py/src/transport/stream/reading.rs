@@ -64,18 +64,19 @@ impl StreamTransport {
             Form::Buffered => self.receive_into(slf, looop, &protocol.object),
             Form::Tls => self.receive_tls(slf, looop, &protocol),
         });
-        // Only what must leave `run_forever` comes back from these two; a context that cannot be
-        // entered is the loop's user's error.
-        if let Err(error) = result {
-            if report::is_fatal(py, &error) {
-                return Err(error);
+        // Only what must leave `run_forever` comes back from these; a context that cannot be entered
+        // is the loop's user's error.
+        let result = match result {
+            Err(error) if !report::is_fatal(py, &error) => {
+                self.fatal_error(slf, looop, error, "Fatal read error on socket transport")
             }
-            self.fatal_error(slf, looop, error, "Fatal read error on socket transport")?;
-        }
+            result => result,
+        };
+        // The loop may be run again after that.
         if self.with(py, |state| state.stream.is_readable()) {
             looop.get().push(py, Item::Stream(slf.clone().unbind(), Readiness::NONE));
         }
-        Ok(())
+        result
     }
 
     pub(super) fn receive_bytes(
@@ -256,6 +257,11 @@ impl StreamTransport {
         match keep_open {
             Ok(true) => self.hold(slf),
             Ok(false) => StreamTransport::close(slf),
+            Err(error) if report::is_fatal(py, &error) => {
+                // asyncio's selector would report it again, should the loop be run again.
+                self.with(py, |state| state.stream.repeat_eof());
+                Err(error)
+            }
             Err(error) => self.fatal_error(
                 slf,
                 looop,
