@@ -93,7 +93,7 @@ pub mod faults {
 
 pub use engine::{Drained, Engine, Timeout};
 pub use inbox::Inbox;
-pub use pool::{Job, Pool, SubmitError};
+pub use pool::{Job, Pool, SubmitError, Ticket};
 pub use process::{Child, Exit};
 pub use reactor::{Interest, Key, Readiness, Rearmed, RegisterError, Trigger, Wait};
 pub use ready::{Ready, ReadyQueue};

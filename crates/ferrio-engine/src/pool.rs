@@ -6,7 +6,8 @@
 //! has none.
 //!
 //! A job may be stuck for as long as a name server likes, so nobody waits for one: dropping the
-//! pool lets running jobs finish on their own, and drops those that have not begun.
+//! pool lets running jobs finish on their own, and drops those that have not begun. Nor do others
+//! wait behind one that nobody wants any more: whoever drops its [`Ticket`] frees its place.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,6 +21,9 @@ use crate::sys;
 /// A piece of blocking work. Its result goes where it says, usually into an
 /// [`Inbox`](crate::Inbox).
 pub type Job = Box<dyn FnOnce() + Send>;
+
+/// How many threads at most may be busy with jobs that were given up, beside all the others.
+const MAX_STUCK: usize = 64;
 
 /// A few threads that run [`Job`]s, oldest first. Jobs begin in order of submission and end in any.
 pub struct Pool {
@@ -35,9 +39,15 @@ struct Shared {
 }
 
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(JobId, Job)>,
+    last_id: JobId,
+    /// Jobs under way that somebody waits for.
+    running: Vec<JobId>,
     /// Threads alive.
     threads: usize,
+    /// Of them, those whose job was given up. They count for nothing until it ends, so that others
+    /// take their places, up to [`MAX_STUCK`].
+    stuck: usize,
     /// Of them, those that wait for work. One that was told of a job but has not taken it counts
     /// here as the job counts in `jobs`, so that comparing the two numbers says whether there are
     /// threads enough.
@@ -45,12 +55,58 @@ struct State {
     is_closed: bool,
 }
 
+/// Tells the jobs of a pool apart.
+type JobId = u64;
+
+/// Somebody's interest in a job. Dropped before the job has begun, the job is dropped with it;
+/// dropped while it runs, its thread counts no more; later, nothing happens.
+#[must_use = "the job is given up when this is dropped"]
+pub struct Ticket {
+    shared: Arc<Shared>,
+    id: JobId,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        let given_up = if let Some(at) = state.running.iter().position(|&id| id == self.id) {
+            state.running.swap_remove(at);
+            state.stuck += 1;
+            // Those behind it need not wait for its end.
+            if !state.jobs.is_empty() {
+                drop(self.shared.grow(&mut state));
+            }
+            None
+        } else {
+            let at = state.jobs.iter().position(|&(id, _)| id == self.id);
+            at.and_then(|at| state.jobs.remove(at))
+        };
+        drop(state);
+        // Not under the lock: what a job holds may do anything when dropped.
+        drop(given_up);
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl Pool {
     /// A pool of at most `max_threads` threads (at least one), none of them started. Each leaves
     /// after `linger` without work.
     #[must_use]
     pub fn new(max_threads: usize, linger: Duration) -> Self {
-        let state = State { jobs: VecDeque::new(), threads: 0, idle: 0, is_closed: false };
+        let state = State {
+            jobs: VecDeque::new(),
+            last_id: 0,
+            running: Vec::new(),
+            threads: 0,
+            stuck: 0,
+            idle: 0,
+            is_closed: false,
+        };
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
@@ -61,30 +117,29 @@ impl Pool {
         }
     }
 
-    /// Queues `job` and sees to it that a thread will run it. A job that panics ends alone.
+    /// Queues `job` and sees to it that a thread will run it, as long as the ticket is kept. A job
+    /// that panics ends alone.
     ///
     /// # Errors
     ///
     /// Gives the job back, with the reason, if it would need a thread and the system has none
     /// (EAGAIN).
-    pub fn submit(&self, job: Job) -> Result<(), SubmitError> {
+    pub fn submit(&self, job: Job) -> Result<Ticket, SubmitError> {
         let mut state = self.shared.lock();
         let has_idle_thread = state.idle > state.jobs.len();
-        if !has_idle_thread && state.threads < self.shared.max_threads {
-            let shared = Arc::clone(&self.shared);
-            let started =
-                thread::Builder::new().name("ferrio-pool".to_owned()).spawn(move || shared.work());
-            match started {
-                Ok(_) => state.threads += 1,
-                Err(error) if state.threads == 0 => return Err(SubmitError { error, job }),
-                // One of the threads that there are will come to it.
-                Err(_) => {}
-            }
+        if !has_idle_thread
+            && let Err(error) = self.shared.grow(&mut state)
+            && state.threads == state.stuck
+        {
+            return Err(SubmitError { error, job });
         }
-        state.jobs.push_back(job);
+        // If no thread was started, one of those that there are will come to it.
+        state.last_id += 1;
+        let id = state.last_id;
+        state.jobs.push_back((id, job));
         drop(state);
         self.shared.work.notify_one();
-        Ok(())
+        Ok(Ticket { shared: Arc::clone(&self.shared), id })
     }
 
     /// How many threads are alive.
@@ -140,20 +195,39 @@ impl fmt::Display for SubmitError {
 impl std::error::Error for SubmitError {}
 
 impl Shared {
+    /// Starts a thread, if there may be one more.
+    fn grow(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        let useful = state.threads - state.stuck;
+        if useful >= self.max_threads || state.threads >= self.max_threads + MAX_STUCK {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        thread::Builder::new().name("ferrio-pool".to_owned()).spawn(move || shared.work())?;
+        state.threads += 1;
+        Ok(())
+    }
+
     fn work(&self) {
         // A signal handled by one of our threads would not interrupt the thread that the user's
         // handlers run on.
         sys::block_signals();
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            let has_company = state.threads - state.stuck > self.max_threads;
+            if !has_company && let Some((id, job)) = state.jobs.pop_front() {
+                state.running.push(id);
                 drop(state);
                 // Whoever waits for the result sees the job's end of its channel dropped.
                 drop(catch_unwind(AssertUnwindSafe(job)));
                 state = self.lock();
+                match state.running.iter().position(|&running| running == id) {
+                    Some(at) => drop(state.running.swap_remove(at)),
+                    None => state.stuck -= 1,
+                }
                 continue;
             }
-            if state.is_closed {
+            // Another has taken the place of one that was stuck.
+            if state.is_closed || has_company {
                 break;
             }
             state.idle += 1;
@@ -194,6 +268,64 @@ mod tests {
     }
 
     #[test]
+    fn a_job_given_up_before_it_began_is_dropped() {
+        let pool = Pool::new(1, SOON);
+        let (started, starts) = mpsc::channel();
+        let (stuck, let_go) = held(&started);
+        let _stuck = pool.submit(stuck).unwrap();
+        starts.recv_timeout(SOON).unwrap();
+        let (never, dropped) = mpsc::channel::<()>();
+        drop(pool.submit(Box::new(move || never.send(()).unwrap())).unwrap());
+        assert_eq!(dropped.recv_timeout(SOON), Err(mpsc::RecvTimeoutError::Disconnected));
+        drop(let_go);
+    }
+
+    #[test]
+    fn others_do_not_wait_behind_jobs_that_were_given_up() {
+        let pool = Pool::new(2, SOON);
+        let (started, starts) = mpsc::channel();
+        let mut let_go = Vec::new();
+        // As many as there may be: each takes the place of the one before.
+        for _ in 0..MAX_STUCK {
+            let (stuck, gate) = held(&started);
+            let ticket = pool.submit(stuck).unwrap();
+            starts.recv_timeout(SOON).unwrap();
+            let_go.push(gate);
+            drop(ticket);
+        }
+        let (waiting, gate) = held(&started);
+        let ticket = pool.submit(waiting).unwrap();
+        starts.recv_timeout(SOON).unwrap();
+        assert_eq!(pool.thread_count(), MAX_STUCK + 1);
+        drop(gate);
+        drop(let_go);
+        // All of them come back, and no more than two stay.
+        let deadline = std::time::Instant::now() + SOON;
+        while pool.thread_count() > 2 {
+            assert!(std::time::Instant::now() < deadline, "threads of jobs given up stay");
+            thread::sleep(Duration::from_millis(5));
+        }
+        drop(ticket);
+        let (done, ends) = mpsc::channel();
+        let _ticket = pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
+        ends.recv_timeout(SOON).unwrap();
+    }
+
+    #[test]
+    fn a_job_given_up_lets_those_behind_it_begin() {
+        let pool = Pool::new(1, SOON);
+        let (started, starts) = mpsc::channel();
+        let (stuck, _gate) = held(&started);
+        let ticket = pool.submit(stuck).unwrap();
+        starts.recv_timeout(SOON).unwrap();
+        let (done, ends) = mpsc::channel();
+        let _next = pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
+        assert!(ends.try_recv().is_err());
+        drop(ticket);
+        ends.recv_timeout(SOON).unwrap();
+    }
+
+    #[test]
     fn jobs_run_at_once_up_to_the_limit_and_then_in_order() {
         let pool = Pool::new(2, SOON);
         assert_eq!(pool.thread_count(), 0);
@@ -201,9 +333,7 @@ mod tests {
         let (first, let_first_go) = held(&started);
         let (second, _let_second_go) = held(&started);
         let (third, _let_third_go) = held(&started);
-        for job in [first, second, third] {
-            pool.submit(job).unwrap();
-        }
+        let _tickets = [first, second, third].map(|job| pool.submit(job).unwrap());
         starts.recv_timeout(SOON).unwrap();
         starts.recv_timeout(SOON).unwrap();
         assert_eq!(pool.thread_count(), 2);
@@ -217,8 +347,9 @@ mod tests {
     fn a_panicking_job_takes_no_other_with_it() {
         let pool = Pool::new(1, SOON);
         let (done, ends) = mpsc::channel();
-        pool.submit(Box::new(|| std::panic::resume_unwind(Box::new("on purpose")))).unwrap();
-        pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
+        let panics = || std::panic::resume_unwind(Box::new("on purpose"));
+        let _panics = pool.submit(Box::new(panics)).unwrap();
+        let _next = pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
         ends.recv_timeout(SOON).unwrap();
     }
 
@@ -228,7 +359,7 @@ mod tests {
         let (done, ends) = mpsc::channel();
         for _ in 0..3 {
             let done = done.clone();
-            pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
+            let _ticket = pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
             ends.recv_timeout(SOON).unwrap();
         }
         let deadline = std::time::Instant::now() + SOON;
@@ -243,10 +374,10 @@ mod tests {
         let pool = Pool::new(1, SOON);
         let (started, starts) = mpsc::channel();
         let (stuck, let_go) = held(&started);
-        pool.submit(stuck).unwrap();
+        let _stuck = pool.submit(stuck).unwrap();
         starts.recv_timeout(SOON).unwrap();
         let (never, dropped) = mpsc::channel::<()>();
-        pool.submit(Box::new(move || drop(never))).unwrap();
+        let _never = pool.submit(Box::new(move || drop(never))).unwrap();
         drop(pool);
         assert_eq!(dropped.recv_timeout(SOON), Err(mpsc::RecvTimeoutError::Disconnected));
         drop(let_go);

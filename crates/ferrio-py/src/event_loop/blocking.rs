@@ -17,8 +17,8 @@ use super::{Loop, watch};
 use crate::coroutine::await_object;
 use crate::item::{Item, Native};
 
-/// Runs `call` in a thread and awaits what it returns. If the coroutine is cancelled the call runs
-/// to its end, for nobody.
+/// Runs `call` in a thread and awaits what it returns. If the coroutine is cancelled, a call that has
+/// not begun never will, and one that has runs to its end, for nobody, and in nobody's way.
 ///
 /// # Errors
 /// RuntimeError if no thread can be started or the loop is closed; cancellation.
@@ -28,7 +28,7 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let answer = Arc::new(Mutex::new(None));
-    let future = Python::attach(|py| {
+    let (future, _ticket) = Python::attach(|py| {
         let looop = looop.bind(py);
         let this = looop.get();
         this.check_closed()?;
@@ -44,7 +44,7 @@ where
         });
         let submitted = this.pool.with(py, |pool| pool.get_or_insert_with(new_pool).submit(job));
         match submitted {
-            Ok(()) => Ok(future),
+            Ok(ticket) => Ok((future, ticket)),
             Err(refused) => {
                 drop(refused.job);
                 Err(PyRuntimeError::new_err("can't start new thread"))

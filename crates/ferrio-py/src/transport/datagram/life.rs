@@ -91,6 +91,9 @@ impl DatagramTransport {
         let py = slf.py();
         let interest = self.interest(py);
         let looop = self.looop.get();
+        if interest.is_none() && looop.is_closed() {
+            return Ok(());
+        }
         if let Some(key) = self.with(py, |state| state.key) {
             let armed = looop.open(py, |state| state.engine.set_interest(key, interest))?;
             self.hold(slf, key, interest)?;
@@ -179,6 +182,8 @@ impl DatagramTransport {
             return Ok(());
         }
         self.unregister(py);
+        // Nobody will be told then: asyncio's call_soon() says so.
+        self.looop.get().check_closed()?;
         let step = Step::Lost(error, Context::copy_current(py)?);
         let item = Item::Native(Box::new(Scheduled { transport: slf.clone().unbind(), step }));
         self.looop.get().push(py, item);

@@ -264,6 +264,8 @@ fn schedule_lost<T: End>(transport: &Bound<'_, T>, error: Option<PyErr>) -> PyRe
         state.stream.abort();
         !std::mem::replace(&mut state.is_lost, true)
     });
+    // Nobody will be told then: asyncio's call_soon() says so.
+    shared.looop.get().check_closed()?;
     if !is_new {
         return Ok(());
     }

@@ -176,9 +176,11 @@ impl StreamTransport {
             Some(context) => context,
             None => Context::copy_current(py)?,
         };
+        // Nobody will be told then: asyncio's call_soon() says so.
+        self.looop.get().check_closed()?;
         let transport = slf.clone().unbind();
         let step = Scheduled { transport, step: Step::Lost(error, context) };
-        self.looop.bind(py).get().push(py, Item::Native(Box::new(step)));
+        self.looop.get().push(py, Item::Native(Box::new(step)));
         Ok(())
     }
 
