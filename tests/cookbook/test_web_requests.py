@@ -1,0 +1,84 @@
+"""Concurrent web requests: what each way of asking gets, and what the site saw of it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import urllib.request
+
+from .conftest import Cookbook, LoopName
+
+
+def test_all_programs_in_one_go(cookbook: Cookbook, loop: LoopName) -> None:
+    lines = cookbook("web_requests", "--pages", "100", loop=loop).stdout.splitlines()
+    name = {"ferrio": "ferrio.Loop", "asyncio": "asyncio.unix_events._UnixSelectorEventLoop"}[loop]
+    assert lines[0] == f"running on {name}"
+    sections = [line.partition(":")[0] for line in lines if re.match(r"[a-z]+: ", line)]
+    assert sections == ["gather", "completed", "wait", "timeouts", "progress", "polite"]
+
+
+def test_gather_keeps_the_order_and_what_failing_pages_do(
+    cookbook: Cookbook, loop: LoopName
+) -> None:
+    output = cookbook("web_requests", "gather", "--pages", "150", loop=loop).stdout
+    assert output.count("the same titles in the same order: True") == 2
+    assert "147 titles, 3 failed (503 at the first)" in output
+    left = re.search(r"gather: raised 503; left (\d+) requests running", output)
+    assert left is not None
+    assert int(left[1]) > 0
+    assert re.search(r"TaskGroup: raised \d+ of them, .* left 0 requests running", output)
+
+
+def test_completed_goes_by_arrival(cookbook: Cookbook, loop: LoopName) -> None:
+    output = cookbook("web_requests", "completed", "--pages", "100", loop=loop).stdout
+    assert re.search(r"asked for: +0 .*, 1 .*, 2 .*, 3 ", output)
+    assert re.search(r"arrived: +3 .*, 2 .*, 1 .*, 0 ", output)
+    assert "timeout:    2 in time; 2 still running, cancelled now" in output
+
+
+def test_wait_in_its_three_modes(cookbook: Cookbook, loop: LoopName) -> None:
+    output = cookbook("web_requests", "wait", "--pages", "200", loop=loop).stdout
+    assert re.search(r"FIRST_COMPLETED: west won with '.* no\. 7', 2 called off", output)
+    failed = re.search(r"FIRST_EXCEPTION: page (\d+) of 200 failed", output)
+    assert failed is not None
+    assert int(failed[1]) % 50 == 49
+    assert "20 done, 3 pending, 3 of them still running" in output
+
+
+def test_timeouts_reach_the_site(cookbook: Cookbook, loop: LoopName) -> None:
+    output = cookbook("web_requests", "timeouts", "--pages", "60", loop=loop).stdout
+    assert "around a request: TimeoutError" in output
+    assert "sock_read=0.2: SocketTimeoutError, a TimeoutError: True" in output
+    assert "around a group: 50 titles kept, 1 cancelled" in output
+    assert "rescheduled with every answer: 50 pages" in output
+    assert re.search(r"shield.*: TimeoutError; afterwards '.* no\. 5'", output)
+    assert "the site saw 4 requests abandoned" in output
+
+
+def test_progress_ends_at_the_end(cookbook: Cookbook, loop: LoopName) -> None:
+    output = cookbook("web_requests", "progress", "--pages", "1000", loop=loop).stdout
+    counts = [int(count) for count in re.findall(r"% (\d+)/1000 ", output)]
+    assert counts == [*range(100, 1001, 100)]
+    assert f"[{'#' * 30}] 100% 1000/1000" in output
+    assert "1000 different titles" in output
+
+
+def test_the_semaphore_spares_the_site(cookbook: Cookbook, loop: LoopName) -> None:
+    output = cookbook("web_requests", "polite", "--pages", "300", loop=loop).stdout
+    reports = re.findall(r"(\d+) of 300 read, 429 sent (\d+) times", output)
+    (unlimited, refused), limited, (persistent, _) = reports
+    assert int(unlimited) < 300
+    assert int(unlimited) + int(refused) == 300
+    assert limited == ("300", "0")
+    assert persistent == "300"
+
+
+def test_a_site_in_another_process(cookbook: Cookbook, loop: LoopName) -> None:
+    with cookbook.start("web_requests", "serve", "--pages", "70", loop=loop) as site:
+        url = site.until(r"serving 70 pages on (\S+);")[1]
+        with urllib.request.urlopen(f"{url}/instruments/69", timeout=30) as response:
+            assert b" no. 69</title>" in response.read()
+        output = cookbook("web_requests", "gather", "--pages", "70", "--url", url, loop=loop).stdout
+        assert "69 titles, 1 failed (503 at the first)" in output
+        site.send_signal(signal.SIGINT)
+        assert site.finish().returncode == 0
