@@ -1,0 +1,97 @@
+"""A shop for garden seeds as five services, each a process, and what it does when one fails.
+
+    python examples/microservices               starts all, visits the shop, breaks it on the way
+    python examples/microservices up            starts all, until Ctrl-C
+    curl localhost:8000/users/1/shop            ... and this is the page
+
+The services are `product`, `favourites`, `cart` and `inventory`, and `frontend`, which makes pages
+out of what the four know. `python examples/microservices service --help` starts one by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import cart
+import favourites
+import frontend
+import inventory
+import product
+import scenario
+from aiohttp import web
+from service import serve
+from supervisor import BEHIND, Supervisor
+from yarl import URL
+
+MAKERS: dict[str, Callable[[], web.Application]] = {
+    "product": product.make_app,
+    "favourites": favourites.make_app,
+    "cart": cart.make_app,
+    "inventory": inventory.make_app,
+}
+
+
+async def show(options: argparse.Namespace) -> None:
+    announce()
+    await scenario.run()
+
+
+async def up(options: argparse.Namespace) -> None:
+    announce()
+    async with Supervisor(options.port) as supervisor:
+        for name in (*BEHIND, "frontend"):
+            print(f"  {name:11} {supervisor.services[name].base}")
+        page = supervisor.services["frontend"].base / "users/1/shop"
+        print(f"the page is {page}; Ctrl-C ends it", flush=True)
+        await asyncio.Event().wait()
+
+
+async def run_service(options: argparse.Namespace) -> None:
+    if options.name == "frontend":
+        bases = {name: getattr(options, name) for name in BEHIND}
+        app = frontend.make_app(bases)
+    else:
+        app = MAKERS[options.name]()
+    await serve(app, options.name, options.port, until_eof=options.until_eof)
+
+
+def announce() -> None:
+    loop = type(asyncio.get_running_loop())
+    print(f"running on {loop.__module__}.{loop.__qualname__}", flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(run=show)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    all_of_them = commands.add_parser("up", help="start all services, until Ctrl-C")
+    all_of_them.add_argument(
+        "--port", type=int, default=8000, help="of the frontend (default: 8000)"
+    )
+    all_of_them.set_defaults(run=up)
+    one = commands.add_parser("service", help="run one service in this process")
+    one.add_argument("name", choices=[*BEHIND, "frontend"])
+    one.add_argument("--port", type=int, default=0, help="port to serve on (default: any)")
+    one.add_argument("--until-eof", action="store_true", help="end when standard input ends, too")
+    for name in BEHIND:
+        one.add_argument(
+            f"--{name}", type=URL, metavar="URL", help=f"frontend: where the {name} service is"
+        )
+    one.set_defaults(run=run_service)
+    options = parser.parse_args()
+    if options.run is run_service and options.name == "frontend":
+        for name in BEHIND:
+            if getattr(options, name) is None:
+                one.error(f"the frontend needs --{name}")
+    return options
+
+
+if __name__ == "__main__":
+    options = parse()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(options.run(options))
