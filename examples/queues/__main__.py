@@ -1,0 +1,90 @@
+"""Queues: a line with an end, work for later, work that makes work, priorities, stacks.
+
+    python examples/queues               all of it, small
+    python examples/queues checkout      customers and cashiers
+    python examples/queues background    a web server that answers at once and works afterwards
+    python examples/queues crawler       a crawler with a depth limit
+    python examples/queues priorities    priorities with ties
+    python examples/queues lifo          the last first
+
+`ferrio run` in place of `python` runs the same on ferrio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+import background
+import checkout
+import crawler
+import lifo
+import priorities
+
+
+async def main(options: argparse.Namespace) -> None:
+    loop = type(asyncio.get_running_loop())
+    print(f"running on {loop.__module__}.{loop.__qualname__}", flush=True)
+    match options.program:
+        case "checkout":
+            await checkout.run(options.customers, options.length, options.pace)
+        case "background":
+            await background.run(options.reports, options.workers, options.limit, options.port)
+        case "crawler":
+            await crawler.run(options.pages, options.depth, options.workers, options.timeout)
+        case "priorities":
+            await priorities.run()
+        case "lifo":
+            await lifo.run(options.width, options.depth)
+        case _:
+            await checkout.run(60, 8, 0.002)
+            await background.run(80, 2, 50, 0)
+            await crawler.run(400, 4, 10, 2)
+            await priorities.run()
+            await lifo.run(3, 8)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="queues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    programs = parser.add_subparsers(dest="program", metavar="PROGRAM")
+
+    def add(name: str, module: object) -> argparse.ArgumentParser:
+        text = module.__doc__ or ""
+        return programs.add_parser(
+            name,
+            help=text.partition("\n")[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    shop = add("checkout", checkout)
+    shop.add_argument("--customers", type=int, default=200, help="of a day (default: 200)")
+    shop.add_argument("--length", type=int, default=10, help="places in the line (default: 10)")
+    shop.add_argument("--pace", type=float, default=0.005, help="seconds an item (default: 0.005)")
+    web = add("background", background)
+    web.add_argument("--reports", type=int, default=200, help="handed in at once (default: 200)")
+    web.add_argument(
+        "--workers", type=int, default=4, help="reports worked on at once (default: 4)"
+    )
+    web.add_argument("--limit", type=int, default=100, help="reports that may wait (default: 100)")
+    web.add_argument("--port", type=int, default=0, help="to listen on (default: any)")
+    pages = add("crawler", crawler)
+    pages.add_argument("--pages", type=int, default=2000, help="of the site (default: 2000)")
+    pages.add_argument("--depth", type=int, default=4, help="links to follow (default: 4)")
+    pages.add_argument("--workers", type=int, default=20, help="fetches at once (default: 20)")
+    pages.add_argument("--timeout", type=float, default=2, help="seconds for a page (default: 2)")
+    add("priorities", priorities)
+    tree = add("lifo", lifo)
+    tree.add_argument("--width", type=int, default=3, help="children of a node (default: 3)")
+    tree.add_argument("--depth", type=int, default=9, help="levels below the first (default: 9)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(parse(sys.argv[1:])))
+    except KeyboardInterrupt:
+        sys.exit(130)
