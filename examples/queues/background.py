@@ -1,7 +1,7 @@
 """A web server that answers at once and works afterwards: 202, a place to ask, a queue, workers.
 
-    POST /reports {"text": ...}    202 and Location, or 503 with Retry-After if too much waits
-    GET  /reports/NUMBER           {"state": "waiting", "working", "done" or "failed", "digest": ...}
+    POST /reports {"text"}    202 and Location, or 503 with Retry-After if too much waits
+    GET  /reports/NUMBER    {"state": "waiting", "working", "done" or "failed", "digest": ...}
 
 The program is the server and a crowd of clients. At the end the server is stopped with work left,
 and finishes that first, for a limited time.

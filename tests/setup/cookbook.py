@@ -4,7 +4,8 @@
 
 Packages go into the environment of the interpreter that runs this file: those of every
 `examples/*/requirements.txt`. Programs come from the system: Postgres and Redis
-(tests/setup/servers.py), a browser for the pages, a display for the window. What is there is used.
+(tests/setup/servers.py), a browser for the pages, a display for the window and
+hands for it, what encrypts. What is there is used.
 Otherwise Debian's packages are installed if we are root; if not, this file says what is missing.
 
 Standard library only.
@@ -30,6 +31,9 @@ STAMP = Path(sys.prefix) / "cookbook.stamp"
 PROGRAMS = {
     "chromium": "chromium",
     "Xvfb": "xvfb",
+    "xdotool": "xdotool",
+    "openssl": "openssl",
+    "gpg": "gnupg",
 }
 
 
