@@ -1,0 +1,83 @@
+"""Threads beside the loop: blocking libraries, locks, number work, and a window.
+
+    python examples/threads             all of it that needs no display
+    python examples/threads fetch       requests, a blocking library, in threads
+    python examples/threads locks       lost updates, reentrant locks, deadlocks
+    python examples/threads numbers     hashing and NumPy on several cores
+    python examples/threads window      a window that tests a URL under load
+
+`ferrio run` in place of `python` runs the same on ferrio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+
+WORKERS = os.cpu_count() or 2
+
+
+async def main(options: argparse.Namespace) -> None:
+    import fetch
+    import locks
+    import number_work
+
+    loop = type(asyncio.get_running_loop())
+    print(f"running on {loop.__module__}.{loop.__qualname__}", flush=True)
+    match options.program:
+        case "fetch":
+            await fetch.run(options.count, options.delay, options.workers)
+        case "locks":
+            await locks.run(options.threads, options.times)
+        case "numbers":
+            await number_work.run(options.passwords, options.rounds, options.rows, options.workers)
+        case _:
+            await fetch.run(60, 0.01, 30)
+            await locks.run(4, 2000)
+            await number_work.run(16, 60_000, 4000, WORKERS)
+            print("window: needs a display and somebody to use it: examples/threads window")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="threads", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    programs = parser.add_subparsers(dest="program", metavar="PROGRAM")
+    fetch = programs.add_parser("fetch", help="requests, a blocking library, in threads")
+    fetch.add_argument("--count", type=int, default=200, help="pages (default: 200)")
+    fetch.add_argument("--delay", type=float, default=0.02, help="seconds a page (default: 0.02)")
+    fetch.add_argument("--workers", type=int, default=50, help="threads (default: 50)")
+    locks = programs.add_parser("locks", help="lost updates, reentrant locks, deadlocks")
+    locks.add_argument("--threads", type=int, default=4, help="at once (default: 4)")
+    locks.add_argument(
+        "--times", type=int, default=10_000, help="deposits of each (default: 10000)"
+    )
+    numbers = programs.add_parser("numbers", help="hashing and NumPy on several cores")
+    numbers.add_argument("--passwords", type=int, default=40, help="to hash (default: 40)")
+    numbers.add_argument("--rounds", type=int, default=200_000, help="of hashing (default: 200000)")
+    numbers.add_argument("--rows", type=int, default=20_000, help="of 1000 (default: 20000)")
+    numbers.add_argument(
+        "--workers", type=int, default=WORKERS, help=f"threads (default: {WORKERS})"
+    )
+    window = programs.add_parser("window", help="a window that tests a URL under load")
+    window.add_argument("--url", help="to begin with (default: that of a slow site of its own)")
+    window.add_argument("--delay", type=float, default=0.02, help="of that site (default: 0.02)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    options = parse(sys.argv[1:])
+    try:
+        if options.program == "window":
+            # Tk wants the main thread; so the loop gets another one.
+            import window
+
+            window.run(options.url, options.delay)
+        else:
+            asyncio.run(main(options))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ImportError as problem:
+        sys.exit(f"threads: {problem}")
