@@ -25,6 +25,10 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// How many threads at most may be busy with jobs that were given up, beside all the others.
 const MAX_STUCK: usize = 64;
 
+/// How long a thread that takes the place of a stuck one waits before it begins. Who gives up many
+/// jobs gives them up one after the other: those further back should not begin just for that.
+const GRACE: Duration = Duration::from_millis(5);
+
 /// A few threads that run [`Job`]s, oldest first. Jobs begin in order of submission and end in any.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -74,7 +78,7 @@ impl Drop for Ticket {
             state.stuck += 1;
             // Those behind it need not wait for its end.
             if !state.jobs.is_empty() {
-                drop(self.shared.grow(&mut state));
+                drop(self.shared.grow(&mut state, GRACE));
             }
             None
         } else {
@@ -128,7 +132,7 @@ impl Pool {
         let mut state = self.shared.lock();
         let has_idle_thread = state.idle > state.jobs.len();
         if !has_idle_thread
-            && let Err(error) = self.shared.grow(&mut state)
+            && let Err(error) = self.shared.grow(&mut state, Duration::ZERO)
             && state.threads == state.stuck
         {
             return Err(SubmitError { error, job });
@@ -195,14 +199,17 @@ impl fmt::Display for SubmitError {
 impl std::error::Error for SubmitError {}
 
 impl Shared {
-    /// Starts a thread, if there may be one more.
-    fn grow(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+    /// Starts a thread that begins after a while, if there may be one more.
+    fn grow(self: &Arc<Self>, state: &mut State, after: Duration) -> std::io::Result<()> {
         let useful = state.threads - state.stuck;
         if useful >= self.max_threads || state.threads >= self.max_threads + MAX_STUCK {
             return Ok(());
         }
         let shared = Arc::clone(self);
-        thread::Builder::new().name("ferrio-pool".to_owned()).spawn(move || shared.work())?;
+        thread::Builder::new().name("ferrio-pool".to_owned()).spawn(move || {
+            thread::sleep(after);
+            shared.work();
+        })?;
         state.threads += 1;
         Ok(())
     }
