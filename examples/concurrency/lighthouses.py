@@ -23,7 +23,7 @@ COAST = [
 ]
 
 #: Far from everything, and one that never answers.
-FARTHEST = Lighthouse("World's End", 0.5, 6.0)
+FARTHEST = Lighthouse("World's End", 1.0, 6.0)
 ABANDONED = Lighthouse("Old Light", 3600.0, 0.0)
 
 

@@ -8,7 +8,7 @@ from lighthouses import ABANDONED, COAST, FARTHEST, report
 
 NEAR = COAST[1]
 #: Seconds: enough for a near lighthouse, and not enough for the farthest.
-PATIENCE = 0.3
+PATIENCE = 0.5
 
 
 async def main() -> None:

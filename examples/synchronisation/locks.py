@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 #: Seconds after which we believe that a deadlock is one.
-DEADLOCK = 0.3
+DEADLOCK = 0.5
 
 
 async def main() -> None:

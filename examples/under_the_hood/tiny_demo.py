@@ -18,7 +18,7 @@ def main() -> None:
     loop = Loop()
     names = loop.run(sleepers(loop))
     seconds = time.perf_counter() - start
-    print(f"three sleepers of 0.06, 0.02 and 0.04 s woke in the order {names} in {seconds:.2f} s")
+    print(f"three sleepers of 0.3, 0.1 and 0.2 s woke in the order {names} in {seconds:.2f} s")
 
     loop = Loop()
     print(f"an echo server and {CLIENTS} clients: {loop.run(echoes(loop))} right answers")
@@ -42,7 +42,7 @@ async def sleepers(loop: Loop) -> str:
 
     tasks = [
         Task(loop, sleeper(name, seconds))
-        for name, seconds in {"a": 0.06, "b": 0.02, "c": 0.04}.items()
+        for name, seconds in {"a": 0.3, "b": 0.1, "c": 0.2}.items()
     ]
     for task in tasks:
         await task

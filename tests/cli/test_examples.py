@@ -25,8 +25,3 @@ def test_encyclopedia(form: Command, loop: str, tmp_path: Path) -> None:
     assert (outcome.status, outcome.stderr) == (0, ""), outcome
     assert outcome.stdout.startswith(f"running on {loop}")
     assert re.search(r"^\d+ requests served, all answers as expected$", outcome.stdout, re.M)
-
-
-def test_encyclopedia_knows_nothing_of_ferrio() -> None:
-    for file in (EXAMPLES / "encyclopedia").glob("*.py"):
-        assert not re.search(r"^\s*(import|from)\s+ferrio", file.read_text(), re.M), file

@@ -23,7 +23,7 @@ walking through a copy:  told 2
     "locks": """\
 in the order of asking: ann, bob, eve
 first in the queue: cancelled True; second has it: True
-taken twice by one task: nothing happens, for 0.3 s and for ever
+taken twice by one task: nothing happens, for 0.5 s and for ever
 two locks, in different order: both wait, each for the other
 two locks, in one order: both have eaten
 """,

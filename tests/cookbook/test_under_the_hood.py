@@ -60,7 +60,7 @@ a subclass that counts calls       1000 right answers, N ms, N calls
 uvloop                             1000 right answers, N ms
 """,
     "tiny_loop": """\
-three sleepers of 0.06, 0.02 and 0.04 s woke in the order bca in N s
+three sleepers of 0.3, 0.1 and 0.2 s woke in the order bca in N s
 an echo server and 20 clients: 20 right answers
 an exception comes out where the task is awaited: ValueError('on purpose')
 a task that waits for itself: deadlock: everybody waits, and nothing is left that could wake
@@ -115,7 +115,5 @@ def test_the_tiny_loop_has_fifty_lines() -> None:
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in no_code:
             lines.update(range(token.start[0], token.end[0] + 1))
-    first = min(
-        decorator.lineno for node in definitions for decorator in [*node.decorator_list, node]
-    )
+    first = min(part.lineno for node in definitions for part in [node, *node.decorator_list])
     assert len({line for line in lines - documentation if line >= first}) == 50

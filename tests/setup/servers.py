@@ -1,4 +1,4 @@
-"""The servers that tests/ecosystem talks to: a real Postgres and a real Redis.
+"""The servers that tests/ecosystem and tests/cookbook talk to: a real Postgres and a real Redis.
 
     python tests/setup/servers.py       installs what is missing, or says how to
 
@@ -52,7 +52,7 @@ def main() -> None:
         fetch_postgres()
     if redis() is None:
         sys.exit(
-            "tests/ecosystem needs redis-server, which is not on PATH: install it "
+            "the tests need redis-server, which is not on PATH: install it "
             "(on Debian: apt-get install redis-server)"
         )
     print(f"servers: {postgres()}, {redis()}")
@@ -96,7 +96,7 @@ def fetch_postgres() -> None:
     done = subprocess.run([*command, *CARRIER_TAGS, "--dest", CARRIED, CARRIER], check=False)
     if done.returncode != 0:
         sys.exit(
-            "tests/ecosystem needs a Postgres server, which is not installed: install it "
+            "the tests need a Postgres server, which is not installed: install it "
             "(on Debian: apt-get install postgresql)"
         )
     (wheel,) = CARRIED.glob("*.whl")
