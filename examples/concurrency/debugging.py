@@ -50,17 +50,18 @@ async def count_the_stock() -> None:
 async def main() -> None:
     loop = asyncio.get_running_loop()
     was_on = loop.get_debug()
-    loop.set_debug(True)
-    # It takes effect with the next turn of the loop.
-    await asyncio.sleep(0)
-    try:
-        # On a busy machine any step may be slow: what `slow` does not print shall not be seen.
-        with listening():
+    # On a busy machine any step may be slow: what is not printed below shall not be seen.
+    with listening():
+        loop.set_debug(True)
+        # It takes effect with the next turn of the loop, and ends with one.
+        await asyncio.sleep(0)
+        try:
             await slow()
             await never_awaited()
             await wrong_thread()
-    finally:
-        loop.set_debug(was_on)
+        finally:
+            loop.set_debug(was_on)
+            await asyncio.sleep(0)
 
 
 async def slow() -> None:

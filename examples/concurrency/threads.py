@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Callable
 
 THREADS = 2
-ROUNDS = 3
+ROUNDS = 2
 
 
 def sleep() -> None:
@@ -31,26 +31,26 @@ def sleep() -> None:
 
 
 def count() -> None:
-    sum(number % 7 for number in range(2_000_000))
+    sum(number % 7 for number in range(1_200_000))
 
 
 def hash_large() -> None:
     """A few large buffers: the lock is released for each."""
     data = bytes(8_000_000)
-    for _ in range(12):
+    for _ in range(8):
         hashlib.sha256(data).digest()
 
 
 def hash_small() -> None:
     """Many small ones: releasing the lock would take longer than hashing, so hashlib keeps it."""
     data = bytes(100)
-    for _ in range(150_000):
+    for _ in range(100_000):
         hashlib.sha256(data).digest()
 
 
 def compress() -> None:
     data = os.urandom(1_000_000)
-    for _ in range(5):
+    for _ in range(3):
         zlib.compress(data)
 
 

@@ -29,8 +29,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Seconds after which a program, or a line of its output, is no longer waited for.
-PATIENCE = 60
+#: Seconds after which a program, or a line of its output, is no longer waited for: less than the
+#: timeout of a test, so that the output is shown.
+PATIENCE = 100
 
 LoopName: TypeAlias = Literal["ferrio", "asyncio"]
 
