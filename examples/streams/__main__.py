@@ -22,6 +22,7 @@ import chat_server
 import countdowns
 import crowd
 import http_client
+from http_parser import BadAnswer
 
 SCRIPT = b"egg 0.3\ntea 0.2\nsoup 60\ncake\nstop soup\n"
 
@@ -93,5 +94,6 @@ if __name__ == "__main__":
         asyncio.run(main(parse(sys.argv[1:])))
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as problem:
-        sys.exit(f"streams: {problem}")
+    except (OSError, BadAnswer) as problem:
+        # A TimeoutError has no text.
+        sys.exit(f"streams: {problem or type(problem).__name__}")

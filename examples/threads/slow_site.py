@@ -33,4 +33,12 @@ def slow_site(delay: float) -> Iterator[str]:
 
     with LoopThread() as thread:
         server = thread.submit(asyncio.start_server(answer, "127.0.0.1", 0)).result()
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        finally:
+            thread.submit(close(server)).result()
+
+
+async def close(server: asyncio.Server) -> None:
+    """A coroutine, so that the thread of the loop does it."""
+    server.close()

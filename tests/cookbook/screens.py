@@ -56,6 +56,11 @@ class TerminalProgram:
         """Column and row, from 0."""
         return self._screen.cursor.x, self._screen.cursor.y
 
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed by itself, as before the program."""
+        return bool(termios.tcgetattr(self._keyboard)[3] & termios.ECHO)
+
     def type(self, keys: str) -> None:
         os.write(self._keyboard, keys.encode())
 

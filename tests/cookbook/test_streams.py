@@ -40,6 +40,7 @@ def test_countdowns_end_in_order_of_time_and_say_what_was_wrong(
 def test_countdowns_on_a_screen_take_input_while_they_run(loop: LoopName) -> None:
     with TerminalProgram(loop, "examples/streams", "countdowns") as terminal:
         terminal.wait_for("0 running")
+        assert not terminal.echoes
         terminal.type("soup 600\r")
         terminal.wait_for("1 running")
         terminal.type("tea 0.2\r")
@@ -52,6 +53,7 @@ def test_countdowns_on_a_screen_take_input_while_they_run(loop: LoopName) -> Non
         assert any(re.match(r"tea +\[#{20}\] +0\.2 s  done", row) for row in rows)
         terminal.type("quit\r")
         assert terminal.wait_for_end() == 0
+        assert terminal.echoes
 
 
 def test_http_client_says_what_is_wrong_with_an_answer(cookbook: Cookbook, loop: LoopName) -> None:
@@ -67,7 +69,8 @@ def test_http_client_says_what_is_wrong_with_an_answer(cookbook: Cookbook, loop:
             with connection:
                 connection.recv(4096)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-            assert "the connection ended before the answer did" in client.communicate(timeout=30)[1]
+            _, errors = client.communicate(timeout=30)
+            assert errors == "streams: the connection ended before the answer did\n"
             assert client.returncode == 1
 
 
@@ -116,6 +119,7 @@ def test_a_resized_screen_is_drawn_anew_with_the_last_lines(chat_port: int, loop
         assert rows[:5] == [f"ada: line {n}" for n in range(25, 30)]
         ada.type("\x03")  # Ctrl-C
         assert ada.wait_for_end() == 130
+        assert ada.echoes
 
 
 def test_server_refuses_a_name_that_is_taken(chat_port: int) -> None:

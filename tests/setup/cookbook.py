@@ -4,9 +4,9 @@
 
 Packages go into the environment of the interpreter that runs this file: those of every
 `examples/*/requirements.txt`. Programs come from the system: Postgres and Redis
-(tests/setup/servers.py), a browser for the pages, a display for the window and
-hands for it, what encrypts. What is there is used.
-Otherwise Debian's packages are installed if we are root; if not, this file says what is missing.
+(tests/setup/servers.py), a browser for the pages, a display for the window and hands to use it,
+openssl and gpg. What is there is used. Otherwise Debian's packages are installed if we are root; if
+not, this file says what is missing.
 
 Standard library only.
 """
@@ -14,6 +14,7 @@ Standard library only.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def main() -> None:
     install_packages(sorted(EXAMPLES.glob("*/requirements.txt")))
     servers.main()
     install_programs()
+    install_tk()
 
 
 def install_packages(requirements: list[Path]) -> None:
@@ -75,6 +77,20 @@ def install_programs() -> None:
             f"(on Debian: apt-get install {packages})"
         )
     print(f"programs: {', '.join(str(shutil.which(program)) for program in PROGRAMS)}")
+
+
+def install_tk() -> None:
+    """Tk for the window. It is a part of the interpreter, which was built with it or was not."""
+    if importlib.util.find_spec("_tkinter") is not None:
+        return
+    if sys.base_prefix == "/usr" and servers.can_apt_install():
+        # Debian has it as a package of its own, for its own interpreter.
+        servers.apt_install(["python3-tk"])
+    else:
+        print(
+            f"cookbook: {sys.base_prefix} was built without tkinter: the window of "
+            "examples/threads is tested with another interpreter of .build/venv, if one has it"
+        )
 
 
 if __name__ == "__main__":
