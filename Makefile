@@ -13,3 +13,4 @@ include tests/tests.mk
 include examples/cookbook.mk
 include fuzz/fuzz.mk
 include bench/bench.mk
+include docs/docs.mk

@@ -1,6 +1,6 @@
 """Builds ferrio for the interpreter that runs this file, into a virtual environment.
 
-    python3.13 tests/setup/environment.py [--lint] [--faults]
+    python3.13 tests/setup/environment.py [--lint] [--docs] [--faults]
 
 The environment is `.build/venv/3.13`, one for each version, so several versions can be tested side
 by side. Nothing is done twice: dependencies are installed again only if a requirements file
@@ -31,6 +31,7 @@ REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 # A second ferrio, whose system calls can be made to fail: for PYTHONPATH.
 FAULTS = BUILD / "faults" / VERSION
 LINT_REQUIREMENTS = ROOT / "tests" / "requirements-lint.txt"
+DOCS_REQUIREMENTS = ROOT / "tests" / "requirements-docs.txt"
 
 # What goes into the wheel: a change in any of these files means another build.
 SOURCES = (
@@ -50,6 +51,7 @@ def main() -> None:
         description=f"Build ferrio and its tests' dependencies into {ENVIRONMENT.relative_to(ROOT)}"
     )
     parser.add_argument("--lint", action="store_true", help="also install ruff and mypy")
+    parser.add_argument("--docs", action="store_true", help="also install what builds the site")
     parser.add_argument(
         "--profile", default="release", help="cargo's: dev is quicker to build and asserts more"
     )
@@ -64,6 +66,8 @@ def main() -> None:
     install(REQUIREMENTS)
     if options.lint:
         install(LINT_REQUIREMENTS)
+    if options.docs:
+        install(DOCS_REQUIREMENTS)
     build(options.profile)
     if options.faults:
         build_with_faults(options.profile)

@@ -1,0 +1,75 @@
+"""The tables of the compatibility page, out of what the tests are run with."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = "compatibility.md"
+#: Of tests/requirements.txt, what does not run on a loop.
+TOOLS = {"maturin", "matplotlib", "pytest", "pytest-timeout", "pytest-xdist", "rich", "uvloop"}
+REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)(?:\[[^]]*\])?\s*[=>~]=\s*(?P<version>[\w.]+)", re.M)
+FORGE = "blob/main"
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    if page.file.src_uri != PAGE:
+        return markdown
+    markdown = filled(markdown, "packages", "\n".join(packages(config.extra["repository"])))
+    return filled(markdown, "differences", "\n".join(differences()))
+
+
+def filled(markdown: str, name: str, content: str) -> str:
+    filled_in, count = re.subn(rf"<!-- {name}: .* -->", lambda _: content, markdown)
+    if count != 1:
+        raise PluginError(f"{PAGE} has no place for {name}")
+    return filled_in
+
+
+def packages(repository: str) -> Iterator[str]:
+    """A table of the packages, by name, and of what is run with each."""
+    suites = {suite.lower() for suite in read_suites() if suite != "differs"}
+    tested = requirements(ROOT / "tests" / "requirements.txt")
+    used: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "examples").glob("*/requirements.txt")):
+        for name, version in requirements(file).items():
+            tested.setdefault(name, version)
+            used.setdefault(name, []).append(file.parent.name)
+    yield "| package | version | tested by |"
+    yield "|---|---|---|"
+    for name in sorted(tested.keys() - TOOLS):
+        how = []
+        file = f"tests/ecosystem/test_{name.replace('-', '_')}.py"
+        if (ROOT / file).exists():
+            how.append(f"[programs of ours]({repository}/{FORGE}/{file})")
+        if name in suites:
+            how.append("own tests")
+        how += [f"[example]({example_page(example)}) `{example}`" for example in used.get(name, [])]
+        if how:
+            yield f"| {name} | {tested[name]} | {', '.join(how)} |"
+
+
+def example_page(example: str) -> str:
+    return f"howto/{example}.md"
+
+
+def differences() -> Iterator[str]:
+    for entry in read_suites()["differs"]:
+        tests = ", ".join(f"`{test.rpartition('/')[2]}`" for test in entry["tests"])
+        yield f"- {entry['suite']}: {tests}. {entry['why']}."
+
+
+def read_suites() -> dict[str, object]:
+    return tomllib.loads((ROOT / "tests" / "suites" / "suites.toml").read_text())
+
+
+def requirements(file: Path) -> dict[str, str]:
+    return {match["name"].lower(): match["version"] for match in REQUIREMENT.finditer(file.read_text())}

@@ -1,0 +1,194 @@
+"""Pages of the site that are files elsewhere in the repository, and the links of all of them.
+
+A README belongs beside what it describes, where the forge shows it and where its author changes
+it. So it is not copied into `docs`: it becomes a page when the site is built. Links of all pages are
+written as paths in the repository, which is what works on the forge; here they become links to the
+page that a file has, or to the forge for a file that has none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Files of the repository that are pages, and where in the site.
+PAGES = {
+    "README.md": "index.md",
+    "ARCHITECTURE.md": "architecture.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "bench/README.md": "performance.md",
+}
+
+#: The examples in the order in which one would read them; others follow by name.
+SUBJECTS = (
+    "concurrency",
+    "sockets",
+    "web_requests",
+    "postgres",
+    "cpu_bound",
+    "threads",
+    "streams",
+    "web_apps",
+    "microservices",
+    "synchronisation",
+    "queues",
+    "subprocesses",
+    "under_the_hood",
+)
+
+HOW_TO = "howto"
+
+#: `](target)` or `](target "title")` of a link or an image.
+LINK = re.compile(r"\]\((?P<target>[^()\s]+)(?P<title>\s+\"[^\"]*\")?\)")
+IMAGES = {".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp"}
+#: What is said to the tests alone, see tests/docs/blocks.py.
+TEST_COMMENT = re.compile(r"^[ \t]*<!-- test: .*? -->[ \t]*\n", re.M)
+FENCE = re.compile(r"^ *(```|~~~)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts the pages of the examples into the navigation."""
+    assert config.nav is not None
+    for section in config.nav:
+        if "How-to" in section:
+            section["How-to"] = [f"{HOW_TO}/index.md"]
+            section["How-to"] += [f"{HOW_TO}/{readme.parent.name}.md" for readme in examples()]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are files elsewhere, and the pictures in them."""
+    for source, page in pages().items():
+        files.append(generated(config, page, ROOT / source))
+        for picture in pictures(ROOT / source):
+            place = picture_in_site(picture)
+            if files.get_file_from_path(place) is None:
+                files.append(generated(config, place, picture))
+    files.append(File.generated(config, f"{HOW_TO}/index.md", content=how_to_index()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Gives links their targets in the site, and takes out what is for the tests alone."""
+    markdown = TEST_COMMENT.sub("", markdown)
+    source = sources().get(page.file.src_uri, f"docs/{page.file.src_uri}")
+    if page.file.src_uri == f"{HOW_TO}/index.md":
+        return markdown
+    lines, is_code = [], False
+    for line in markdown.splitlines(keepends=True):
+        if FENCE.match(line):
+            is_code = not is_code
+        lines.append(line if is_code else with_links(line, source, page.file.src_uri, config))
+    return "".join(lines)
+
+
+def with_links(line: str, source: str, page: str, config: MkDocsConfig) -> str:
+    """`line` of the file `source`, which is the page `page`, with links that work in the site."""
+
+    def replace(match: re.Match[str]) -> str:
+        target = in_site(match["target"], source, page, config)
+        return f"]({target}{match['title'] or ''})"
+
+    return LINK.sub(replace, line)
+
+
+def in_site(target: str, source: str, page: str, config: MkDocsConfig) -> str:
+    """What `target`, a link in the file `source`, is called from the page `page`."""
+    parts = urlsplit(target)
+    if parts.scheme or not parts.path:
+        return target
+    folder = PurePosixPath(source).parent
+    path = os.path.normpath(folder / parts.path)
+    suffix = f"#{parts.fragment}" if parts.fragment else ""
+    file = ROOT / path
+    if path in pages():
+        place = pages()[path]
+    elif path.startswith("docs/") or is_site_page(path):
+        place = path.removeprefix("docs/")
+    elif file.suffix in IMAGES and file.exists():
+        place = picture_in_site(file)
+    elif file.exists():
+        # Not a page: source code, a licence, a folder.
+        kind = "tree" if file.is_dir() else "blob"
+        return f"{config.extra['repository']}/{kind}/main/{path}{suffix}"
+    else:
+        raise PluginError(f"{source}: link to {target}, but there is no {path}")
+    return os.path.relpath(place, PurePosixPath(page).parent) + suffix
+
+
+def is_site_page(path: str) -> bool:
+    """Is this a page that exists in the site alone, as docs/hooks make it?"""
+    return path.startswith(f"docs/{HOW_TO}/")
+
+
+def pages() -> dict[str, str]:
+    """Every file outside of `docs` that is a page: its path, and the page's."""
+    found = dict(PAGES)
+    for readme in examples():
+        found[readme.relative_to(ROOT).as_posix()] = f"{HOW_TO}/{readme.parent.name}.md"
+    return found
+
+
+def sources() -> dict[str, str]:
+    return {page: source for source, page in pages().items()}
+
+
+def examples() -> list[Path]:
+    """The READMEs of those examples that have one, in the order of the navigation."""
+    found = {readme.parent.name: readme for readme in (ROOT / "examples").glob("*/README.md")}
+    known = [name for name in SUBJECTS if name in found]
+    return [found[name] for name in [*known, *sorted(found.keys() - set(known))]]
+
+
+def how_to_index() -> str:
+    """The list of the how-to pages, each with the first sentence of its README."""
+    lines = [
+        "# How-to",
+        "",
+        "Complete programs, one subject each, in the folder `examples` of a clone. None of them knows",
+        "of ferrio: `ferrio run examples/NAME` runs one on ferrio, `ferrio run --loop asyncio",
+        "examples/NAME` on asyncio, to compare.",
+        "",
+    ]
+    for readme in examples():
+        title, summary = introduction(readme.read_text())
+        lines.append(f"- [{title}]({readme.parent.name}.md): {summary}")
+    return "\n".join(lines) + "\n"
+
+
+def introduction(text: str) -> tuple[str, str]:
+    """Title and first sentence of a README, without links."""
+    title, _, rest = text.lstrip().partition("\n")
+    paragraph = " ".join(rest.strip().partition("\n\n")[0].split())
+    paragraph = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", paragraph)
+    sentence = re.match(r"(.*?[.:])(?:\s|$)", paragraph)
+    return title.lstrip("# "), sentence[1].rstrip(":") if sentence else paragraph
+
+
+def pictures(source: Path) -> list[Path]:
+    """The picture files that `source` shows."""
+    targets = [source.parent / match["target"] for match in LINK.finditer(source.read_text())]
+    return [path.resolve() for path in targets if path.suffix in IMAGES and path.exists()]
+
+
+def picture_in_site(picture: Path) -> str:
+    path = picture.relative_to(ROOT)
+    if path.parts[0] == "docs":
+        return path.relative_to("docs").as_posix()
+    return f"images/{path.as_posix()}"
+
+
+def generated(config: MkDocsConfig, place: str, source: Path) -> File:
+    options: dict[str, Any] = {"inclusion": InclusionLevel.UNDEFINED}
+    return File.generated(config, place, abs_src_path=str(source), **options)

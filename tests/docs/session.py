@@ -1,0 +1,254 @@
+"""A page as its reader would follow it: files saved, programs run, commands typed, in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .blocks import Block, Command, commands_of
+from .output import difference
+
+ROOT = Path(__file__).resolve().parents[2]
+SURROUNDINGS = Path(__file__).parent / "surroundings"
+FRAGMENT = Path(__file__).parent / "fragment.py"
+
+#: Seconds that nothing here should take; what hangs is reported rather than waited for.
+PATIENCE = 100
+
+#: What would build and test all of ferrio. That there is such a target or script, and that its text
+#: can be read, is what these find out.
+CHECKED = {"make": "make --dry-run", ".ci/run": "bash -n .ci/run"}
+
+#: Ports that pages name. Each session puts free ones in their place.
+PORTS = ("8080", "8888")
+
+
+class Session:
+    """What the blocks of one page are run in: a folder, and the programs that still run beside.
+
+    The folder holds what the page takes for granted, from `surroundings/PAGE`, and the examples.
+    There, `fragments.py` is what Python blocks without a file name begin with.
+    """
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self._folder = folder
+        self._beside: list[Beside] = []
+        self._ports = {port: free_port() for port in PORTS}
+        (folder / "examples").symlink_to(ROOT / "examples")
+        surroundings = SURROUNDINGS / str(page.with_suffix("")).replace("/", "-")
+        if surroundings.is_dir():
+            shutil.copytree(surroundings, folder, dirs_exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        for program in self._beside:
+            program.end(check=error is None)
+
+    def run(self, block: Block) -> None:
+        """Raises AssertionError, with all there is to know, if `block` does not do what it says."""
+        match block.language:
+            case _ if block.title is not None:
+                (self._folder / block.title).write_text(self._with_free_ports(block.text))
+            case "python" if block.text.startswith(">>> "):
+                self._type_in(block)
+            case "python":
+                self._run_fragment(block)
+            case "console":
+                for command in commands_of(block.text):
+                    self._run_command(block, command)
+            case other:
+                raise ValueError(f"{block}: nobody knows how to run {other}")
+
+    def _run_fragment(self, block: Block) -> None:
+        fragment = self._folder / f"line_{block.line}.py"
+        fragment.write_text(self._with_free_ports(block.text))
+        done = self._finish([sys.executable, str(FRAGMENT), fragment.name])
+        assert done.returncode == block.directives.exit_status, report(block, done)
+
+    def _type_in(self, block: Block) -> None:
+        """At asyncio's prompt, which knows `await`; what it answers is compared."""
+        typed = [line[4:] for line in block.text.splitlines() if line.startswith((">>> ", "... "))]
+        answers = [
+            line for line in block.text.splitlines() if not line.startswith((">>> ", "... "))
+        ]
+        done = self._finish(
+            [sys.executable, "-m", "ferrio", "run", "-m", "asyncio"],
+            stdin="".join(f"{line}\n" for line in typed),
+        )
+        # What is typed is not echoed, and each answer follows the prompt it was given at.
+        _, _, after_banner = done.stdout.partition(">>> import asyncio\n")
+        printed = re.sub(r"^(?:(?:>>>|\.\.\.) ?)+", "", after_banner, flags=re.M)
+        self._compare(block, "\n".join(answers), printed.partition("exiting asyncio REPL")[0], done)
+
+    def _run_command(self, block: Block, command: Command) -> None:
+        words = self._with_free_ports(command.words)
+        if words.startswith(tuple(CHECKED)):
+            word = words.split()[0]
+            words = words.replace(word, CHECKED[word], 1)
+            done = self._finish(["bash", "-c", words], cwd=ROOT)
+            assert done.returncode == 0, report(block, done)
+            return
+        if block.directives.background_until is not None:
+            self._beside.append(self._start(block, command))
+            return
+        done = self._finish(["bash", "-c", words])
+        assert done.returncode == block.directives.exit_status, report(block, done)
+        self._compare(block, command.output, done.stdout, done)
+
+    def _compare(
+        self, block: Block, shown: str, printed: str, done: subprocess.CompletedProcess[str]
+    ) -> None:
+        if not shown.strip():
+            return
+        numbers_vary = block.directives.numbers_vary
+        shown = self._with_free_ports(shown)
+        differs = difference(shown, printed, numbers_vary=numbers_vary)
+        assert differs is None, f"{block}: prints something else\n{differs}\n{report(block, done)}"
+
+    def _start(self, block: Block, command: Command) -> Beside:
+        process = subprocess.Popen(
+            ["bash", "-c", "exec " + self._with_free_ports(command.words)],
+            cwd=self._folder,
+            env=environment(),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        beside = Beside(block, process, self._with_free_ports(command.output))
+        text = block.directives.background_until
+        assert text is not None
+        try:
+            beside.wait_for(self._with_free_ports(text))
+        except BaseException:
+            process.kill()
+            raise
+        return beside
+
+    def _finish(
+        self, command: list[str], *, stdin: str = "", cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        # One pipe for both, as on a screen.
+        return subprocess.run(
+            command,
+            cwd=cwd or self._folder,
+            env=environment(),
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def _with_free_ports(self, text: str) -> str:
+        for port, free in self._ports.items():
+            text = re.sub(rf"\b{port}\b", free, text)
+        return text
+
+
+class Beside:
+    """A program that runs while the rest of its page is followed."""
+
+    def __init__(self, block: Block, process: subprocess.Popen[str], shown: str) -> None:
+        self._block = block
+        self._process = process
+        self._shown = shown
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._is_over = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def wait_for(self, text: str) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._is_over or any(text in line for line in self._lines), PATIENCE
+            )
+            assert any(text in line for line in self._lines), (
+                f"{self._block}: never printed {text!r}, but\n{''.join(self._lines)}"
+            )
+
+    def end(self, *, check: bool) -> None:
+        """Ctrl-C. With `check` it has to end, and to have printed what the page shows."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            if check:
+                raise
+        self._reader.join(PATIENCE)
+        if check and self._shown.strip():
+            differs = difference(
+                self._shown,
+                "".join(self._lines),
+                numbers_vary=self._block.directives.numbers_vary,
+            )
+            assert differs is None, f"{self._block}: prints something else\n{differs}"
+
+
+def environment() -> dict[str, str]:
+    """The environment of a reader who has activated the one that the tests run in."""
+    programs = Path(sys.executable).parent
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    return keep | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        # What is printed is compared: no colours, no line breaks of the terminal's.
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+        # What uvicorn listens on, if nothing else is said.
+        "UVICORN_PORT": "0",
+        # make would take what it was given itself for what it is asked to do here.
+        "MAKEFLAGS": "",
+    }
+
+
+def free_port() -> str:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return str(sock.getsockname()[1])
+
+
+def report(block: Block, done: subprocess.CompletedProcess[str]) -> str:
+    words = done.args if isinstance(done.args, str) else shlex.join(done.args)
+    return f"{block}: {words} ended with {done.returncode}\n{done.stdout}"
+
+
+def follow(blocks: Iterable[Block], page: Path, folder: Path) -> int:
+    """Run the blocks of `page` that this Python can run; how many those are."""
+    count = 0
+    with Session(page, folder) as session:
+        for block in blocks:
+            if block.directives.not_run is None and sys.version_info >= block.directives.since:
+                session.run(block)
+                count += 1
+    return count
