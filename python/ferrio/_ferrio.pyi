@@ -62,13 +62,26 @@ _Ts = TypeVarTuple("_Ts")
 __version__: str
 
 class Future(_Future[_T]):
-    """An asyncio.Future that ferrio's loop makes and knows how to wake quickly."""
+    """An `asyncio.Future` whose waiters the loop puts straight onto its ready queue.
 
-    def set_result(self, result: _T, /) -> None: ...
+    What `loop.create_future()` makes. It keeps everything where `asyncio.Future` keeps it, so
+    whatever takes one of those takes this one.
+    """
+
+    def set_result(self, result: _T, /) -> None:
+        """Mark the future done, and schedule its callbacks and the tasks that wait for it.
+
+        Raises:
+            asyncio.InvalidStateError: The future is done already.
+        """
 
 @disjoint_base
 class Task(_Task[_T_co]):
-    """An asyncio.Task that ferrio's loop steps itself."""
+    """An `asyncio.Task` whose steps are items of the loop's ready queue, with no handle for each.
+
+    What `loop.create_task()` makes. It keeps everything where `asyncio.Task` keeps it: `all_tasks`,
+    `current_task`, `asyncio ps` and subclass checks know no difference.
+    """
 
 @disjoint_base
 class BaseLoop:
@@ -81,15 +94,39 @@ class BaseLoop:
 
     # Lifecycle.
     def run_forever(self) -> None:
-        """Run until `stop()` is called."""
+        """Run until `stop()` is called.
+
+        KeyboardInterrupt and SystemExit come out of it, from whatever callback raised them.
+
+        Raises:
+            RuntimeError: The loop is closed or running, or another one runs in this thread.
+        """
     def run_until_complete(self, future: _AwaitableLike[_T]) -> _T:
-        """Run until the future is done; return its result or raise its exception."""
+        """Run until the future is done; return its result or raise its exception.
+
+        A coroutine becomes a task first.
+
+        Raises:
+            RuntimeError: The loop is closed or running, another one runs in this thread, or
+                `stop()` was called before the future was done.
+        """
     def stop(self) -> None:
-        """Have `run_forever` return at the end of this turn."""
+        """Have `run_forever` return at the end of this turn.
+
+        What is ready already still runs; what that schedules does not.
+        """
     def close(self) -> None:
-        """Drop all callbacks and give every descriptor back. Nothing runs after this."""
-    def is_running(self) -> bool: ...
-    def is_closed(self) -> bool: ...
+        """Drop all callbacks and give every descriptor back. Nothing runs after this.
+
+        The default executor is told to end and not waited for. A second call does nothing.
+
+        Raises:
+            RuntimeError: The loop is running.
+        """
+    def is_running(self) -> bool:
+        """Whether the loop runs, in whatever thread."""
+    def is_closed(self) -> bool:
+        """Whether `close()` was called."""
 
     # Scheduling.
     def call_soon(
@@ -98,14 +135,27 @@ class BaseLoop:
         *args: *_Ts,
         context: Context | None = None,
     ) -> Handle:
-        """Call `callback(*args)` in the next turn, after everything scheduled before it."""
+        """Call `callback(*args)` in the next turn, after everything scheduled before it.
+
+        It runs in `context`, or in the caller's context if that is None. Cancel it by
+        the handle that is returned.
+
+        Raises:
+            RuntimeError: The loop is closed; in debug mode also if another thread calls this.
+        """
     def call_soon_threadsafe(
         self,
         callback: Callable[[*_Ts], object],
         *args: *_Ts,
         context: Context | None = None,
     ) -> Handle:
-        """`call_soon` from any thread, or from a signal handler; wakes the loop up."""
+        """`call_soon` from any thread, or from a signal handler; wakes the loop up.
+
+        The calls of one thread keep their order.
+
+        Raises:
+            RuntimeError: The loop is closed.
+        """
     def call_later(
         self,
         delay: float,
@@ -113,7 +163,16 @@ class BaseLoop:
         *args: *_Ts,
         context: Context | None = None,
     ) -> TimerHandle:
-        """Call `callback(*args)` after `delay` seconds, never earlier."""
+        """Call `callback(*args)` after `delay` seconds, never earlier.
+
+        Callbacks of equal deadlines run in the order in which they were scheduled. The resolution is
+        a microsecond where the kernel has `epoll_pwait2`, and a millisecond elsewhere. The handle
+        that is returned cancels it, and frees what it holds at once.
+
+        Raises:
+            RuntimeError: The loop is closed; in debug mode also if another thread calls this.
+            TypeError: `delay` is None.
+        """
     def call_at(
         self,
         when: float,
@@ -121,13 +180,20 @@ class BaseLoop:
         *args: *_Ts,
         context: Context | None = None,
     ) -> TimerHandle:
-        """Call `callback(*args)` at the time `when` of the loop's clock, never earlier."""
+        """Call `callback(*args)` at the time `when` of the loop's clock, in seconds, never earlier.
+
+        Else as `call_later`.
+        """
     def time(self) -> float:
-        """The loop's clock: seconds, `time.monotonic()`."""
+        """The loop's clock: seconds, as `time.monotonic()`.
+
+        A subclass or an instance may have another one; timers then go by that.
+        """
 
     # Tasks and futures.
     _c_tasks: bool
-    def create_future(self) -> _Future[Any]: ...
+    def create_future(self) -> _Future[Any]:
+        """A future of this loop: a `ferrio.Future`, an `asyncio.Future` with `c_tasks=True`."""
     if sys.version_info >= (3, 13):
         def create_task(
             self,
@@ -137,7 +203,15 @@ class BaseLoop:
             context: Context | None = None,
             eager_start: bool | None = None,
         ) -> _Task[_T]:
-            """A task that runs `coro`, made by the task factory if there is one."""
+            """A task that runs `coro`, beginning in the next turn.
+
+            It is what the task factory makes, if there is one; else a `ferrio.Task`, or an
+            `asyncio.Task` with `c_tasks=True`. The loop does not keep it alive while it waits.
+
+            Raises:
+                RuntimeError: The loop is closed.
+                TypeError: `coro` is no coroutine.
+            """
     else:
         def create_task(
             self,
@@ -146,20 +220,43 @@ class BaseLoop:
             name: str | None = None,
             context: Context | None = None,
         ) -> _Task[_T]:
-            """A task that runs `coro`, made by the task factory if there is one."""
+            """A task that runs `coro`, beginning in the next turn.
 
-    def set_task_factory(self, factory: _TaskFactory | None) -> None: ...
-    def get_task_factory(self) -> _TaskFactory | None: ...
+            It is what the task factory makes, if there is one; else a `ferrio.Task`, or an
+            `asyncio.Task` with `c_tasks=True`. The loop does not keep it alive while it waits.
+
+            Raises:
+                RuntimeError: The loop is closed.
+                TypeError: `coro` is no coroutine.
+            """
+
+    def set_task_factory(self, factory: _TaskFactory | None) -> None:
+        """Have `factory(loop, coro, **kwargs)` make the tasks of `create_task`; None for the default.
+
+        Raises:
+            TypeError: `factory` is neither callable nor None.
+        """
+    def get_task_factory(self) -> _TaskFactory | None:
+        """What `set_task_factory` was given; None for the default."""
 
     # Debug mode.
-    def get_debug(self) -> bool: ...
-    def set_debug(self, enabled: bool) -> None: ...
+    def get_debug(self) -> bool:
+        """Whether debug mode is on: at first by `-X dev` and `PYTHONASYNCIODEBUG`."""
+    def set_debug(self, enabled: bool) -> None:
+        """Turn debug mode on or off, from the next callback on."""
 
     # Threads.
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts
     ) -> _Future[_T]:
-        """Call `func(*args)` in a thread of `executor`, of the default one if that is None."""
+        """Call `func(*args)` in `executor`, or in a thread of the default one if that is None.
+
+        The future that is returned gets the result or the exception. Cancelling it does not stop a
+        call that has begun.
+
+        Raises:
+            RuntimeError: The loop is closed, or the default executor was shut down.
+        """
 
     # Names.
     async def getaddrinfo(
@@ -172,11 +269,22 @@ class BaseLoop:
         proto: int = 0,
         flags: int = 0,
     ) -> _GetAddrInfoResult:
-        """`socket.getaddrinfo` in a thread of the loop's own; literals need none."""
+        """`socket.getaddrinfo` in a thread of the loop's own; literal addresses need none.
+
+        A list of tuples `(family, type, proto, canonname, address)`. A full default executor does
+        not hold it up.
+
+        Raises:
+            socket.gaierror: The name or the service is not known, or nobody could be asked.
+        """
     async def getnameinfo(
         self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int = 0
     ) -> tuple[str, str]:
-        """`socket.getnameinfo` in a thread of the loop's own."""
+        """`socket.getnameinfo` in a thread of the loop's own: the pair `(host, service)`.
+
+        Raises:
+            socket.gaierror: There is no name, and `flags` has NI_NAMEREQD.
+        """
 
     # Descriptors. What is ready and not dealt with is reported again in the next turn.
     def add_reader(
@@ -184,31 +292,66 @@ class BaseLoop:
         fd: FileDescriptorLike,
         callback: Callable[[*_Ts], Any],
         *args: *_Ts,
-    ) -> None: ...
-    def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
+    ) -> None:
+        """Call `callback(*args)` in each turn in which `fd` is ready to be read from.
+
+        Takes the place of an earlier reader of the same descriptor. Level-triggered: what is left
+        unread is reported again.
+
+        Raises:
+            RuntimeError: The loop is closed, or a transport uses the descriptor.
+            OSError: It cannot be watched, as regular files cannot (EPERM).
+        """
+    def remove_reader(self, fd: FileDescriptorLike) -> bool:
+        """Stop watching `fd` for reading. Whether there was a reader."""
     def add_writer(
         self,
         fd: FileDescriptorLike,
         callback: Callable[[*_Ts], Any],
         *args: *_Ts,
-    ) -> None: ...
-    def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
+    ) -> None:
+        """Call `callback(*args)` in each turn in which `fd` has room to be written to.
+
+        Else as `add_reader`.
+        """
+    def remove_writer(self, fd: FileDescriptorLike) -> bool:
+        """Stop watching `fd` for writing. Whether there was a writer."""
 
     # Sockets, non-blocking ones.
     async def sock_recv(self, sock: socket.socket, n: int) -> bytes:
-        """Receive up to `n` bytes; b"" at the end of the stream."""
-    async def sock_recv_into(self, sock: socket.socket, buf: WriteableBuffer) -> int: ...
-    async def sock_recvfrom(
-        self, sock: socket.socket, bufsize: int
-    ) -> tuple[bytes, _RetAddress]: ...
+        """Receive up to `n` bytes; b"" at the end of the stream.
+
+        Here as in all of `sock_*` the socket has to be non-blocking; debug mode checks it.
+
+        Raises:
+            ValueError: Debug mode is on and the socket blocks.
+            OSError: What the system call failed with.
+        """
+    async def sock_recv_into(self, sock: socket.socket, buf: WriteableBuffer) -> int:
+        """Receive into `buf`; the number of bytes, 0 at the end of the stream."""
+    async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, _RetAddress]:
+        """Receive a datagram of up to `bufsize` bytes: the pair `(data, address)`.
+
+        What does not fit is lost.
+        """
     async def sock_recvfrom_into(
         self, sock: socket.socket, buf: WriteableBuffer, nbytes: int = 0
-    ) -> tuple[int, _RetAddress]: ...
-    async def sock_sendall(self, sock: socket.socket, data: ReadableBuffer) -> None: ...
+    ) -> tuple[int, _RetAddress]:
+        """Receive a datagram into `buf`: the pair `(number of bytes, address)`.
+
+        At most `nbytes` bytes, or as many as `buf` takes if that is 0.
+        """
+    async def sock_sendall(self, sock: socket.socket, data: ReadableBuffer) -> None:
+        """Send all of `data`.
+
+        If it is cancelled or fails, there is no telling how much was sent.
+        """
     async def sock_sendto(
         self, sock: socket.socket, data: ReadableBuffer, address: _Address
-    ) -> int: ...
-    async def sock_connect(self, sock: socket.socket, address: _Address) -> None: ...
+    ) -> int:
+        """Send a datagram to `address`; the number of bytes sent."""
+    async def sock_connect(self, sock: socket.socket, address: _Address) -> None:
+        """Connect `sock` to `address`, whose host may be a name."""
     def _wakeup_fd_changed(self) -> None:
         """Have a look at `signal.set_wakeup_fd` again."""
     def _stop_serving(self, sock: socket.socket) -> None:
@@ -218,7 +361,8 @@ class BaseLoop:
     def _before_exit() -> None: ...
     def _after_fork(self) -> None:
         """Give up what is shared with the loop of the parent process."""
-    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, _RetAddress]: ...
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, _RetAddress]:
+        """Accept a connection: the pair `(connection, address)`, the connection non-blocking."""
 
     # TCP.
     @overload
@@ -241,7 +385,18 @@ class BaseLoop:
         interleave: int | None = None,
         all_errors: bool = False,
     ) -> tuple[Transport, _ProtocolT]:
-        """Connect to a host and port; the pair (transport, protocol)."""
+        """Connect to a host and port, or use `sock`; the pair `(transport, protocol)`.
+
+        The addresses of a host are tried one after the other; with `happy_eyeballs_delay`, in
+        seconds, the next one begins while the one before is still under way. With `ssl` it returns
+        after the handshake. Timeouts are in seconds.
+
+        Raises:
+            OSError: No address could be connected to; the texts of all of them are in it.
+            ExceptionGroup: The same with `all_errors=True`: each exception by itself.
+            ssl.SSLError: The handshake failed.
+            ValueError: The arguments contradict each other.
+        """
     @overload
     async def create_connection(
         self,
@@ -271,7 +426,10 @@ class BaseLoop:
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> tuple[Transport, _ProtocolT]:
-        """Serve a connection that somebody else accepted; the pair (transport, protocol)."""
+        """Serve a connection that somebody else accepted; the pair `(transport, protocol)`.
+
+        The transport closes `sock`. Timeouts are in seconds.
+        """
 
 @disjoint_base
 class BaseServer:
@@ -279,36 +437,48 @@ class BaseServer:
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
     def close_clients(self) -> None:
-        """Close every connection, after its buffered data is sent."""
+        """Call `close()` of every connection: it ends when its buffered data is sent."""
     def abort_clients(self) -> None:
-        """Close every connection at once; buffered data is lost."""
+        """Call `abort()` of every connection: it ends at once, buffered data is lost."""
 
 @final
 class StreamTransport(Transport):
-    """A TCP connection."""
+    """A connection over TCP or a Unix socket.
+
+    What is written in one turn of the loop is sent in one system call at the end of the turn; `bytes`
+    are sent from where they are, anything mutable is copied. The watermarks are asyncio's: 64 KiB and
+    16 KiB unless set otherwise.
+    """
 
 @final
 class DatagramTransport(Transport, _DatagramTransport):
-    """A UDP or Unix datagram socket."""
+    """A UDP or Unix datagram socket.
+
+    `sendto` sends at once where nothing waits before it.
+    """
 
 @final
 class ReadPipeTransport(ReadTransport):
-    """The reading end of a pipe."""
+    """The reading end of a pipe, or what else `connect_read_pipe` takes: a socket, a terminal."""
 
 @final
 class WritePipeTransport(Transport):
-    """The writing end of a pipe."""
+    """The writing end of a pipe, or what else `connect_write_pipe` takes: a socket, a terminal."""
 
 @final
 class ChildWatch:
-    """A child process whose end a loop waits for."""
+    """A child process whose end a loop waits for: on Linux by a pidfd."""
 
     def fileno(self) -> int:
         """The descriptor that stands for the process."""
 
 @final
 class SSLTransport(Transport):
-    """A TLS connection, over a transport of any kind."""
+    """A TLS connection, over a transport of any kind.
+
+    What `ssl=` and `start_tls` give. Records are OpenSSL's, made by the program's `ssl.SSLContext`;
+    `get_extra_info("ssl_object")` is the `ssl.SSLObject`.
+    """
 
     def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the watermarks, in bytes, of what waits while reading is paused."""
@@ -343,7 +513,11 @@ class BaseSSLProtocol:
 
 @final
 class Coroutine(Generic[_T_co]):
-    """What the coroutine methods of the loop return. Await it once, or give it to `create_task`."""
+    """What the coroutine methods of the loop return. Await it once, or give it to `create_task`.
+
+    `inspect.iscoroutine` says no, as it asks for the type of Python's own coroutines;
+    `inspect.isawaitable` and `asyncio.iscoroutine` say yes.
+    """
 
     def send(self, value: None, /) -> Any: ...
     def throw(
@@ -362,16 +536,19 @@ class Coroutine(Generic[_T_co]):
     def cr_running(self) -> bool: ...
 
 def build_info() -> dict[str, str]:
-    """What was fixed when this module was built, by name."""
+    """What was fixed when this module was built, by name: profile, target, compiler, driver."""
 
 def report_uncaught(exception: BaseException) -> None:
-    """Report an exception that nobody caught, as the interpreter does."""
+    """Report an exception that nobody caught, as the interpreter does: by `sys.excepthook`."""
 
 if sys.platform != "win32":
     def run_file(path: str | PathLike[str], globals: dict[str, Any]) -> None:
-        """Run a source file in the namespace `globals`."""
+        """Run a source file in the namespace `globals`, as the interpreter runs its main program.
+
+        Raises whatever the program raises, SystemExit included.
+        """
     def die_after_shutdown(signum: int) -> None:
-        """Have `signum` end this process, after the interpreter has shut down."""
+        """Have `signum` end this process, after exit handlers have run and output is written."""
 
 # What ferrio.aio's classes are made of: asyncio's own without what only asyncio's have.
 

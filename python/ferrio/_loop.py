@@ -44,7 +44,7 @@ __all__ = ["Loop"]
 class Loop(BaseLoop, asyncio.AbstractEventLoop):
     """An event loop for asyncio programs, written in Rust.
 
-    It is used like any other loop of asyncio::
+    It is used like any other loop of asyncio:
 
         asyncio.run(main(), loop_factory=ferrio.Loop)
 
@@ -52,9 +52,10 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     loop's life, and differs in its texts and in the order of its steps between versions of
     CPython, is the interpreter's own function: it sees this loop as one of asyncio's.
 
-    c_tasks: True has tasks and futures be `asyncio.Task` and `asyncio.Future` themselves instead of
-        `ferrio.Task` and `ferrio.Future`, which inherit from them. None leaves it to `ferrio run
-        --c-tasks` and to the environment variable FERRIO_C_TASKS.
+    Args:
+        c_tasks: True has tasks and futures be `asyncio.Task` and `asyncio.Future` themselves instead
+            of `ferrio.Task` and `ferrio.Future`, which inherit from them. None leaves it to `ferrio
+            run --c-tasks` and to the environment variable FERRIO_C_TASKS.
     """
 
     # Where its users find it.
@@ -77,8 +78,8 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         "slow_callback_duration",
     )
 
-    #: Debug mode logs callbacks that take longer than this, in seconds.
     slow_callback_duration: float
+    """Debug mode logs callbacks that take longer than this, in seconds: 0.1 at first."""
 
     def __init__(self, *, c_tasks: bool | None = None) -> None:
         super().__init__()

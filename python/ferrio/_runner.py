@@ -31,7 +31,8 @@ def new_event_loop(*, c_tasks: bool | None = None) -> Loop:
     Like `asyncio.new_event_loop()` it makes the loop and nothing else: the loop is nobody's current
     one, and whoever made it closes it.
 
-    c_tasks: see `Loop`.
+    Args:
+        c_tasks: As for `Loop`.
     """
     loop = Loop(c_tasks=c_tasks)
     prepare(loop)
@@ -50,11 +51,15 @@ def run(
     asynchronous generators and the default executor are shut down, Ctrl-C cancels `main`. Unlike
     the function of asyncio it takes `loop_factory` on Python 3.11 too.
 
-    debug: True or False sets the loop's debug mode, None leaves what the interpreter was started
-        with (`-X dev`, `PYTHONASYNCIODEBUG`).
-    loop_factory: makes the loop; `new_event_loop` if it is None.
+    Args:
+        main: A coroutine; from Python 3.14 on any awaitable.
+        debug: True or False sets the loop's debug mode, None leaves what the interpreter was started
+            with (`-X dev`, `PYTHONASYNCIODEBUG`).
+        loop_factory: Makes the loop; `new_event_loop` if it is None.
 
-    Raises RuntimeError if a loop is running in this thread.
+    Raises:
+        RuntimeError: A loop is running in this thread.
+        KeyboardInterrupt: Ctrl-C was pressed; `main` was cancelled and has ended.
     """
     # Runner would find out too, but speak of a method that was not called here.
     if asyncio._get_running_loop() is not None:
