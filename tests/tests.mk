@@ -74,7 +74,7 @@ lint: lint-rust lint-python lint-stubs ## formatting, clippy, ruff, mypy, stubs 
 
 .PHONY: lint-environment lint-rust lint-python lint-stubs
 lint-environment:
-	@$(PYTHON) tests/setup/environment.py --lint --profile $(PROFILE)
+	@$(PYTHON) tests/setup/environment.py --lint --docs --profile $(PROFILE)
 
 lint-rust: lint-environment
 	cargo fmt --all --check
@@ -86,8 +86,8 @@ lint-rust: lint-environment
 lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/setup \
-	  tests/suites tests/typing bench fuzz
+	$(VENV)/bin/mypy --strict python/ferrio tests/bench tests/conformance tests/docs tests/setup \
+	  tests/suites tests/typing bench fuzz docs/hooks --exclude /surroundings/
 
 lint-stubs: lint-environment
 	$(VENV)/bin/python -m mypy.stubtest ferrio._ferrio

@@ -49,9 +49,7 @@ class Document(HTMLParser):
             self.fetched.append("https://api.github.com")
         if "href" in values:
             kinds = set(values.get("rel", "").split())
-            if tag == "link" and kinds & FETCHING_LINKS:
-                self.fetched.append(values["href"])
-            elif tag in ("image", "use"):
+            if (tag == "link" and kinds & FETCHING_LINKS) or tag in ("image", "use"):
                 self.fetched.append(values["href"])
             elif tag == "a":
                 self.links.append(values["href"])
@@ -80,7 +78,7 @@ def problems(site: Path) -> Iterator[str]:
         for address in document.fetched:
             if is_elsewhere(address):
                 yield f"{where}: fetches {address}"
-            elif not address.startswith("data:") and not target(document.path, address, site).exists():
+            elif is_missing(document.path, address, site):
                 yield f"{where}: fetches {address}, which is not there"
         for address in document.links:
             yield from broken(document, address, documents, site)
@@ -112,6 +110,10 @@ def target(page: Path, address: str, site: Path) -> Path:
     # Only 404.html, which a server shows at any address, has links that begin at the root.
     found = (site / path[1:] if path.startswith("/") else page.parent / path).resolve()
     return found / "index.html" if found.is_dir() else found
+
+
+def is_missing(page: Path, address: str, site: Path) -> bool:
+    return urlsplit(address).scheme != "data" and not target(page, address, site).exists()
 
 
 def is_elsewhere(address: str) -> bool:

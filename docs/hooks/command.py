@@ -8,10 +8,9 @@ import os
 from collections.abc import Iterator
 from unittest import mock
 
+from ferrio.__main__ import main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-
-from ferrio.__main__ import main
 
 PAGE = "reference/command.md"
 COMMANDS = ("run", "bench", "info")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
+
+from tests.suites import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "compatibility.md"
@@ -36,13 +37,13 @@ def filled(markdown: str, name: str, content: str) -> str:
 
 def packages(repository: str) -> Iterator[str]:
     """A table of the packages, by name, and of what is run with each."""
-    suites = {suite.lower() for suite in read_suites() if suite != "differs"}
+    suites = catalogue.load()
     tested = requirements(ROOT / "tests" / "requirements.txt")
     used: dict[str, list[str]] = {}
-    for file in sorted((ROOT / "examples").glob("*/requirements.txt")):
-        for name, version in requirements(file).items():
+    for needed in sorted((ROOT / "examples").glob("*/requirements.txt")):
+        for name, version in requirements(needed).items():
             tested.setdefault(name, version)
-            used.setdefault(name, []).append(file.parent.name)
+            used.setdefault(name, []).append(needed.parent.name)
     yield "| package | version | tested by |"
     yield "|---|---|---|"
     for name in sorted(tested.keys() - TOOLS):
@@ -62,14 +63,13 @@ def example_page(example: str) -> str:
 
 
 def differences() -> Iterator[str]:
-    for entry in read_suites()["differs"]:
-        tests = ", ".join(f"`{test.rpartition('/')[2]}`" for test in entry["tests"])
-        yield f"- {entry['suite']}: {tests}. {entry['why']}."
-
-
-def read_suites() -> dict[str, object]:
-    return tomllib.loads((ROOT / "tests" / "suites" / "suites.toml").read_text())
+    """Each test of another package that cannot pass on ferrio, and why."""
+    for suite in catalogue.load().values():
+        for test, why in suite.differs.items():
+            yield f"- {suite.name}, `{test.rpartition('/')[2]}`: {why}."
 
 
 def requirements(file: Path) -> dict[str, str]:
-    return {match["name"].lower(): match["version"] for match in REQUIREMENT.finditer(file.read_text())}
+    """Versions of the packages that a file names, by name."""
+    found = REQUIREMENT.finditer(file.read_text())
+    return {match["name"].lower(): match["version"] for match in found}

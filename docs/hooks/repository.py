@@ -1,7 +1,7 @@
 """Pages of the site that are files elsewhere in the repository, and the links of all of them.
 
-A README belongs beside what it describes, where the forge shows it and where its author changes
-it. So it is not copied into `docs`: it becomes a page when the site is built. Links of all pages are
+A README belongs beside what it describes, where the forge shows it and where its author changes it.
+So it is not copied into `docs`: it becomes a page when the site is built. Links of all pages are
 written as paths in the repository, which is what works on the forge; here they become links to the
 page that a file has, or to the forge for a file that has none.
 """
@@ -48,6 +48,8 @@ SUBJECTS = (
 )
 
 HOW_TO = "howto"
+#: In whose place the list of examples stands.
+EXAMPLES = "<!-- examples: docs/hooks/repository.py puts the list here -->"
 
 #: `](target)` or `](target "title")` of a link or an image.
 LINK = re.compile(r"\]\((?P<target>[^()\s]+)(?P<title>\s+\"[^\"]*\")?\)")
@@ -75,7 +77,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             place = picture_in_site(picture)
             if files.get_file_from_path(place) is None:
                 files.append(generated(config, place, picture))
-    files.append(File.generated(config, f"{HOW_TO}/index.md", content=how_to_index()))
     return files
 
 
@@ -83,14 +84,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Gives links their targets in the site, and takes out what is for the tests alone."""
     markdown = TEST_COMMENT.sub("", markdown)
     source = sources().get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    if page.file.src_uri == f"{HOW_TO}/index.md":
-        return markdown
     lines, is_code = [], False
     for line in markdown.splitlines(keepends=True):
         if FENCE.match(line):
             is_code = not is_code
         lines.append(line if is_code else with_links(line, source, page.file.src_uri, config))
-    return "".join(lines)
+    return "".join(lines).replace(EXAMPLES, list_of_examples())
 
 
 def with_links(line: str, source: str, page: str, config: MkDocsConfig) -> str:
@@ -114,7 +113,7 @@ def in_site(target: str, source: str, page: str, config: MkDocsConfig) -> str:
     file = ROOT / path
     if path in pages():
         place = pages()[path]
-    elif path.startswith("docs/") or is_site_page(path):
+    elif path.startswith("docs/"):
         place = path.removeprefix("docs/")
     elif file.suffix in IMAGES and file.exists():
         place = picture_in_site(file)
@@ -125,11 +124,6 @@ def in_site(target: str, source: str, page: str, config: MkDocsConfig) -> str:
     else:
         raise PluginError(f"{source}: link to {target}, but there is no {path}")
     return os.path.relpath(place, PurePosixPath(page).parent) + suffix
-
-
-def is_site_page(path: str) -> bool:
-    """Is this a page that exists in the site alone, as docs/hooks make it?"""
-    return path.startswith(f"docs/{HOW_TO}/")
 
 
 def pages() -> dict[str, str]:
@@ -151,20 +145,13 @@ def examples() -> list[Path]:
     return [found[name] for name in [*known, *sorted(found.keys() - set(known))]]
 
 
-def how_to_index() -> str:
-    """The list of the how-to pages, each with the first sentence of its README."""
-    lines = [
-        "# How-to",
-        "",
-        "Complete programs, one subject each, in the folder `examples` of a clone. None of them knows",
-        "of ferrio: `ferrio run examples/NAME` runs one on ferrio, `ferrio run --loop asyncio",
-        "examples/NAME` on asyncio, to compare.",
-        "",
-    ]
+def list_of_examples() -> str:
+    """A list of the how-to pages, each with the first sentence of its README."""
+    lines = []
     for readme in examples():
         title, summary = introduction(readme.read_text())
         lines.append(f"- [{title}]({readme.parent.name}.md): {summary}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def introduction(text: str) -> tuple[str, str]:

@@ -165,9 +165,9 @@ class BaseLoop:
     ) -> TimerHandle:
         """Call `callback(*args)` after `delay` seconds, never earlier.
 
-        Callbacks of equal deadlines run in the order in which they were scheduled. The resolution is
-        a microsecond where the kernel has `epoll_pwait2`, and a millisecond elsewhere. The handle
-        that is returned cancels it, and frees what it holds at once.
+        Callbacks of equal deadlines run in the order in which they were scheduled. The resolution
+        is a microsecond where the kernel has `epoll_pwait2`, and a millisecond elsewhere. The
+        handle that is returned cancels it, and frees what it holds at once.
 
         Raises:
             RuntimeError: The loop is closed; in debug mode also if another thread calls this.
@@ -231,7 +231,7 @@ class BaseLoop:
             """
 
     def set_task_factory(self, factory: _TaskFactory | None) -> None:
-        """Have `factory(loop, coro, **kwargs)` make the tasks of `create_task`; None for the default.
+        """Have `factory(loop, coro, **kwargs)` make the tasks; None for the loop's own way.
 
         Raises:
             TypeError: `factory` is neither callable nor None.
@@ -445,9 +445,9 @@ class BaseServer:
 class StreamTransport(Transport):
     """A connection over TCP or a Unix socket.
 
-    What is written in one turn of the loop is sent in one system call at the end of the turn; `bytes`
-    are sent from where they are, anything mutable is copied. The watermarks are asyncio's: 64 KiB and
-    16 KiB unless set otherwise.
+    What is written in one turn of the loop is sent in one system call at the end of the turn;
+    `bytes` are sent from where they are, anything mutable is copied. The watermarks are asyncio's:
+    64 KiB and 16 KiB unless set otherwise.
     """
 
 @final

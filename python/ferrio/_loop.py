@@ -53,9 +53,9 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     CPython, is the interpreter's own function: it sees this loop as one of asyncio's.
 
     Args:
-        c_tasks: True has tasks and futures be `asyncio.Task` and `asyncio.Future` themselves instead
-            of `ferrio.Task` and `ferrio.Future`, which inherit from them. None leaves it to `ferrio
-            run --c-tasks` and to the environment variable FERRIO_C_TASKS.
+        c_tasks: True has tasks and futures be `asyncio.Task` and `asyncio.Future` themselves
+            instead of `ferrio.Task` and `ferrio.Future`, which inherit from them. None leaves it to
+            `ferrio run --c-tasks` and to the environment variable FERRIO_C_TASKS.
     """
 
     # Where its users find it.

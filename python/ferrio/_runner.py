@@ -53,8 +53,8 @@ def run(
 
     Args:
         main: A coroutine; from Python 3.14 on any awaitable.
-        debug: True or False sets the loop's debug mode, None leaves what the interpreter was started
-            with (`-X dev`, `PYTHONASYNCIODEBUG`).
+        debug: True or False sets the loop's debug mode, None leaves what the interpreter was
+            started with (`-X dev`, `PYTHONASYNCIODEBUG`).
         loop_factory: Makes the loop; `new_event_loop` if it is None.
 
     Raises:

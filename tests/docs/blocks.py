@@ -58,9 +58,8 @@ def blocks_of(page: Path, text: str) -> Iterator[Block]:
             continue
         opening = FENCE.fullmatch(line)
         if opening is None:
-            if line.strip():
-                if said:
-                    raise ValueError(f"{page}:{number}: a test comment that no block follows")
+            if line.strip() and said:
+                raise ValueError(f"{page}:{number}: a test comment that no block follows")
             continue
         indent = len(opening["indent"])
         content = []
@@ -80,6 +79,8 @@ def blocks_of(page: Path, text: str) -> Iterator[Block]:
             directives=directives(said, f"{page}:{number}"),
         )
         said = []
+    if said:
+        raise ValueError(f"{page}: a test comment at the end that no block follows")
 
 
 def directives(said: list[str], where: str) -> Directives:

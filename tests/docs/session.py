@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,7 +53,10 @@ class Session:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         for program in self._beside:
             program.end(check=error is None)
@@ -241,14 +243,3 @@ def free_port() -> str:
 def report(block: Block, done: subprocess.CompletedProcess[str]) -> str:
     words = done.args if isinstance(done.args, str) else shlex.join(done.args)
     return f"{block}: {words} ended with {done.returncode}\n{done.stdout}"
-
-
-def follow(blocks: Iterable[Block], page: Path, folder: Path) -> int:
-    """Run the blocks of `page` that this Python can run; how many those are."""
-    count = 0
-    with Session(page, folder) as session:
-        for block in blocks:
-            if block.directives.not_run is None and sys.version_info >= block.directives.since:
-                session.run(block)
-                count += 1
-    return count

@@ -5,11 +5,10 @@ import functools
 import unittest
 
 import anyio
+import ferrio
 import pytest
 import uvicorn
 from aiohttp import web
-
-import ferrio
 
 __all__ = ["anyio", "app", "asyncio", "ferrio", "main", "pytest", "set_up", "unittest", "web"]
 

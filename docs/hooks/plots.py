@@ -95,8 +95,9 @@ def row_of(row: list[str], names: list[str], group: str) -> RowResult:
         if match is None:
             loops[name] = LoopResult(error=cell)
             continue
-        median, least, most = (float(x) for x in (match[1], match[2] or match[1], match[3] or match[1]))
-        loops[name] = LoopResult([Measurement(x) for x in (least, median, most)])
+        median, least, most = match.groups()
+        rounds = [least or median, median, most or median]
+        loops[name] = LoopResult([Measurement(float(ratio)) for ratio in rounds])
     # More is better in shares of throughput, and there alone; figures.py marks them by their unit.
     return RowResult(row[0].strip("`"), group, "", "%" not in " ".join(row[2:]), loops)
 
