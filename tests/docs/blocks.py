@@ -6,7 +6,8 @@ A comment in front of a block says how it is to be run, if that is not plain:
     <!-- test: since 3.12 -->                 on this version of Python and newer ones
     <!-- test: exit status 1 -->              its last command ends so
     <!-- test: background until TEXT -->      its command runs beside all that follows on the page,
-                                              from when it has printed TEXT, and is sent SIGINT then
+                                              from when it has printed TEXT; then SIGINT ends it
+    <!-- test: background WORD until TEXT --> only the command that has this word in it does
     <!-- test: numbers vary -->               any number of the output stands for any other
 """
 
@@ -29,7 +30,8 @@ class Directives:
     not_run: str | None = None
     since: tuple[int, int] = (3, 0)
     exit_status: int = 0
-    background_until: str | None = None
+    background: dict[str, str] = field(default_factory=dict)
+    """Of commands that go on beside the others: a word in them, and what they print when ready."""
     numbers_vary: bool = False
 
 
@@ -85,7 +87,8 @@ def blocks_of(page: Path, text: str) -> Iterator[Block]:
 
 def directives(said: list[str], where: str) -> Directives:
     """What the comments `said` mean. Raises ValueError if one of them means nothing."""
-    found: dict[str, object] = {}
+    background: dict[str, str] = {}
+    found: dict[str, object] = {"background": background}
     for words in said:
         if match := re.fullmatch(r"not run: (.+)", words):
             found["not_run"] = match[1]
@@ -93,8 +96,8 @@ def directives(said: list[str], where: str) -> Directives:
             found["since"] = int(match[1]), int(match[2])
         elif match := re.fullmatch(r"exit status (-?\d+)", words):
             found["exit_status"] = int(match[1])
-        elif match := re.fullmatch(r"background until (.+)", words):
-            found["background_until"] = match[1]
+        elif match := re.fullmatch(r"background (?:(\S+) )??until (.+)", words):
+            background[match[1] or ""] = match[2]
         elif words == "numbers vary":
             found["numbers_vary"] = True
         else:

@@ -30,7 +30,7 @@ PATIENCE = 100
 CHECKED = {"make": "make --dry-run", ".ci/run": "bash -n .ci/run"}
 
 #: Ports that pages name. Each session puts free ones in their place.
-PORTS = ("8080", "8888")
+PORTS = ("7000", "8000", "8080", "8888")
 
 
 class Session:
@@ -105,9 +105,10 @@ class Session:
             done = self._finish(["bash", "-c", words], cwd=ROOT)
             assert done.returncode == 0, report(block, done)
             return
-        if block.directives.background_until is not None:
-            self._beside.append(self._start(block, command))
-            return
+        for word, text in block.directives.background.items():
+            if word in command.words:
+                self._beside.append(self._start(block, command, text))
+                return
         done = self._finish(["bash", "-c", words])
         assert done.returncode == block.directives.exit_status, report(block, done)
         self._compare(block, command.output, done.stdout, done)
@@ -122,7 +123,7 @@ class Session:
         differs = difference(shown, printed, numbers_vary=numbers_vary)
         assert differs is None, f"{block}: prints something else\n{differs}\n{report(block, done)}"
 
-    def _start(self, block: Block, command: Command) -> Beside:
+    def _start(self, block: Block, command: Command, ready: str) -> Beside:
         process = subprocess.Popen(
             ["bash", "-c", "exec " + self._with_free_ports(command.words)],
             cwd=self._folder,
@@ -133,10 +134,8 @@ class Session:
             stderr=subprocess.STDOUT,
         )
         beside = Beside(block, process, self._with_free_ports(command.output))
-        text = block.directives.background_until
-        assert text is not None
         try:
-            beside.wait_for(self._with_free_ports(text))
+            beside.wait_for(self._with_free_ports(ready))
         except BaseException:
             process.kill()
             raise

@@ -21,6 +21,8 @@ print("hello")
 
 <!-- test: since 3.12 -->
 <!-- test: exit status 3 -->
+<!-- test: background serve until listening on -->
+<!-- test: background until ready -->
 
 ```console
 $ python hello.py
@@ -42,6 +44,7 @@ def test_blocks_are_found_with_what_is_said_about_them() -> None:
     assert hello.directives.exit_status == 0
     assert (console.language, console.title) == ("console", None)
     assert (console.directives.since, console.directives.exit_status) == ((3, 12), 3)
+    assert console.directives.background == {"serve": "listening on", "": "ready"}
     assert (text.language, text.text) == ("text", "```console\n")
 
 

@@ -1,0 +1,29 @@
+"""What the READMEs of the examples say to type works, and prints what they show.
+
+They are pages of the documentation, and are followed as tests/docs follows the others; here,
+because `make cookbook` has what the examples need. Of what they print, numbers are those of the
+author's machine: any others will do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import blocks_of
+from tests.docs.pages import ROOT, is_run
+from tests.docs.session import Session
+
+READMES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").glob("*/README.md"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.parent.name)
+def test_the_readme_is_right(page: Path, tmp_path: Path) -> None:
+    with Session(page, tmp_path) as session:
+        for block in blocks_of(page, (ROOT / page).read_text()):
+            if is_run(block):
+                directives = dataclasses.replace(block.directives, numbers_vary=True)
+                session.run(dataclasses.replace(block, directives=directives))
