@@ -18,13 +18,12 @@ PAGE = "compatibility.md"
 #: Of tests/requirements.txt, what does not run on a loop.
 TOOLS = {"maturin", "matplotlib", "pytest", "pytest-timeout", "pytest-xdist", "rich", "uvloop"}
 REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)(?:\[[^]]*\])?\s*[=>~]=\s*(?P<version>[\w.]+)", re.M)
-FORGE = "blob/main"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     if page.file.src_uri != PAGE:
         return markdown
-    markdown = filled(markdown, "packages", "\n".join(packages(config.extra["repository"])))
+    markdown = filled(markdown, "packages", "\n".join(packages()))
     return filled(markdown, "differences", "\n".join(differences()))
 
 
@@ -35,7 +34,7 @@ def filled(markdown: str, name: str, content: str) -> str:
     return filled_in
 
 
-def packages(repository: str) -> Iterator[str]:
+def packages() -> Iterator[str]:
     """A table of the packages, by name, and of what is run with each."""
     suites = catalogue.load()
     tested = requirements(ROOT / "tests" / "requirements.txt")
@@ -50,16 +49,15 @@ def packages(repository: str) -> Iterator[str]:
         how = []
         file = f"tests/ecosystem/test_{name.replace('-', '_')}.py"
         if (ROOT / file).exists():
-            how.append(f"[programs of ours]({repository}/{FORGE}/{file})")
+            how.append(f"[programs of ours](../{file})")
         if name in suites:
             how.append("own tests")
-        how += [f"[example]({example_page(example)}) `{example}`" for example in used.get(name, [])]
+        how += [
+            f"[example](../examples/{example}/README.md) `{example}`"
+            for example in used.get(name, [])
+        ]
         if how:
             yield f"| {name} | {tested[name]} | {', '.join(how)} |"
-
-
-def example_page(example: str) -> str:
-    return f"howto/{example}.md"
 
 
 def differences() -> Iterator[str]:

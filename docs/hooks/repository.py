@@ -47,6 +47,7 @@ SUBJECTS = (
     "under_the_hood",
 )
 
+FORGE = "https://github.com/ferrio/ferrio"
 HOW_TO = "howto"
 #: In whose place the list of examples stands.
 EXAMPLES = "<!-- examples: docs/hooks/repository.py puts the list here -->"
@@ -88,21 +89,21 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     for line in markdown.splitlines(keepends=True):
         if FENCE.match(line):
             is_code = not is_code
-        lines.append(line if is_code else with_links(line, source, page.file.src_uri, config))
+        lines.append(line if is_code else with_links(line, source, page.file, files))
     return "".join(lines).replace(EXAMPLES, list_of_examples())
 
 
-def with_links(line: str, source: str, page: str, config: MkDocsConfig) -> str:
+def with_links(line: str, source: str, page: File, files: Files) -> str:
     """`line` of the file `source`, which is the page `page`, with links that work in the site."""
 
     def replace(match: re.Match[str]) -> str:
-        target = in_site(match["target"], source, page, config)
+        target = in_site(match["target"], source, page.src_uri, files)
         return f"]({target}{match['title'] or ''})"
 
     return LINK.sub(replace, line)
 
 
-def in_site(target: str, source: str, page: str, config: MkDocsConfig) -> str:
+def in_site(target: str, source: str, page: str, files: Files) -> str:
     """What `target`, a link in the file `source`, is called from the page `page`."""
     parts = urlsplit(target)
     if parts.scheme or not parts.path:
@@ -113,14 +114,14 @@ def in_site(target: str, source: str, page: str, config: MkDocsConfig) -> str:
     file = ROOT / path
     if path in pages():
         place = pages()[path]
-    elif path.startswith("docs/"):
+    elif files.get_file_from_path(path.removeprefix("docs/")) and path.startswith("docs/"):
         place = path.removeprefix("docs/")
     elif file.suffix in IMAGES and file.exists():
         place = picture_in_site(file)
     elif file.exists():
         # Not a page: source code, a licence, a folder.
         kind = "tree" if file.is_dir() else "blob"
-        return f"{config.extra['repository']}/{kind}/main/{path}{suffix}"
+        return f"{FORGE}/{kind}/main/{path}{suffix}"
     else:
         raise PluginError(f"{source}: link to {target}, but there is no {path}")
     return os.path.relpath(place, PurePosixPath(page).parent) + suffix
