@@ -40,6 +40,8 @@ def packages() -> Iterator[str]:
     tested = requirements(ROOT / "tests" / "requirements.txt")
     used: dict[str, list[str]] = {}
     for needed in sorted((ROOT / "examples").glob("*/requirements.txt")):
+        if not needed.with_name("README.md").exists():
+            continue
         for name, version in requirements(needed).items():
             tested.setdefault(name, version)
             used.setdefault(name, []).append(needed.parent.name)
