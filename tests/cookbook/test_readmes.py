@@ -18,12 +18,25 @@ from tests.docs.session import Session
 
 READMES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").glob("*/README.md"))
 
+#: Programs that serve until Ctrl-C, by example: a word of their command, and what they print when
+#: they are ready. They run beside the rest of the page.
+SERVICES = {
+    "microservices": {"up": "Ctrl-C ends it"},
+    "sockets": {"serve": "listening on"},
+    "web_requests": {"serve": "Ctrl-C ends it"},
+}
+
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", READMES, ids=lambda page: page.parent.name)
 def test_the_readme_is_right(page: Path, tmp_path: Path) -> None:
-    with Session(page, tmp_path) as session:
+    services = SERVICES.get(page.parent.name, {})
+    # The programs know their ports as the page does.
+    with Session(page, tmp_path, ports=()) as session:
         for block in blocks_of(page, (ROOT / page).read_text()):
             if is_run(block):
-                directives = dataclasses.replace(block.directives, numbers_vary=True)
+                background = services | block.directives.background
+                directives = dataclasses.replace(
+                    block.directives, numbers_vary=True, background=background
+                )
                 session.run(dataclasses.replace(block, directives=directives))

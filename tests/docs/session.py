@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,8 +30,8 @@ PATIENCE = 100
 #: can be read, is what these find out.
 CHECKED = {"make": "make --dry-run", ".ci/run": "bash -n .ci/run"}
 
-#: Ports that pages name. Each session puts free ones in their place.
-PORTS = ("7000", "8000", "8080", "8888")
+#: Ports that the pages of docs/ name.
+PORTS = ("8080", "8888")
 
 
 class Session:
@@ -38,12 +39,14 @@ class Session:
 
     The folder holds what the page takes for granted, from `surroundings/PAGE`, and the examples.
     There, `fragments.py` is what Python blocks without a file name begin with.
+
+    ports: in whose place free ones are put, wherever the page names them.
     """
 
-    def __init__(self, page: Path, folder: Path) -> None:
+    def __init__(self, page: Path, folder: Path, ports: Sequence[str] = PORTS) -> None:
         self._folder = folder
         self._beside: list[Beside] = []
-        self._ports = {port: free_port() for port in PORTS}
+        self._ports = {port: free_port() for port in ports}
         (folder / "examples").symlink_to(ROOT / "examples")
         surroundings = SURROUNDINGS / str(page.with_suffix("")).replace("/", "-")
         if surroundings.is_dir():
@@ -106,7 +109,7 @@ class Session:
             assert done.returncode == 0, report(block, done)
             return
         for word, text in block.directives.background.items():
-            if word in command.words:
+            if re.search(rf"\b{word}\b", command.words):
                 self._beside.append(self._start(block, command, text))
                 return
         done = self._finish(["bash", "-c", words])
