@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from ferrio._cookbook import READING_ORDER, first_sentence
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
@@ -29,23 +30,6 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "bench/README.md": "performance.md",
 }
-
-#: The examples in the order in which one would read them; others follow by name.
-SUBJECTS = (
-    "concurrency",
-    "sockets",
-    "web_requests",
-    "postgres",
-    "cpu_bound",
-    "threads",
-    "streams",
-    "web_apps",
-    "microservices",
-    "synchronisation",
-    "queues",
-    "subprocesses",
-    "under_the_hood",
-)
 
 FORGE = "https://github.com/ferrio/ferrio"
 HOW_TO = "howto"
@@ -66,7 +50,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     for section in config.nav:
         if "How-to" in section:
             section["How-to"] = [f"{HOW_TO}/index.md"]
-            section["How-to"] += [f"{HOW_TO}/{readme.parent.name}.md" for readme in examples()]
+            section["How-to"] += [
+                {title(readme): f"{HOW_TO}/{readme.parent.name}.md"} for readme in examples()
+            ]
     return config
 
 
@@ -142,7 +128,7 @@ def sources() -> dict[str, str]:
 def examples() -> list[Path]:
     """The READMEs of those examples that have one, in the order of the navigation."""
     found = {readme.parent.name: readme for readme in (ROOT / "examples").glob("*/README.md")}
-    known = [name for name in SUBJECTS if name in found]
+    known = [name for name in READING_ORDER if name in found]
     return [found[name] for name in [*known, *sorted(found.keys() - set(known))]]
 
 
@@ -150,18 +136,13 @@ def list_of_examples() -> str:
     """A list of the how-to pages, each with the first sentence of its README."""
     lines = []
     for readme in examples():
-        title, summary = introduction(readme.read_text())
-        lines.append(f"- [{title}]({readme.parent.name}.md): {summary}")
+        summary = first_sentence(readme.read_text())
+        lines.append(f"- [{title(readme)}]({readme.parent.name}.md): {summary}")
     return "\n".join(lines)
 
 
-def introduction(text: str) -> tuple[str, str]:
-    """Title and first sentence of a README, without links."""
-    title, _, rest = text.lstrip().partition("\n")
-    paragraph = " ".join(rest.strip().partition("\n\n")[0].split())
-    paragraph = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", paragraph)
-    sentence = re.match(r"(.*?[.:])(?:\s|$)", paragraph)
-    return title.lstrip("# "), sentence[1].rstrip(":") if sentence else paragraph
+def title(readme: Path) -> str:
+    return readme.parent.name.replace("_", " ").capitalize()
 
 
 def pictures(source: Path) -> list[Path]:
