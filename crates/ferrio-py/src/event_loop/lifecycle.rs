@@ -1,10 +1,11 @@
 //! Running, stopping and closing a loop; one turn of it (Lib/asyncio/base_events.py:
 //! `run_forever`, `run_until_complete`, `_run_once`, `close`).
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 
 use ferrio_engine::{Instant, Ready, Timeout};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -29,7 +30,7 @@ impl Loop {
     fn run_forever(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         begin(slf)?;
-        let result = loop {
+        let run = || loop {
             if let Err(error) = this.turn(slf) {
                 break Err(error);
             }
@@ -37,8 +38,15 @@ impl Loop {
                 break Ok(());
             }
         };
+        // PyO3 panics where there is no memory for an object: the run is over then, too.
+        let result = catch_unwind(AssertUnwindSafe(run));
+        let pending = if result.is_err() { PyErr::take(slf.py()) } else { None };
         let ended = end(slf);
-        result.and(ended)
+        match (result, pending) {
+            (Ok(result), _) => result.and(ended),
+            (Err(_), Some(error)) if error.is_instance_of::<PyMemoryError>(slf.py()) => Err(error),
+            (Err(panic), _) => resume_unwind(panic),
+        }
     }
 
     /// Runs until the future is done; returns its result or raises its exception. A coroutine is
