@@ -155,7 +155,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
         "no-such-backport ; python_version < '3.11'\n",
     )
     with pytest.raises(SystemExit) as exit_info:
-        _cookbook.run("sockets", [], loop="ferrio", debug=False, c_tasks=False)
+        _cookbook.run("sockets", [], loop="ferrio", debug=False, c_tasks=False, loop_only=False)
     assert exit_info.value.code == 1
     missing = capsys.readouterr().err
     assert missing == (
