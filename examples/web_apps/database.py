@@ -65,9 +65,9 @@ async def fill(dsn: str) -> None:
     connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA})
     try:
         async with connection.transaction():
+            # One at a time: several applications may be started at once on one database.
+            await connection.execute("select pg_advisory_xact_lock(hashtext($1))", SCHEMA)
             await connection.execute(STATEMENTS)
-            # Nobody else may find it empty before this transaction ends.
-            await connection.execute("lock table tool")
             if not await connection.fetchval("select exists (select from tool)"):
                 columns = ("name", "category", "cents_a_day")
                 await connection.copy_records_to_table("tool", records=TOOLS, columns=columns)

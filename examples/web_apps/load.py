@@ -18,7 +18,7 @@ from processes import started
 from serving import REST
 from yarl import URL
 
-#: Every request of each kind; half of them ask for one tool, half for a list of fifteen.
+#: Asked for in turn: one tool, and a list of fifteen.
 PATHS = ("/tools/1", "/tools?category=garden")
 
 

@@ -25,13 +25,11 @@ async def serve(name: str, port: int, dsn: str | None) -> None:
 
     Ends at SIGTERM or Ctrl-C, when requests that are under way have been answered.
     """
+    # Imported when needed: who runs one application need not wait for the other frameworks.
     if name == "counter":
-        import counter
-
-        await serve_asgi(name, counter.make_app(), port)
-        return
-    # Django cannot be imported for nothing, and who runs one application needs no other.
-    app = importlib.import_module(REST[name]).make_app(dsn, CONNECTIONS)
+        app = importlib.import_module("counter").make_app()
+    else:
+        app = importlib.import_module(REST[name]).make_app(dsn, CONNECTIONS)
     if name == "aiohttp":
         await serve_aiohttp(name, app, port)
     else:

@@ -41,8 +41,8 @@ async def main(options: argparse.Namespace) -> None:
         async with open_site(options.pages, options.port) as base:
             print(f"serving {options.pages} pages on {base}; Ctrl-C ends it", flush=True)
             await asyncio.Event().wait()
-    chosen = [options.program] if options.program else [*PROGRAMS]
-    for name in chosen:
+        return
+    for name in [options.program] if options.program else PROGRAMS:
         run, what = PROGRAMS[name]
         print(f"\n{name}: {what}", flush=True)
         # Each gets a site of its own: its statistics are of its own requests.
