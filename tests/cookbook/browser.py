@@ -88,7 +88,11 @@ class Browser:
         self._socket.send(json.dumps(message))
         deadline = time.monotonic() + PATIENCE
         while True:
-            answer = json.loads(self._socket.recv(timeout=max(0.0, deadline - time.monotonic())))
+            try:
+                left = max(0.0, deadline - time.monotonic())
+                answer = json.loads(self._socket.recv(timeout=left))
+            except TimeoutError:
+                pytest.fail(f"chromium does not answer {method} {parameters}")
             if answer.get("id") == self._number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
@@ -141,6 +145,7 @@ class Page:
 
     def click(self, selector: str) -> None:
         """With the mouse, in the middle of the element."""
+        self._bring_to_front()
         middle = self.evaluate(
             f"(({{x, y, width, height}}) => ({{x: x + width / 2, y: y + height / 2}}))"
             f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
@@ -152,7 +157,12 @@ class Page:
 
     def screenshot(self) -> bytes:
         """As PNG."""
+        self._bring_to_front()
         return base64.b64decode(self._command("Page.captureScreenshot", format="png")["data"])
+
+    def _bring_to_front(self) -> None:
+        """A page behind another draws nothing, and may answer neither mouse nor camera."""
+        self._command("Page.bringToFront")
 
     def _command(self, method: str, **parameters: Any) -> Any:
         return self._browser.command(method, self._session, **parameters)
