@@ -35,6 +35,12 @@ PATIENCE = 100
 
 LoopName: TypeAlias = Literal["ferrio", "asyncio"]
 
+#: What the programs say that they run on.
+CLASSES: dict[LoopName, str] = {
+    "ferrio": "ferrio.Loop",
+    "asyncio": "asyncio.unix_events._UnixSelectorEventLoop",
+}
+
 
 @pytest.fixture(params=["ferrio", "asyncio"])
 def loop(request: pytest.FixtureRequest) -> LoopName:

@@ -15,9 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .conftest import PATIENCE, ROOT, Cookbook, LoopName, Running
-
-CLASSES = {"ferrio": "ferrio.Loop", "asyncio": "asyncio.unix_events._UnixSelectorEventLoop"}
+from .conftest import CLASSES, PATIENCE, ROOT, Cookbook, LoopName, Running
 
 
 def test_the_shop_copes(cookbook: Cookbook, loop: LoopName) -> None:

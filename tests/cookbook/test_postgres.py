@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,23 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.setup import servers
-
-from .conftest import PATIENCE, ROOT, Cookbook, LoopName
+from .conftest import CLASSES, PATIENCE, Cookbook, LoopName
+from .embedded import private_server, programs
 
 
 @pytest.fixture(autouse=True)
 def _postgres(monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = servers.postgres()
-    assert programs is not None, "no Postgres: run tests/setup/servers.py"
-    monkeypatch.setenv("POSTGRES_BIN", str(programs))
+    for name, value in programs().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.delenv("DATABASE_URL", raising=False)
 
 
 def test_all_programs_in_one_go(cookbook: Cookbook, loop: LoopName) -> None:
     lines = cookbook("postgres", "--rides", "500", loop=loop).stdout.splitlines()
-    name = {"ferrio": "ferrio.Loop", "asyncio": "asyncio.unix_events._UnixSelectorEventLoop"}[loop]
-    assert lines[0] == f"running on {name}"
+    assert lines[0] == f"running on {CLASSES[loop]}"
     sections = [line.partition(":")[0] for line in lines if re.match(r"[a-z]+: ", line)]
     assert sections == ["schema", "load", "pool", "transactions", "cursors"]
 
@@ -86,19 +81,11 @@ def test_cursors_stream(cookbook: Cookbook, loop: LoopName) -> None:
 
 
 def test_a_server_that_is_named_is_used(cookbook: Cookbook, scratch: Path, loop: LoopName) -> None:
-    command = [sys.executable, ROOT / "examples" / "postgres" / "embedded.py"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        dsn = server.stdout.readline().strip()
+    with private_server() as dsn:
         (home,) = scratch.iterdir()
         output = cookbook("postgres", "schema", "--dsn", dsn, loop=loop).stdout
         assert "stop  id, name, zone" in output
         assert [*scratch.iterdir()] == [home], "the program has started a server of its own"
-        server.stdin.close()
-        assert server.wait(PATIENCE) == 0
     assert not home.exists()
 
 

@@ -6,8 +6,6 @@ import http.client
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,31 +14,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.setup import servers
-
 from .browser import Browser
-from .conftest import PATIENCE, ROOT, Cookbook, LoopName
+from .conftest import CLASSES, PATIENCE, Cookbook, LoopName
+from .embedded import private_server, programs
 
-CLASSES = {"ferrio": "ferrio.Loop", "asyncio": "asyncio.unix_events._UnixSelectorEventLoop"}
 APPLICATIONS = ("aiohttp", "starlette", "django")
 
 
 @pytest.fixture(scope="module")
 def dsn() -> Iterator[str]:
     """A private server for all tests of this file."""
-    programs = servers.postgres()
-    assert programs is not None, "no Postgres: run tests/setup/servers.py"
-    command = ["env", f"POSTGRES_BIN={programs}", sys.executable]
-    with subprocess.Popen(
-        [*command, ROOT / "examples" / "postgres" / "embedded.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
-        server.stdin.close()
+    with private_server() as dsn:
+        yield dsn
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
@@ -169,9 +154,8 @@ def test_the_load_and_its_plot(
 
 
 def test_without_a_dsn_it_brings_its_own_database(cookbook: Cookbook, loop: LoopName) -> None:
-    programs = servers.postgres()
     with cookbook.start(
-        "web_apps", "serve", "starlette", "--port=0", loop=loop, POSTGRES_BIN=str(programs)
+        "web_apps", "serve", "starlette", "--port=0", loop=loop, **programs()
     ) as server:
         base = server.until(r"^starlette on (\S+)$")[1]
         assert len(request(base, "GET", "/tools")[1]) == 60

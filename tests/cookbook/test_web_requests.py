@@ -6,13 +6,12 @@ import re
 import signal
 import urllib.request
 
-from .conftest import Cookbook, LoopName
+from .conftest import CLASSES, Cookbook, LoopName
 
 
 def test_all_programs_in_one_go(cookbook: Cookbook, loop: LoopName) -> None:
     lines = cookbook("web_requests", "--pages", "100", loop=loop).stdout.splitlines()
-    name = {"ferrio": "ferrio.Loop", "asyncio": "asyncio.unix_events._UnixSelectorEventLoop"}[loop]
-    assert lines[0] == f"running on {name}"
+    assert lines[0] == f"running on {CLASSES[loop]}"
     sections = [line.partition(":")[0] for line in lines if re.match(r"[a-z]+: ", line)]
     assert sections == ["gather", "completed", "wait", "timeouts", "progress", "polite"]
 
