@@ -142,7 +142,7 @@ def list_of_examples() -> str:
 
 
 def title(readme: Path) -> str:
-    return readme.parent.name.replace("_", " ").capitalize()
+    return readme.parent.name.replace("_", " ").capitalize().replace("Cpu", "CPU")
 
 
 def pictures(source: Path) -> list[Path]:
