@@ -105,6 +105,19 @@ attribute!(
     get_running_loop, "asyncio.events", "_get_running_loop"
 );
 attribute!(deque, "collections", "deque");
+attribute!(broken_barrier_error, "asyncio.exceptions", "BrokenBarrierError");
+attribute!(
+    /// `Lock`, `Event` and so on as programs see them: what completes ours.
+    lock, "ferrio.aio._locks", "Lock"
+);
+attribute!(event, "ferrio.aio._locks", "Event");
+attribute!(condition, "ferrio.aio._locks", "Condition");
+attribute!(queue_empty, "asyncio.queues", "QueueEmpty");
+attribute!(queue_full, "asyncio.queues", "QueueFull");
+#[cfg(Py_3_13)]
+attribute!(queue_shut_down, "asyncio.queues", "QueueShutDown");
+attribute!(heappush, "heapq", "heappush");
+attribute!(heappop, "heapq", "heappop");
 attribute!(memory_bio, "ssl", "MemoryBIO");
 attribute!(ssl_object, "ssl", "SSLObject");
 attribute!(ssl_error, "ssl", "SSLError");

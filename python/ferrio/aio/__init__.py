@@ -14,7 +14,15 @@ from asyncio import *  # noqa: F403
 from asyncio import TaskGroup as TaskGroup  # 3.11 does not list it
 from typing import TYPE_CHECKING, Any
 
+from ._locks import Barrier as Barrier
+from ._locks import BoundedSemaphore as BoundedSemaphore
+from ._locks import Condition as Condition
 from ._locks import Event as Event
+from ._locks import Lock as Lock
+from ._locks import Semaphore as Semaphore
+from ._queues import LifoQueue as LifoQueue
+from ._queues import PriorityQueue as PriorityQueue
+from ._queues import Queue as Queue
 
 if TYPE_CHECKING:
     # What `__getattr__` finds, for the programs that name these.
@@ -38,7 +46,15 @@ if TYPE_CHECKING:
 
 #: What replaces what: for each module of asyncio's the names in it that are ferrio's here.
 REPLACED: dict[str, tuple[str, ...]] = {
-    "asyncio.locks": ("Event",),
+    "asyncio.locks": (
+        "Barrier",
+        "BoundedSemaphore",
+        "Condition",
+        "Event",
+        "Lock",
+        "Semaphore",
+    ),
+    "asyncio.queues": ("LifoQueue", "PriorityQueue", "Queue"),
 }
 
 __all__ = [*asyncio.__all__]

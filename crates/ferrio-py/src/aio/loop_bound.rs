@@ -45,6 +45,12 @@ impl LoopBound {
         self.0.with(py, |bound| bound.as_ref().map(|bound| bound.clone_ref(py)))
     }
 
+    /// Binds the owner to another loop, or to none: programs and tests write `_loop`.
+    pub(super) fn replace(&self, looop: &Bound<'_, PyAny>) {
+        let new = (!looop.is_none()).then(|| looop.clone().unbind());
+        drop(self.0.with(looop.py(), |bound| std::mem::replace(bound, new)));
+    }
+
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.0.try_with(python_of(visit), |bound| visit.call(&*bound)).unwrap_or(Ok(()))
     }

@@ -5,22 +5,31 @@
 //! |---|---|
 //! | `loop_bound.rs` | the loop that an object is used on |
 //! | `waiter.rs` | a future that a coroutine of ours waits for |
-//! | `locks/` | Event, ... |
+//! | `waiters.rs` | the futures of those who wait |
+//! | `argument.rs` | an argument with a default |
+//! | `count.rs` | a number that the program gave |
+//! | `locks/` | Lock, Event, Condition, Semaphore, Barrier |
+//! | `queues/` | Queue, PriorityQueue, LifoQueue |
 //!
 //! The classes here have what costs time. Each is completed in Python (`python/ferrio/aio`) by a
 //! class that inherits from it and from asyncio's, for `isinstance` and for what is rarely asked.
 //! They work on any loop; what needs one of ours to be quick asks whether it is one.
 
+mod argument;
+mod count;
 mod locks;
 mod loop_bound;
+mod queues;
 mod waiter;
+mod waiters;
 
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 /// Adds the classes to the module, and to them the methods that are written by hand.
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    locks::install(module)
+    locks::install(module)?;
+    queues::install(module)
 }
 
 /// `<asyncio.locks.Event object at 0x...>` with more before the last bracket, as asyncio's own

@@ -134,6 +134,16 @@ pub(crate) fn call1<'py>(
     }
 }
 
+/// `callable(first, second)`, through vectorcall.
+pub(crate) fn call2<'py>(
+    callable: &Bound<'py, PyAny>,
+    first: &Bound<'_, PyAny>,
+    second: &Bound<'_, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are alive.
+    unsafe { vectorcall(callable, &[first.as_ptr(), second.as_ptr()]) }
+}
+
 /// `callable(*values)`, through vectorcall.
 ///
 /// # Safety

@@ -116,6 +116,69 @@ impl<'py> Arguments<'_, 'py> {
         }
     }
 
+    /// For a method that takes these, each by its place or by its name; `method` is its qualified
+    /// name.
+    #[inline]
+    pub(crate) fn required<const N: usize>(
+        &self,
+        method: &str,
+        names: [&str; N],
+    ) -> PyResult<[Bound<'py, PyAny>; N]> {
+        if self.positional == N && self.keywords.is_none() {
+            // SAFETY: as in `get`.
+            return Ok(std::array::from_fn(|index| unsafe {
+                Bound::from_borrowed_ptr(self.py, self.values[index])
+            }));
+        }
+        self.matched(method, names)
+    }
+
+    #[cold]
+    fn matched<const N: usize>(
+        &self,
+        method: &str,
+        names: [&str; N],
+    ) -> PyResult<[Bound<'py, PyAny>; N]> {
+        let mut values: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|i| self.get(i));
+        for (keyword, value) in self.keywords() {
+            let Some(index) = names.iter().position(|&name| keyword == name) else {
+                return Err(PyTypeError::new_err(format!(
+                    "{method}() got an unexpected keyword argument '{keyword}'"
+                )));
+            };
+            if values[index].replace(value).is_some() {
+                return Err(PyTypeError::new_err(format!(
+                    "{method}() got multiple values for argument '{keyword}'"
+                )));
+            }
+        }
+        if self.positional > N {
+            // As Python counts, `self` included.
+            return Err(PyTypeError::new_err(format!(
+                "{method}() takes {} positional arguments but {} were given",
+                N + 1,
+                self.positional + 1
+            )));
+        }
+        let missing: Vec<String> = names
+            .iter()
+            .zip(&values)
+            .filter(|(_, value)| value.is_none())
+            .map(|(name, _)| format!("'{name}'"))
+            .collect();
+        let text = match &missing[..] {
+            [] => return Ok(values.map(|value| value.expect("none is missing"))),
+            [one] => format!("1 required positional argument: {one}"),
+            [one, other] => format!("2 required positional arguments: {one} and {other}"),
+            [first @ .., last] => format!(
+                "{} required positional arguments: {}, and {last}",
+                missing.len(),
+                first.join(", ")
+            ),
+        };
+        Err(PyTypeError::new_err(format!("{method}() missing {text}")))
+    }
+
     /// The value of `context=`, if that is the only keyword argument: so nearly every call has it
     /// that has keywords at all.
     #[inline]

@@ -8,11 +8,13 @@ pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod coroutine;
+pub(crate) mod deque;
 pub(crate) mod fastcall;
 pub(crate) mod free_list;
 pub(crate) mod future;
 pub(crate) mod gil_cell;
 pub(crate) mod handle;
+pub(crate) mod inherited;
 pub(crate) mod interpreter;
 pub(crate) mod iter;
 #[cfg(unix)]

@@ -1,38 +1,45 @@
 //! `Event`.
 
 use std::ffi::{CStr, c_int};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
 
-use super::waiters::Waiters;
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiter::Waiter;
-use crate::ffi::call::python_of;
+use crate::aio::waiters::Waiters;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
-use crate::ffi::gil_cell::GilCell;
+use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::iter::Step;
 
 /// A flag that tasks can wait for.
-#[pyclass(module = "ferrio", subclass, frozen, weakref)]
+#[pyclass(module = "ferrio", subclass, frozen, weakref, dict)]
 pub(crate) struct Event {
     looop: LoopBound,
-    state: GilCell<State>,
-}
-
-#[derive(Default)]
-struct State {
-    is_set: bool,
+    is_set: AtomicBool,
     waiters: Waiters,
 }
+
+/// Is the method that `wait` calls still ours?
+static OURS: Inherited = Inherited::new(|class| {
+    has_all(class, &class.py().get_type::<Event>(), &["_get_loop"]).into()
+});
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Event>()?;
     method::install::<Wait>(module.py())
+}
+
+impl Event {
+    pub(crate) fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Relaxed)
+    }
 }
 
 #[pymethods]
@@ -42,35 +49,38 @@ impl Event {
     #[pyo3(signature = (*args, **kwargs))]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Event {
         let _ = (args, kwargs);
-        Event { looop: LoopBound::new(), state: GilCell::default() }
+        Event {
+            looop: LoopBound::new(),
+            is_set: AtomicBool::new(false),
+            waiters: Waiters::default(),
+        }
     }
 
     /// A flag that is not set.
-    fn __init__(&self) {}
+    fn __init__(&self, py: Python<'_>) {
+        self.waiters.clear(py);
+        self.clear();
+    }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let (is_set, waiting) =
-            slf.get().state.with(slf.py(), |state| (state.is_set, state.waiters.len()));
-        let mut extra = String::from(if is_set { "set" } else { "unset" });
-        if waiting > 0 {
-            extra += &format!(", waiters:{waiting}");
-        }
+        let this = slf.get();
+        let mut extra = String::from(if this.is_set() { "set" } else { "unset" });
+        this.waiters.describe(slf.py(), &mut extra);
         crate::aio::repr(slf, &extra)
     }
 
     /// True if the flag is set.
-    fn is_set(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.is_set)
+    #[pyo3(name = "is_set")]
+    fn py_is_set(&self) -> bool {
+        self.is_set()
     }
 
     /// Sets the flag, and wakes all who wait for it.
-    fn set(&self, py: Python<'_>) -> PyResult<()> {
-        let waiting = self.state.with(py, |state| {
-            let was_set = std::mem::replace(&mut state.is_set, true);
-            if was_set { Vec::new() } else { state.waiters.all(py) }
-        });
-        for future in waiting {
-            let future = future.into_bound(py);
+    pub(crate) fn set(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_set.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        for future in self.waiters.all(py)? {
             if !state::is_done(&future)? {
                 state::set_result(&future, &PyBool::new(py, true))?;
             }
@@ -79,26 +89,41 @@ impl Event {
     }
 
     /// Takes the flag back: whoever waits from now on, waits until it is set again.
-    fn clear(&self, py: Python<'_>) {
-        self.state.with(py, |state| state.is_set = false);
+    pub(crate) fn clear(&self) {
+        self.is_set.store(false, Ordering::Relaxed);
     }
 
     /// asyncio's name for the flag.
     #[getter]
-    fn _value(&self, py: Python<'_>) -> bool {
-        self.is_set(py)
+    fn _value(&self) -> bool {
+        self.is_set()
     }
 
-    /// asyncio's name for those who wait: a new deque of their futures.
+    #[setter(_value)]
+    fn set_value(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.is_set.store(value.is_truthy()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// asyncio's name for those who wait: a deque of their futures.
     #[getter]
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let waiting = self.state.with(py, |state| state.waiters.all(py));
-        crate::names::deque(py)?.call1((waiting,))
+        self.waiters.deque(py).map(|deque| deque.into_any())
+    }
+
+    #[setter(_waiters)]
+    fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.waiters.replace(waiters)
     }
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.looop.peek(py)
+    }
+
+    #[setter(_loop)]
+    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
+        self.looop.replace(looop);
     }
 
     fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -107,51 +132,66 @@ impl Event {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.looop.traverse(&visit)?;
-        self.state
-            .try_with(python_of(&visit), |state| state.waiters.traverse(&visit))
-            .unwrap_or(Ok(()))
+        self.waiters.traverse(&visit)
     }
 
     fn __clear__(&self, py: Python<'_>) {
         self.looop.clear(py);
-        drop(self.state.with(py, |state| state.waiters.take()));
+        self.waiters.clear(py);
     }
 }
 
 /// `Event.wait()`.
-struct Wait {
-    event: Py<Event>,
-    waiter: Option<Waiter>,
-}
+struct Wait;
 
 impl CoroutineMethod for Wait {
     type Class = Event;
-    type Body = Wait;
+    type Body = Waiting;
     const NAME: &'static CStr = c"wait";
     const DOC: &'static CStr =
         c"wait($self)\n--\n\nWaits until the flag is set, and returns True; at once if it is.";
 
-    fn call<'py>(slf: &Bound<'py, Event>, arguments: &Arguments<'_, 'py>) -> PyResult<Wait> {
+    fn call<'py>(slf: &Bound<'py, Event>, arguments: &Arguments<'_, 'py>) -> PyResult<Waiting> {
         arguments.none("Event.wait")?;
-        Ok(Wait { event: slf.clone().unbind(), waiter: None })
+        Ok(Waiting::new(slf))
     }
 }
 
-impl Body for Wait {
+/// The state of [`Wait`]'s coroutine.
+pub(crate) struct Waiting {
+    event: Py<Event>,
+    /// None before it has to wait.
+    waiter: Option<Waiter>,
+}
+
+impl Waiting {
+    pub(crate) fn new(event: &Bound<'_, Event>) -> Waiting {
+        Waiting { event: event.clone().unbind(), waiter: None }
+    }
+
+    fn get_loop<'py>(event: &Bound<'py, Event>) -> PyResult<Bound<'py, PyAny>> {
+        if OURS.by(event) != 0 {
+            return event.get().looop.get(event);
+        }
+        event.call_method0(intern!(event.py(), "_get_loop"))
+    }
+}
+
+impl Body for Waiting {
     fn qualname(&self) -> &'static str {
         "Event.wait"
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
-        let event = self.event.get();
+        let event = self.event.bind(py);
+        let waiters = &event.get().waiters;
         let is_true = || Ok(Step::Returned(PyBool::new(py, true).to_owned().into_any()));
         let waiter = match &mut self.waiter {
             Some(waiter) => waiter,
-            None if event.is_set(py) => return is_true(),
+            None if event.get().is_set() => return is_true(),
             None => {
-                let waiter = Waiter::new(&event.looop.get(self.event.bind(py))?)?;
-                let future = waiter.future(py).clone().unbind();
-                event.state.with(py, |state| state.waiters.push(future));
+                let waiter = Waiter::new(&Waiting::get_loop(event)?)?;
+                waiters.push(waiter.future(py))?;
                 self.waiter.insert(waiter)
             }
         };
@@ -159,7 +199,7 @@ impl Body for Wait {
         if let Ok(Step::Yielded(_)) = step {
             return step;
         }
-        drop(event.state.with(py, |state| state.waiters.remove(waiter.future(py))));
+        waiters.remove(waiter.future(py))?;
         step.and_then(|_| is_true())
     }
 

@@ -5,7 +5,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::layout::PENDING;
+use super::layout::{CANCELLED, PENDING};
 use super::{fields, methods, types};
 use crate::ffi::call::call_method1;
 
@@ -28,6 +28,23 @@ pub(crate) fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     match known(future) {
         Some(state) => Ok(state != PENDING),
         None => future.call_method0(intern!(future.py(), "done"))?.is_truthy(),
+    }
+}
+
+/// `future.cancelled()`.
+#[inline]
+pub(crate) fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match known(future) {
+        Some(state) => Ok(state == CANCELLED),
+        None => future.call_method0(intern!(future.py(), "cancelled"))?.is_truthy(),
+    }
+}
+
+/// `future.cancel()`, of which one that is done takes no notice.
+pub(crate) fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    match known(future) {
+        Some(state) if state != PENDING => Ok(()),
+        Some(_) | None => future.call_method0(intern!(future.py(), "cancel")).map(drop),
     }
 }
 

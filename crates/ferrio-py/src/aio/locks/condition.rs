@@ -1,0 +1,596 @@
+//! `Condition`.
+
+use std::ffi::{CStr, c_int};
+
+use pyo3::exceptions::{PyAttributeError, PyBaseException, PyRuntimeError};
+use pyo3::ffi as raw;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyInt, PyModule, PyTuple};
+
+use super::context::{self, Acquiring, Guard};
+use super::lock::Lock;
+use crate::aio::argument::Argument;
+use crate::aio::loop_bound::LoopBound;
+use crate::aio::waiter::Waiter;
+use crate::aio::waiters::Waiters;
+use crate::ffi::call::python_of;
+use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
+use crate::ffi::fastcall::Arguments;
+use crate::ffi::future::awaiting::{Awaiting, Begun};
+use crate::ffi::future::state;
+use crate::ffi::gil_cell::GilCell;
+use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::iter::Step;
+use crate::names;
+
+/// A lock whose holder can wait until another tells it of something.
+#[pyclass(module = "ferrio", subclass, frozen, weakref, dict)]
+pub(crate) struct Condition {
+    looop: LoopBound,
+    waiters: Waiters,
+    lock: GilCell<Parts>,
+}
+
+/// The lock and its methods.
+#[derive(Default)]
+struct Parts {
+    /// None before `__init__`.
+    lock: Option<Py<PyAny>>,
+    /// What `locked`, `acquire` and `release` are; None where they are those of a lock of ours.
+    methods: [Option<Py<PyAny>>; 3],
+}
+
+/// What a condition has from its lock, in this order.
+const METHODS: [&str; 3] = ["locked", "acquire", "release"];
+const LOCKED: usize = 0;
+const ACQUIRE: usize = 1;
+const RELEASE: usize = 2;
+
+/// Are the methods that the others call still ours?
+static OURS: Inherited = Inherited::new(|class| {
+    let names = ["locked", "acquire", "release", "wait", "notify", "_notify", "_get_loop"];
+    has_all(class, &class.py().get_type::<Condition>(), &names).into()
+});
+
+pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    Version::of(module.py())?;
+    module.add_class::<Condition>()?;
+    method::install::<Wait>(module.py())?;
+    method::install::<WaitFor>(module.py())?;
+    context::install::<Condition>(module.py())
+}
+
+/// How this version's `wait` ends; patch releases of 3.11 and 3.12 changed it.
+#[derive(Clone, Copy)]
+struct Version {
+    /// One who was told, and then fails, tells the next. The future is made before the lock is
+    /// released.
+    tells_next: bool,
+    /// The CancelledError that is raised is the last that came, not a new one.
+    raises_again: bool,
+}
+
+impl Version {
+    fn of(py: Python<'_>) -> PyResult<Version> {
+        static ANSWER: PyOnceLock<Version> = PyOnceLock::new();
+        ANSWER
+            .get_or_try_init(py, || {
+                let theirs = py.import("asyncio.locks")?.getattr("Condition")?;
+                let code = theirs.getattr("wait")?.getattr("__code__")?;
+                Ok(Version {
+                    tells_next: theirs.hasattr("_notify")?,
+                    raises_again: code.getattr("co_varnames")?.contains("err")?,
+                })
+            })
+            .copied()
+    }
+}
+
+impl Condition {
+    #[inline]
+    fn is_ours(slf: &Bound<'_, Condition>) -> bool {
+        OURS.by(slf) != 0
+    }
+
+    /// The lock, if it is one of ours whose methods nobody has replaced, neither in it nor here.
+    #[inline]
+    fn own_lock<'py>(slf: &Bound<'py, Condition>) -> Option<Bound<'py, Lock>> {
+        let py = slf.py();
+        if !Condition::is_ours(slf) {
+            return None;
+        }
+        let lock = slf.get().lock.with(py, |parts| {
+            let has_own = parts.methods.iter().all(Option::is_none);
+            parts.lock.as_ref().filter(|_| has_own).map(|lock| lock.clone_ref(py))
+        })?;
+        let lock = lock.into_bound(py).cast_into::<Lock>().ok()?;
+        Lock::is_ours(&lock).then_some(lock)
+    }
+
+    /// `locked()`, whoever's method that is.
+    fn is_locked(slf: &Bound<'_, Condition>) -> PyResult<bool> {
+        match Condition::own_lock(slf) {
+            Some(lock) => Ok(lock.get().is_locked()),
+            None => slf.call_method0(intern!(slf.py(), "locked"))?.is_truthy(),
+        }
+    }
+
+    fn get_loop<'py>(slf: &Bound<'py, Condition>) -> PyResult<Bound<'py, PyAny>> {
+        if Condition::is_ours(slf) {
+            return slf.get().looop.get(slf);
+        }
+        slf.call_method0(intern!(slf.py(), "_get_loop"))
+    }
+
+    /// One of [`METHODS`].
+    fn method<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
+        let (lock, method) = self.lock.with(py, |parts| {
+            let clone = |object: &Py<PyAny>| object.clone_ref(py);
+            (parts.lock.as_ref().map(clone), parts.methods[index].as_ref().map(clone))
+        });
+        match (method, lock) {
+            (Some(method), _) => Ok(method.into_bound(py)),
+            (None, Some(lock)) => lock.bind(py).getattr(METHODS[index]),
+            (None, None) => Err(PyAttributeError::new_err(format!(
+                "'Condition' object has no attribute '{}'",
+                METHODS[index]
+            ))),
+        }
+    }
+
+    fn set_method(&self, method: &Bound<'_, PyAny>, index: usize) {
+        let new = Some(method.clone().unbind());
+        drop(self.lock.with(method.py(), |parts| {
+            std::mem::replace(&mut parts.methods[index], new)
+        }));
+    }
+
+    /// Wakes so many of those who wait and have not been woken.
+    fn tell(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = count.py();
+        let (mut index, mut told) = (0, 0_i64);
+        // Asked before each, as asyncio does, whose loop ends with those who wait.
+        let is_enough = |told: i64| match count.cast_exact::<PyInt>() {
+            Ok(count) => match count.extract::<i64>() {
+                Ok(count) => Ok(told >= count),
+                // Of another size.
+                Err(_) => count.lt(0),
+            },
+            Err(_) => count.le(told),
+        };
+        while let Some(future) = self.waiters.get(py, index)? {
+            if is_enough(told)? {
+                break;
+            }
+            if !state::is_done(&future)? {
+                told += 1;
+                state::set_result(&future, &PyBool::new(py, false))?;
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
+    /// `notify_all()`, whoever's `notify` that is.
+    pub(super) fn tell_all(slf: &Bound<'_, Condition>) -> PyResult<()> {
+        let py = slf.py();
+        let count = slf.get().waiters.len(py).into_pyobject(py)?.into_any();
+        if Condition::is_ours(slf) {
+            return Condition::notify(slf, Argument::Given(count));
+        }
+        slf.call_method1(intern!(py, "notify"), (count,)).map(drop)
+    }
+}
+
+#[pymethods]
+impl Condition {
+    /// Takes whatever a subclass is made with; `__init__` says what a Condition is made with.
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Condition {
+        let _ = (args, kwargs);
+        Condition {
+            looop: LoopBound::new(),
+            waiters: Waiters::default(),
+            lock: GilCell::default(),
+        }
+    }
+
+    /// A condition of this lock, or of one of its own.
+    #[pyo3(signature = (lock=None))]
+    fn __init__(slf: &Bound<'_, Self>, lock: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let lock = match lock {
+            Some(lock) => lock,
+            None => names::lock(py)?.call0()?,
+        };
+        let has_own = lock.cast::<Lock>().is_ok_and(Lock::is_ours) && Condition::is_ours(slf);
+        let new = Parts { lock: Some(lock.clone().unbind()), methods: Default::default() };
+        drop(this.lock.with(py, |parts| std::mem::replace(parts, new)));
+        this.waiters.clear(py);
+        if !has_own {
+            // Attributes of the instance, as in asyncio: where a subclass has methods of these
+            // names, the lock's are called all the same.
+            for name in METHODS {
+                slf.setattr(name, lock.getattr(name)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let mut extra =
+            String::from(if Condition::is_locked(slf)? { "locked" } else { "unlocked" });
+        slf.get().waiters.describe(slf.py(), &mut extra);
+        crate::aio::repr(slf, &extra)
+    }
+
+    /// Wakes up to `n` of those who wait. RuntimeError if nobody has the lock.
+    #[pyo3(signature = (n=Argument::Missing), text_signature = "(n=1)")]
+    fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
+        let py = slf.py();
+        if !Condition::is_locked(slf)? {
+            return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
+        }
+        let n = n.or(py, 1)?;
+        if Condition::is_ours(slf) {
+            return slf.get().tell(&n);
+        }
+        slf.call_method1(intern!(py, "_notify"), (n,)).map(drop)
+    }
+
+    /// asyncio's name for `notify` by one who need not have the lock.
+    fn _notify(&self, n: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.tell(n)
+    }
+
+    /// Wakes all who wait. RuntimeError if nobody has the lock.
+    fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Condition::tell_all(slf)
+    }
+
+    /// The lock's `locked`.
+    #[getter]
+    fn locked<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.method(py, LOCKED)
+    }
+
+    #[setter]
+    fn set_locked(&self, method: &Bound<'_, PyAny>) {
+        self.set_method(method, LOCKED);
+    }
+
+    /// The lock's `acquire`.
+    #[getter]
+    fn acquire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.method(py, ACQUIRE)
+    }
+
+    #[setter]
+    fn set_acquire(&self, method: &Bound<'_, PyAny>) {
+        self.set_method(method, ACQUIRE);
+    }
+
+    /// The lock's `release`.
+    #[getter]
+    fn release<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.method(py, RELEASE)
+    }
+
+    #[setter]
+    fn set_release(&self, method: &Bound<'_, PyAny>) {
+        self.set_method(method, RELEASE);
+    }
+
+    /// asyncio's name for the lock.
+    #[getter]
+    fn _lock(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.lock.with(py, |parts| parts.lock.as_ref().map(|lock| lock.clone_ref(py)))
+    }
+
+    /// asyncio's name for those who wait: a deque of their futures.
+    #[getter]
+    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.waiters.deque(py).map(|deque| deque.into_any())
+    }
+
+    #[setter(_waiters)]
+    fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.waiters.replace(waiters)
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.looop.peek(py)
+    }
+
+    #[setter(_loop)]
+    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
+        self.looop.replace(looop);
+    }
+
+    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().looop.get(slf)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.looop.traverse(&visit)?;
+        self.waiters.traverse(&visit)?;
+        let parts = |parts: &mut Parts| {
+            visit.call(&parts.lock)?;
+            parts.methods.iter().try_for_each(|method| visit.call(method))
+        };
+        self.lock.try_with(python_of(&visit), parts).unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        self.looop.clear(py);
+        self.waiters.clear(py);
+        drop(self.lock.with(py, std::mem::take));
+    }
+}
+
+impl Guard for Condition {
+    type Lock = Lock;
+
+    #[inline]
+    fn lock<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, Lock>> {
+        Condition::own_lock(slf)
+    }
+
+    #[inline]
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match Condition::own_lock(slf) {
+            Some(lock) => Lock::unlock(&lock),
+            None => slf.call_method0(intern!(slf.py(), "release")).map(drop),
+        }
+    }
+}
+
+/// `Condition.wait()`.
+struct Wait;
+
+impl CoroutineMethod for Wait {
+    type Class = Condition;
+    type Body = Waiting;
+    const NAME: &'static CStr = c"wait";
+    const DOC: &'static CStr = c"wait($self)\n--\n\n\
+        Gives the lock back, waits until notified, takes the lock again and returns True.\n\n\
+        RuntimeError if nobody has the lock. It may return without a notification.";
+
+    fn call<'py>(slf: &Bound<'py, Condition>, arguments: &Arguments<'_, 'py>) -> PyResult<Waiting> {
+        arguments.none("Condition.wait")?;
+        Ok(Waiting::new(slf))
+    }
+}
+
+/// The state of [`Wait`]'s coroutine.
+pub(super) struct Waiting {
+    condition: Py<Condition>,
+    phase: Phase,
+}
+
+enum Phase {
+    Start,
+    /// The lock is given back.
+    Untold(Waiter),
+    /// Whatever happened: nobody leaves without the lock.
+    Locking(Box<Locking>),
+}
+
+struct Locking {
+    acquiring: Acquiring<Condition>,
+    /// What the waiting for a notification ended with.
+    error: Option<Py<PyBaseException>>,
+    /// The last cancellation that came while waiting for the lock.
+    cancelled: Option<Py<PyBaseException>>,
+}
+
+impl Waiting {
+    pub(super) fn new(condition: &Bound<'_, Condition>) -> Waiting {
+        Waiting { condition: condition.clone().unbind(), phase: Phase::Start }
+    }
+
+    /// Gives the lock back, and begins to wait.
+    fn start(&mut self, py: Python<'_>) -> PyResult<()> {
+        let condition = self.condition.bind(py);
+        if !Condition::is_locked(condition)? {
+            return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
+        }
+        let begin = || -> PyResult<Waiter> { Waiter::new(&Condition::get_loop(condition)?) };
+        let waiter = if Version::of(py)?.tells_next {
+            let waiter = begin()?;
+            <Condition as Guard>::release(condition)?;
+            Ok(waiter)
+        } else {
+            <Condition as Guard>::release(condition)?;
+            begin()
+        };
+        let waiter = waiter.and_then(|waiter| {
+            condition.get().waiters.push(waiter.future(py))?;
+            Ok(waiter)
+        });
+        match waiter {
+            Ok(waiter) => self.phase = Phase::Untold(waiter),
+            Err(error) => self.lock_again(py, Err(error)),
+        }
+        Ok(())
+    }
+
+    fn lock_again(&mut self, py: Python<'_>, outcome: PyResult<()>) {
+        self.phase = Phase::Locking(Box::new(Locking {
+            acquiring: Acquiring::new(self.condition.bind(py)),
+            error: outcome.err().map(|error| error.into_value(py)),
+            cancelled: None,
+        }));
+    }
+
+    fn step<'py>(&mut self, py: Python<'py>, mut with: Resume<'py>) -> PyResult<Step<'py>> {
+        if matches!(self.phase, Phase::Start) {
+            self.start(py)?;
+        }
+        if let Phase::Untold(waiter) = &mut self.phase {
+            let outcome = match waiter.step(py, with) {
+                Ok(Step::Yielded(yielded)) => return Ok(Step::Yielded(yielded)),
+                Ok(Step::Returned(_)) => Ok(()),
+                Err(error) => Err(error),
+            };
+            let removed = self.condition.get().waiters.remove(waiter.future(py));
+            self.lock_again(py, removed.and(outcome));
+            with = Resume::Value(py.None().into_bound(py));
+        }
+        let Phase::Locking(locking) = &mut self.phase else {
+            return Err(PyRuntimeError::new_err("a wait goes from phase to phase"));
+        };
+        loop {
+            match locking.acquiring.step(py, with) {
+                Ok(Step::Yielded(yielded)) => return Ok(Step::Yielded(yielded)),
+                Ok(Step::Returned(_)) => break,
+                Err(error) if error.matches(py, names::cancelled_error(py)?)? => {
+                    locking.cancelled = Some(error.into_value(py));
+                    locking.acquiring = Acquiring::new(self.condition.bind(py));
+                    with = Resume::Value(py.None().into_bound(py));
+                }
+                Err(error) => return self.fail(py, error),
+            }
+        }
+        match (locking.cancelled.take(), locking.error.take()) {
+            (Some(_), _) if !Version::of(py)?.raises_again => {
+                let error = names::cancelled_error(py)?.call0()?;
+                self.fail(py, PyErr::from_value(error))
+            }
+            (Some(error), _) | (None, Some(error)) => {
+                self.fail(py, PyErr::from_value(error.into_bound(py).into_any()))
+            }
+            (None, None) => Ok(Step::Returned(PyBool::new(py, true).to_owned().into_any())),
+        }
+    }
+
+    /// Ends with an error; a notification that may have been for this one goes to the next.
+    fn fail<'py>(&self, py: Python<'py>, error: PyErr) -> PyResult<Step<'py>> {
+        if Version::of(py)?.tells_next {
+            let condition = self.condition.bind(py);
+            let one = 1_i64.into_pyobject(py)?.into_any();
+            if Condition::is_ours(condition) {
+                condition.get().tell(&one)?;
+            } else {
+                condition.call_method1(intern!(py, "_notify"), (one,))?;
+            }
+        }
+        Err(error)
+    }
+}
+
+impl Body for Waiting {
+    fn qualname(&self) -> &'static str {
+        "Condition.wait"
+    }
+
+    fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
+        self.step(py, with)
+    }
+
+    fn traverse(
+        &self,
+        py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        let answer = visit(self.condition.as_ptr());
+        match &self.phase {
+            _ if answer != 0 => answer,
+            Phase::Start => 0,
+            Phase::Untold(waiter) => waiter.traverse(visit),
+            Phase::Locking(locking) => {
+                let errors = [&locking.error, &locking.cancelled];
+                let errors = errors.into_iter().flatten().map(|error| visit(error.as_ptr()));
+                match errors.into_iter().find(|&answer| answer != 0) {
+                    Some(answer) => answer,
+                    None => locking.acquiring.traverse(py, visit),
+                }
+            }
+        }
+    }
+}
+
+/// `Condition.wait_for()`.
+struct WaitFor {
+    condition: Py<Condition>,
+    predicate: Py<PyAny>,
+    waiting: Option<OneWait>,
+}
+
+/// One wait, by whoever's method that is.
+enum OneWait {
+    Ours(Box<Waiting>),
+    Theirs(Awaiting),
+}
+
+impl CoroutineMethod for WaitFor {
+    type Class = Condition;
+    type Body = WaitFor;
+    const NAME: &'static CStr = c"wait_for";
+    const DOC: &'static CStr = c"wait_for($self, predicate)\n--\n\n\
+        Waits until `predicate()` is true, and returns what it returned. It is called with the\n\
+        lock held: first at once, then after every notification.";
+
+    fn call<'py>(slf: &Bound<'py, Condition>, arguments: &Arguments<'_, 'py>) -> PyResult<WaitFor> {
+        let [predicate] = arguments.required("Condition.wait_for", ["predicate"])?;
+        Ok(WaitFor {
+            condition: slf.clone().unbind(),
+            predicate: predicate.unbind(),
+            waiting: None,
+        })
+    }
+}
+
+impl Body for WaitFor {
+    fn qualname(&self) -> &'static str {
+        "Condition.wait_for"
+    }
+
+    fn resume<'py>(&mut self, py: Python<'py>, mut with: Resume<'py>) -> PyResult<Step<'py>> {
+        loop {
+            let step = match &mut self.waiting {
+                None => None,
+                Some(OneWait::Ours(waiting)) => Some(waiting.step(py, with)?),
+                Some(OneWait::Theirs(awaiting)) => Some(awaiting.resume(py, with)?),
+            };
+            if let Some(Step::Yielded(yielded)) = step {
+                return Ok(Step::Yielded(yielded));
+            }
+            self.waiting = None;
+            let result = self.predicate.bind(py).call0()?;
+            if result.is_truthy()? {
+                return Ok(Step::Returned(result));
+            }
+            with = Resume::Value(py.None().into_bound(py));
+            let condition = self.condition.bind(py);
+            if Condition::is_ours(condition) {
+                self.waiting = Some(OneWait::Ours(Box::new(Waiting::new(condition))));
+                continue;
+            }
+            let awaitable = condition.call_method0(intern!(py, "wait"))?;
+            if let Begun::Waiting(awaiting, yielded) = Awaiting::begin(&awaitable)? {
+                self.waiting = Some(OneWait::Theirs(awaiting));
+                return Ok(Step::Yielded(yielded));
+            }
+        }
+    }
+
+    fn traverse(
+        &self,
+        py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        let answer = visit(self.condition.as_ptr());
+        let answer = if answer == 0 { visit(self.predicate.as_ptr()) } else { answer };
+        match &self.waiting {
+            Some(OneWait::Ours(waiting)) if answer == 0 => waiting.traverse(py, visit),
+            Some(OneWait::Theirs(awaiting)) if answer == 0 => awaiting.traverse(visit),
+            Some(_) | None => answer,
+        }
+    }
+}

@@ -1,0 +1,695 @@
+//! `Queue`, `PriorityQueue` and `LifoQueue`.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyModule, PyTuple};
+
+use super::items::{Items, Order};
+use super::{get, join, put};
+use crate::aio::argument::Argument;
+use crate::aio::count::Count;
+use crate::aio::locks::Event;
+use crate::aio::loop_bound::LoopBound;
+use crate::aio::waiters::Waiters;
+use crate::ffi::call::{call_method1, python_of};
+use crate::ffi::deque::Deque;
+use crate::ffi::fastcall::{self, Arguments, FastMethod};
+use crate::ffi::future::state;
+use crate::ffi::gil_cell::GilCell;
+use crate::ffi::inherited::{Inherited, has_all};
+use crate::names;
+
+/// What tasks hand things to each other through: what was put in first comes out first.
+#[pyclass(module = "ferrio", subclass, frozen, weakref, dict, generic)]
+pub(crate) struct Queue {
+    looop: LoopBound,
+    maxsize: GilCell<Count>,
+    /// The container of the items, under asyncio's name `_queue`: any object that `_init` has put
+    /// there.
+    container: GilCell<Option<Py<PyAny>>>,
+    pub(super) getters: Waiters,
+    pub(super) putters: Waiters,
+    /// Items put in whose `task_done` has not been called.
+    unfinished: AtomicI64,
+    finished: GilCell<Finished>,
+    /// Never set before 3.13.
+    is_shut_down: AtomicBool,
+}
+
+/// Are there no unfinished items? An Event once anybody has asked for it.
+struct Finished {
+    event: Option<Py<Event>>,
+    /// While there is no event.
+    is_set: bool,
+}
+
+/// A queue out of which the lowest comes first.
+#[pyclass(module = "ferrio", subclass, frozen, extends = Queue)]
+pub(crate) struct PriorityQueue;
+
+/// A queue out of which comes first what was put in last.
+#[pyclass(module = "ferrio", subclass, frozen, extends = Queue)]
+pub(crate) struct LifoQueue;
+
+/// The order of a class whose methods that call each other are all ours; 0 of any other.
+static ORDER: Inherited = Inherited::new(|class| {
+    let py = class.py();
+    let queue = py.get_type::<Queue>();
+    let names = [
+        "full", "empty", "qsize", "put_nowait", "get_nowait", "_wakeup_next", "_get_loop", "_queue",
+    ];
+    if !has_all(class, &queue, &names) {
+        return 0;
+    }
+    let classes = [queue, py.get_type::<PriorityQueue>(), py.get_type::<LifoQueue>()];
+    let orders = Order::ALL.into_iter().zip(classes);
+    orders
+        .filter(|(_, base)| has_all(class, base, &["_init", "_put", "_get"]))
+        .map(|(order, _)| order as u32)
+        .next()
+        .unwrap_or(0)
+});
+
+pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add_class::<Queue>()?;
+    fastcall::install::<PutNowait>(py)?;
+    put::install(py)?;
+    get::install(py)?;
+    join::install(py)?;
+    module.add_class::<PriorityQueue>()?;
+    module.add_class::<LifoQueue>()
+}
+
+impl Queue {
+    /// The order in which items come out, unless a subclass or the program has a say in it.
+    #[inline]
+    fn order(slf: &Bound<'_, Queue>) -> Option<Order> {
+        match ORDER.by(slf) {
+            1 => Some(Order::First),
+            2 => Some(Order::Lowest),
+            3 => Some(Order::Last),
+            _ => None,
+        }
+    }
+
+    /// The items, where every method is ours and has found what it expects.
+    #[inline]
+    pub(super) fn items<'py>(slf: &Bound<'py, Queue>) -> Option<Items<'py>> {
+        let py = slf.py();
+        let order = Queue::order(slf)?;
+        let container = slf.get().container.with(py, |container| {
+            container.as_ref().map(|container| container.clone_ref(py))
+        })?;
+        Items::of(order, container.into_bound(py))
+    }
+
+    /// `self._queue`, which may be anything.
+    fn container<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
+        slf.getattr(intern!(slf.py(), "_queue"))
+    }
+
+    fn set_container(&self, container: &Bound<'_, PyAny>) {
+        let new = container.clone().unbind();
+        drop(self.container.with(container.py(), |container| container.replace(new)));
+    }
+
+    /// Is there no room where so many items are?
+    #[inline]
+    fn is_full_with(&self, py: Python<'_>, length: usize) -> PyResult<bool> {
+        let maxsize = self.maxsize.with(py, |maxsize| maxsize.clone_ref(py));
+        match maxsize {
+            Count::Int(maxsize) => Ok(maxsize > 0 && length as i64 >= maxsize),
+            Count::Other(_) => Ok(!maxsize.is_nothing(py)?
+                && Count::Int(length as i64).reaches(py, &maxsize)?),
+        }
+    }
+
+    /// `full()`, whoever's method that is.
+    pub(super) fn is_full(slf: &Bound<'_, Queue>) -> PyResult<bool> {
+        match Queue::items(slf) {
+            Some(items) => slf.get().is_full_with(slf.py(), items.len()),
+            None => slf.call_method0(intern!(slf.py(), "full"))?.is_truthy(),
+        }
+    }
+
+    /// `empty()`, whoever's method that is.
+    pub(super) fn is_empty(slf: &Bound<'_, Queue>) -> PyResult<bool> {
+        match Queue::items(slf) {
+            Some(items) => Ok(items.len() == 0),
+            None => slf.call_method0(intern!(slf.py(), "empty"))?.is_truthy(),
+        }
+    }
+
+    /// `_get_loop()`, whoever's method that is.
+    pub(super) fn get_loop<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
+        match Queue::order(slf) {
+            Some(_) => slf.get().looop.get(slf),
+            None => slf.call_method0(intern!(slf.py(), "_get_loop")),
+        }
+    }
+
+    /// `_wakeup_next(waiters)`, whoever's method that is.
+    #[inline]
+    pub(super) fn wake_up_next(slf: &Bound<'_, Queue>, waiters: &Waiters) -> PyResult<()> {
+        let py = slf.py();
+        if Queue::order(slf).is_none() {
+            let waiters = waiters.deque(py)?;
+            let name = intern!(py, "_wakeup_next");
+            return slf.call_method1(name, (waiters.as_any(),)).map(drop);
+        }
+        match waiters.peek(py) {
+            Some(waiters) => wake_up_next(&waiters),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn unfinished(&self) -> i64 {
+        self.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// `put_nowait(item)`, which is ours.
+    #[inline]
+    pub(super) fn add<'py>(slf: &Bound<'py, Queue>, item: &Bound<'py, PyAny>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if this.is_shut_down() {
+            return Err(shut_down(py));
+        }
+        match Queue::items(slf) {
+            Some(items) => {
+                if this.is_full_with(py, items.len())? {
+                    return Err(raised(names::queue_full(py)));
+                }
+                items.push(item)?;
+            }
+            None => {
+                if Queue::is_full(slf)? {
+                    return Err(raised(names::queue_full(py)));
+                }
+                call_method1(py, slf.as_any().as_unbound(), intern!(py, "_put"), item)?;
+            }
+        }
+        this.unfinished.store(this.unfinished() + 1, Ordering::Relaxed);
+        let event = this.finished.with(py, |finished| {
+            finished.is_set = false;
+            finished.event.as_ref().map(|event| event.clone_ref(py))
+        });
+        if let Some(event) = event {
+            event.into_bound(py).get().clear();
+        }
+        Queue::wake_up_next(slf, &this.getters)
+    }
+
+    /// `get_nowait()`, which is ours.
+    #[inline]
+    pub(super) fn take<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let items = Queue::items(slf);
+        let is_empty = match &items {
+            Some(items) => items.len() == 0,
+            None => Queue::is_empty(slf)?,
+        };
+        if is_empty {
+            return Err(match this.is_shut_down() {
+                true => shut_down(py),
+                false => raised(names::queue_empty(py)),
+            });
+        }
+        let item = match items {
+            Some(items) => items.pop()?,
+            None => slf.call_method0(intern!(py, "_get"))?,
+        };
+        Queue::wake_up_next(slf, &this.putters)?;
+        Ok(item)
+    }
+
+    /// `put_nowait(item)`, whoever's method that is.
+    pub(super) fn put_nowait<'py>(
+        slf: &Bound<'py, Queue>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match Queue::order(slf) {
+            Some(_) => Queue::add(slf, item).map(|()| py.None().into_bound(py)),
+            None => call_method1(py, slf.as_any().as_unbound(), intern!(py, "put_nowait"), item),
+        }
+    }
+
+    /// `get_nowait()`, whoever's method that is.
+    pub(super) fn take_nowait<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
+        match Queue::order(slf) {
+            Some(_) => Queue::take(slf),
+            None => slf.call_method0(intern!(slf.py(), "get_nowait")),
+        }
+    }
+
+    /// The event that is set while nothing is unfinished.
+    pub(super) fn finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Event>> {
+        let event = |finished: &mut Finished| finished.event.as_ref().map(|e| e.clone_ref(py));
+        if let Some(event) = self.finished.with(py, event) {
+            return Ok(event.into_bound(py));
+        }
+        let new = names::event(py)?.call0()?.cast_into::<Event>()?;
+        let kept = new.clone().unbind();
+        let (is_set, old) =
+            self.finished.with(py, |finished| (finished.is_set, finished.event.replace(kept)));
+        drop(old);
+        if is_set {
+            new.get().set(py)?;
+        }
+        Ok(new)
+    }
+
+    /// Nothing is unfinished any more.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        let event = self.finished.with(py, |finished| {
+            finished.is_set = true;
+            finished.event.as_ref().map(|event| event.clone_ref(py))
+        });
+        event.map_or(Ok(()), |event| event.into_bound(py).get().set(py))
+    }
+}
+
+/// Wakes the first that can be woken; takes it and all before it out.
+fn wake_up_next(waiters: &Deque<'_>) -> PyResult<()> {
+    while !waiters.is_empty() {
+        let waiter = waiters.pop()?;
+        if !state::is_done(&waiter)? {
+            return state::set_result(&waiter, waiter.py().None().bind(waiter.py()));
+        }
+    }
+    Ok(())
+}
+
+/// Wakes all; takes them out.
+#[cfg(Py_3_13)]
+fn wake_up_all(py: Python<'_>, waiters: &Waiters) -> PyResult<()> {
+    let Some(waiters) = waiters.peek(py) else { return Ok(()) };
+    while !waiters.is_empty() {
+        let waiter = waiters.pop()?;
+        if !state::is_done(&waiter)? {
+            state::set_result(&waiter, py.None().bind(py))?;
+        }
+    }
+    Ok(())
+}
+
+/// An instance of one of asyncio's exceptions, without arguments.
+fn raised(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
+    match class {
+        Ok(class) => PyErr::from_value(class.clone()),
+        Err(error) => error,
+    }
+}
+
+/// The exception for a queue that has been shut down.
+pub(super) fn shut_down(py: Python<'_>) -> PyErr {
+    #[cfg(Py_3_13)]
+    return raised(names::queue_shut_down(py));
+    #[cfg(not(Py_3_13))]
+    return raised(names::queue_empty(py));
+}
+
+#[pymethods]
+impl Queue {
+    /// Takes whatever a subclass is made with; `__init__` says what a Queue is made with.
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Queue {
+        let _ = (args, kwargs);
+        Queue {
+            looop: LoopBound::new(),
+            maxsize: GilCell::new(Count::Int(0)),
+            container: GilCell::new(None),
+            getters: Waiters::default(),
+            putters: Waiters::default(),
+            unfinished: AtomicI64::new(0),
+            finished: GilCell::new(Finished { event: None, is_set: true }),
+            is_shut_down: AtomicBool::new(false),
+        }
+    }
+
+    /// An empty queue for `maxsize` items; for any number of them if that is zero or less.
+    #[pyo3(signature = (maxsize=Argument::Missing))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let maxsize = maxsize.or(py, 0)?;
+        let new = Count::of(&maxsize);
+        drop(this.maxsize.with(py, |maxsize| std::mem::replace(maxsize, new)));
+        this.getters.clear(py);
+        this.putters.clear(py);
+        this.unfinished.store(0, Ordering::Relaxed);
+        let new = Finished { event: None, is_set: true };
+        drop(this.finished.with(py, |finished| std::mem::replace(finished, new)));
+        match Queue::order(slf) {
+            Some(order) => this.set_container(&order.container(py)?),
+            None => drop(slf.call_method1(intern!(py, "_init"), (maxsize,))?),
+        }
+        this.is_shut_down.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes the container of the items; may be overridden, as `_put` and `_get`.
+    fn _init(&self, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.set_container(&Order::First.container(maxsize.py())?);
+        Ok(())
+    }
+
+    fn _get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Queue::container(slf)?.call_method0(intern!(slf.py(), "popleft"))
+    }
+
+    fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
+        Queue::container(slf)?.call_method1(intern!(slf.py(), "append"), (item,)).map(drop)
+    }
+
+    /// asyncio's name for waking the first of these that has not been woken.
+    fn _wakeup_next(&self, waiters: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = waiters.py();
+        let waiters = match Deque::of(waiters) {
+            Ok(waiters) => return wake_up_next(&waiters),
+            Err(waiters) => waiters,
+        };
+        while waiters.is_truthy()? {
+            let waiter = waiters.call_method0(intern!(py, "popleft"))?;
+            if !state::is_done(&waiter)? {
+                return state::set_result(&waiter, py.None().bind(py));
+            }
+        }
+        Ok(())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let name = slf.get_type().name()?;
+        let format = slf.call_method0(intern!(slf.py(), "_format"))?;
+        Ok(format!("<{name} at {:p} {format}>", slf.as_ptr()))
+    }
+
+    fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let name = slf.get_type().name()?;
+        let format = slf.call_method0(intern!(slf.py(), "_format"))?;
+        Ok(format!("<{name} {format}>"))
+    }
+
+    /// What a repr says of the queue.
+    fn _format(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (py, this) = (slf.py(), slf.get());
+        let mut text = format!("maxsize={}", this._maxsize(py)?.repr()?);
+        if let Some(container) = slf.getattr_opt(intern!(py, "_queue"))?
+            && container.is_truthy()?
+        {
+            let items = PyList::empty(py);
+            for item in container.try_iter()? {
+                items.append(item?)?;
+            }
+            text += &format!(" _queue={}", items.repr()?);
+        }
+        for (name, count) in [
+            (" _getters[", this.getters.len(py)),
+            (" _putters[", this.putters.len(py)),
+        ] {
+            if count > 0 {
+                text += &format!("{name}{count}]");
+            }
+        }
+        if this.unfinished() != 0 {
+            text += &format!(" tasks={}", this.unfinished());
+        }
+        if this.is_shut_down() {
+            text += " shutdown";
+        }
+        Ok(text)
+    }
+
+    /// How many items there are.
+    fn qsize(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        match Queue::items(slf) {
+            Some(items) => Ok(items.len()),
+            None => Queue::container(slf)?.len(),
+        }
+    }
+
+    /// How many items there may be; zero or less: any number.
+    #[getter]
+    fn maxsize<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self._maxsize(py)
+    }
+
+    /// True if there is no item.
+    fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match Queue::items(slf) {
+            Some(items) => Ok(items.len() == 0),
+            None => Ok(!Queue::container(slf)?.is_truthy()?),
+        }
+    }
+
+    /// True if there are as many items as there may be.
+    fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
+        if let Some(items) = Queue::items(slf) {
+            return this.is_full_with(py, items.len());
+        }
+        let maxsize = this.maxsize.with(py, |maxsize| maxsize.clone_ref(py));
+        if maxsize.is_nothing(py)? {
+            return Ok(false);
+        }
+        slf.call_method0(intern!(py, "qsize"))?.ge(maxsize.to_object(py)?)
+    }
+
+    /// Takes the next item out and returns it. QueueEmpty if there is none; QueueShutDown if there
+    /// will be none either.
+    fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Queue::take(slf)
+    }
+
+    /// Says that an item that was taken out has been dealt with. ValueError if that was said of all
+    /// that were put in.
+    fn task_done(&self, py: Python<'_>) -> PyResult<()> {
+        let left = self.unfinished() - 1;
+        if left < 0 {
+            return Err(PyValueError::new_err("task_done() called too many times"));
+        }
+        self.unfinished.store(left, Ordering::Relaxed);
+        if left == 0 { self.finish(py) } else { Ok(()) }
+    }
+
+    /// From now on `put` raises QueueShutDown, and `get` too once the queue is empty. With
+    /// `immediate` it is emptied at once, and what was in it counts as done.
+    #[cfg(Py_3_13)]
+    #[pyo3(signature = (immediate=Argument::Missing), text_signature = "(immediate=False)")]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: Argument<'_>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        this.is_shut_down.store(true, Ordering::Relaxed);
+        if immediate.or(py, 0)?.is_truthy()? {
+            while !Queue::is_empty(slf)? {
+                match Queue::items(slf) {
+                    Some(items) => drop(items.pop()?),
+                    None => drop(slf.call_method0(intern!(py, "_get"))?),
+                }
+                if this.unfinished() > 0 {
+                    this.unfinished.store(this.unfinished() - 1, Ordering::Relaxed);
+                }
+            }
+            if this.unfinished() == 0 {
+                this.finish(py)?;
+            }
+        }
+        wake_up_all(py, &this.getters)?;
+        wake_up_all(py, &this.putters)
+    }
+
+    /// asyncio's name for the container of the items.
+    #[getter]
+    fn _queue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let container = slf.get().container.with(py, |container| {
+            container.as_ref().map(|container| container.clone_ref(py))
+        });
+        container.map(|container| container.into_bound(py)).ok_or_else(|| {
+            let class = slf.get_type();
+            PyAttributeError::new_err(match class.name() {
+                Ok(name) => format!("'{name}' object has no attribute '_queue'"),
+                Err(_) => String::from("_queue"),
+            })
+        })
+    }
+
+    #[setter(_queue)]
+    fn set_queue(&self, container: &Bound<'_, PyAny>) {
+        self.set_container(container);
+    }
+
+    /// asyncio's name for those who wait for an item: a deque of their futures.
+    #[getter]
+    fn _getters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.getters.deque(py).map(Deque::into_any)
+    }
+
+    #[setter(_getters)]
+    fn set_getters(&self, getters: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.getters.replace(getters)
+    }
+
+    /// asyncio's name for those who wait for room: a deque of their futures.
+    #[getter]
+    fn _putters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.putters.deque(py).map(Deque::into_any)
+    }
+
+    #[setter(_putters)]
+    fn set_putters(&self, putters: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.putters.replace(putters)
+    }
+
+    #[getter]
+    fn _maxsize<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.maxsize.with(py, |maxsize| maxsize.clone_ref(py)).to_object(py)
+    }
+
+    #[setter(_maxsize)]
+    fn set_maxsize(&self, maxsize: &Bound<'_, PyAny>) {
+        let new = Count::of(maxsize);
+        drop(self.maxsize.with(maxsize.py(), |maxsize| std::mem::replace(maxsize, new)));
+    }
+
+    /// asyncio's name for how many items were put in and not yet said to be done.
+    #[getter]
+    fn _unfinished_tasks(&self) -> i64 {
+        self.unfinished()
+    }
+
+    #[setter(_unfinished_tasks)]
+    fn set_unfinished_tasks(&self, unfinished: i64) {
+        self.unfinished.store(unfinished, Ordering::Relaxed);
+    }
+
+    /// asyncio's name for the event that is set while nothing is unfinished.
+    #[getter]
+    fn _finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Event>> {
+        self.finished(py)
+    }
+
+    #[cfg(Py_3_13)]
+    #[getter]
+    fn _is_shutdown(&self) -> bool {
+        self.is_shut_down()
+    }
+
+    #[cfg(Py_3_13)]
+    #[setter(_is_shutdown)]
+    fn set_is_shutdown(&self, is_shutdown: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.is_shut_down.store(is_shutdown.is_truthy()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.looop.peek(py)
+    }
+
+    #[setter(_loop)]
+    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
+        self.looop.replace(looop);
+    }
+
+    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().looop.get(slf)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let py = python_of(&visit);
+        self.looop.traverse(&visit)?;
+        self.getters.traverse(&visit)?;
+        self.putters.traverse(&visit)?;
+        self.maxsize.try_with(py, |maxsize| maxsize.traverse(&visit)).unwrap_or(Ok(()))?;
+        self.container.try_with(py, |container| visit.call(&*container)).unwrap_or(Ok(()))?;
+        self.finished.try_with(py, |finished| visit.call(&finished.event)).unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        self.looop.clear(py);
+        self.getters.clear(py);
+        self.putters.clear(py);
+        drop(self.maxsize.with(py, |maxsize| std::mem::replace(maxsize, Count::Int(0))));
+        drop(self.container.with(py, Option::take));
+        drop(self.finished.with(py, |finished| finished.event.take()));
+    }
+}
+
+#[pymethods]
+impl PriorityQueue {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<PriorityQueue> {
+        PyClassInitializer::from(Queue::new(args, kwargs)).add_subclass(PriorityQueue)
+    }
+
+    fn _init(slf: &Bound<'_, Self>, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
+        slf.as_super().get().set_container(&Order::Lowest.container(maxsize.py())?);
+        Ok(())
+    }
+
+    fn _get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        names::heappop(slf.py())?.call1((Queue::container(slf.as_super())?,))
+    }
+
+    fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
+        names::heappush(slf.py())?.call1((Queue::container(slf.as_super())?, item)).map(drop)
+    }
+}
+
+#[pymethods]
+impl LifoQueue {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<LifoQueue> {
+        PyClassInitializer::from(Queue::new(args, kwargs)).add_subclass(LifoQueue)
+    }
+
+    fn _init(slf: &Bound<'_, Self>, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
+        slf.as_super().get().set_container(&Order::Last.container(maxsize.py())?);
+        Ok(())
+    }
+
+    fn _get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Queue::container(slf.as_super())?.call_method0(intern!(slf.py(), "pop"))
+    }
+
+    fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        Queue::container(slf.as_super())?.call_method1(intern!(py, "append"), (item,)).map(drop)
+    }
+}
+
+struct PutNowait;
+
+impl FastMethod for PutNowait {
+    type Class = Queue;
+    const NAME: &'static CStr = c"put_nowait";
+    const DOC: &'static CStr = c"put_nowait($self, item)\n--\n\n\
+        Puts an item in. QueueFull if there is no room; QueueShutDown after shutdown().";
+
+    fn call<'py>(
+        slf: &Bound<'py, Queue>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let [item] = arguments.required("Queue.put_nowait", ["item"])?;
+        Queue::add(slf, &item)?;
+        Ok(slf.py().None().into_bound(slf.py()))
+    }
+}

@@ -1,0 +1,114 @@
+//! The futures of those who wait, first come first.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::ffi::call::python_of;
+use crate::ffi::deque::Deque;
+use crate::ffi::future::state;
+use crate::ffi::gil_cell::GilCell;
+
+/// A deque, made when it is first needed: programs look into asyncio's, and put futures of their own
+/// there.
+#[derive(Default)]
+pub(super) struct Waiters(GilCell<Option<Py<PyAny>>>);
+
+impl Waiters {
+    /// The deque, if anybody has needed one yet.
+    #[inline]
+    pub(super) fn peek<'py>(&self, py: Python<'py>) -> Option<Deque<'py>> {
+        let deque = self.0.with(py, |deque| deque.as_ref().map(|deque| deque.clone_ref(py)))?;
+        Deque::of(deque.into_bound(py)).ok()
+    }
+
+    /// The deque.
+    pub(super) fn deque<'py>(&self, py: Python<'py>) -> PyResult<Deque<'py>> {
+        if let Some(deque) = self.peek(py) {
+            return Ok(deque);
+        }
+        let deque = Deque::new(py)?;
+        let new = deque.as_any().clone().unbind();
+        drop(self.0.with(py, |deque| deque.replace(new)));
+        Ok(deque)
+    }
+
+    /// Puts the program's own deque, or None, in its place.
+    ///
+    /// # Errors
+    /// TypeError for anything else.
+    pub(super) fn replace(&self, deque: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = deque.py();
+        let new = if deque.is_none() {
+            None
+        } else {
+            let deque = Deque::of(deque.clone()).map_err(|other| {
+                PyTypeError::new_err(format!("waiters are kept in a deque, not in {other:?}"))
+            })?;
+            Some(deque.into_any().unbind())
+        };
+        drop(self.0.with(py, |deque| std::mem::replace(deque, new)));
+        Ok(())
+    }
+
+    pub(super) fn push<'py>(&self, future: &Bound<'py, PyAny>) -> PyResult<()> {
+        self.deque(future.py())?.push(future)
+    }
+
+    /// Takes this future out.
+    ///
+    /// # Errors
+    /// ValueError if it is not there.
+    pub(super) fn remove<'py>(&self, future: &Bound<'py, PyAny>) -> PyResult<()> {
+        self.deque(future.py())?.remove(future)
+    }
+
+    #[inline]
+    pub(super) fn len(&self, py: Python<'_>) -> usize {
+        self.peek(py).map_or(0, |deque| deque.len())
+    }
+
+    /// The one that has `index` before it.
+    #[inline]
+    pub(super) fn get<'py>(
+        &self,
+        py: Python<'py>,
+        index: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.peek(py).map_or(Ok(None), |deque| deque.get(index))
+    }
+
+    /// Is there one that has not been cancelled?
+    #[inline]
+    pub(super) fn any_is_waiting(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut index = 0;
+        while let Some(future) = self.get(py, index)? {
+            if !state::is_cancelled(&future)? {
+                return Ok(true);
+            }
+            index += 1;
+        }
+        Ok(false)
+    }
+
+    /// Adds how many there are, if any, to what a repr says.
+    pub(super) fn describe(&self, py: Python<'_>, text: &mut String) {
+        let count = self.len(py);
+        if count > 0 {
+            *text += &format!(", waiters:{count}");
+        }
+    }
+
+    /// All of them, in order, as they are now: their methods may change what is in here.
+    pub(super) fn all<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.peek(py).map_or(Ok(Vec::new()), |deque| deque.items())
+    }
+
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.try_with(python_of(visit), |deque| visit.call(&*deque)).unwrap_or(Ok(()))
+    }
+
+    pub(super) fn clear(&self, py: Python<'_>) {
+        drop(self.0.with(py, Option::take));
+    }
+}

@@ -1,0 +1,24 @@
+"""asyncio's queues: the native classes, completed to subclasses of asyncio's own."""
+
+from __future__ import annotations
+
+from asyncio import queues
+from typing import TypeVar
+
+from .. import _ferrio
+
+__all__ = ["LifoQueue", "PriorityQueue", "Queue"]
+
+_T = TypeVar("_T")
+
+
+class Queue(_ferrio.Queue[_T], queues.Queue[_T]):
+    """What tasks hand things to each other through: first in, first out. See `asyncio.Queue`."""
+
+
+class PriorityQueue(_ferrio.PriorityQueue[_T], Queue[_T], queues.PriorityQueue[_T]):
+    """A queue out of which the lowest comes first. See `asyncio.PriorityQueue`."""
+
+
+class LifoQueue(_ferrio.LifoQueue[_T], Queue[_T], queues.LifoQueue[_T]):
+    """A queue out of which comes first what was put in last. See `asyncio.LifoQueue`."""
