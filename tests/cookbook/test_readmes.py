@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import blocks_of
+from tests.docs.blocks import Background, blocks_of
 from tests.docs.pages import ROOT, is_run
 from tests.docs.session import Session
 
 READMES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").glob("*/README.md"))
 
-#: Programs that serve until Ctrl-C, by example: a word of their command, and what they print when
-#: they are ready. They run beside the rest of the page.
+#: Programs that serve until Ctrl-C, by example and a word of their command.
 SERVICES = {
-    "microservices": {"up": "Ctrl-C ends it"},
-    "sockets": {"serve": "listening on"},
-    "web_requests": {"serve": "Ctrl-C ends it"},
+    "microservices": {"up": Background("Ctrl-C ends it")},
+    "sockets": {"serve": Background("listening on")},
+    "web_apps": {"serve": Background(" on http://")},
+    "web_requests": {"serve": Background("Ctrl-C ends it")},
 }
 
 #: Commands that cannot be followed here, by a word of them.

@@ -5,22 +5,38 @@ A comment in front of a block says how it is to be run, if that is not plain:
     <!-- test: not run: REASON -->            it cannot be
     <!-- test: since 3.12 -->                 on this version of Python and newer ones
     <!-- test: exit status 1 -->              its last command ends so
-    <!-- test: background until TEXT -->      its command runs beside all that follows on the page,
-                                              from when it has printed TEXT; then SIGINT ends it
+    <!-- test: background until TEXT -->      its command runs beside what follows on the page, from
+                                              when it has printed TEXT; SIGINT ends it when the next
+                                              such command comes, or the page ends
     <!-- test: background WORD until TEXT --> only the command that has this word in it does
+    <!-- test: background until TEXT, ended by SIGTERM -->
     <!-- test: numbers vary -->               any number of the output stands for any other
 """
 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<language>[\w+-]*)(?P<attributes>.*)")
 TITLE = re.compile(r'\btitle="([^"]*)"')
+BACKGROUND = re.compile(
+    r"background (?:(?P<word>\S+) )??until (?P<ready>.+?)(?:, ended by (?P<signal>SIG\w+))?"
+)
 DIRECTIVE = re.compile(r"\s*<!-- test: (.*?) -->\s*")
+
+
+@dataclass(frozen=True)
+class Background:
+    """How a command runs beside what follows on its page."""
+
+    ready: str
+    """What it prints before the page goes on."""
+    ended_by: signal.Signals = signal.SIGINT
+    """What it gets in the end."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +46,8 @@ class Directives:
     not_run: str | None = None
     since: tuple[int, int] = (3, 0)
     exit_status: int = 0
-    background: dict[str, str] = field(default_factory=dict)
-    """Of commands that go on beside the others: a word in them, and what they print when ready."""
+    background: dict[str, Background] = field(default_factory=dict)
+    """For the commands that have this word in them."""
     numbers_vary: bool = False
 
 
@@ -87,7 +103,7 @@ def blocks_of(page: Path, text: str) -> Iterator[Block]:
 
 def directives(said: list[str], where: str) -> Directives:
     """What the comments `said` mean. Raises ValueError if one of them means nothing."""
-    background: dict[str, str] = {}
+    background: dict[str, Background] = {}
     found: dict[str, object] = {"background": background}
     for words in said:
         if match := re.fullmatch(r"not run: (.+)", words):
@@ -96,8 +112,9 @@ def directives(said: list[str], where: str) -> Directives:
             found["since"] = int(match[1]), int(match[2])
         elif match := re.fullmatch(r"exit status (-?\d+)", words):
             found["exit_status"] = int(match[1])
-        elif match := re.fullmatch(r"background (?:(\S+) )??until (.+)", words):
-            background[match[1] or ""] = match[2]
+        elif match := BACKGROUND.fullmatch(words):
+            ended_by = signal.Signals[match["signal"] or "SIGINT"]
+            background[match["word"] or ""] = Background(match["ready"], ended_by)
         elif words == "numbers vary":
             found["numbers_vary"] = True
         else:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .blocks import Block, Command, commands_of
+from .blocks import Background, Block, Command, commands_of
 from .output import difference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ PORTS = ("8080", "8888")
 
 
 class Session:
-    """What the blocks of one page are run in: a folder, and the programs that still run beside.
+    """What the blocks of one page are run in: a folder, and the program that still runs beside.
 
     The folder holds what the page takes for granted, from `surroundings/PAGE`, and the examples.
     There, `fragments.py` is what Python blocks without a file name begin with.
@@ -45,7 +45,7 @@ class Session:
 
     def __init__(self, page: Path, folder: Path, ports: Sequence[str] = PORTS) -> None:
         self._folder = folder
-        self._beside: list[Beside] = []
+        self._beside: Beside | None = None
         self._ports = {port: free_port() for port in ports}
         (folder / "examples").symlink_to(ROOT / "examples")
         surroundings = SURROUNDINGS / str(page.with_suffix("")).replace("/", "-")
@@ -61,8 +61,7 @@ class Session:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        for program in self._beside:
-            program.end(check=error is None)
+        self._end_beside(check=error is None)
 
     def run(self, block: Block) -> None:
         """Raises AssertionError, with all there is to know, if `block` does not do what it says."""
@@ -108,9 +107,10 @@ class Session:
             done = self._finish(["bash", "-c", words], cwd=ROOT)
             assert done.returncode == 0, report(block, done)
             return
-        for word, text in block.directives.background.items():
+        for word, background in block.directives.background.items():
             if re.search(rf"\b{word}\b", command.words):
-                self._beside.append(self._start(block, command, text))
+                self._end_beside()
+                self._beside = self._start(block, command, background)
                 return
         done = self._finish(["bash", "-c", words])
         assert done.returncode == block.directives.exit_status, report(block, done)
@@ -126,7 +126,7 @@ class Session:
         differs = difference(shown, printed, numbers_vary=numbers_vary)
         assert differs is None, f"{block}: prints something else\n{differs}\n{report(block, done)}"
 
-    def _start(self, block: Block, command: Command, ready: str) -> Beside:
+    def _start(self, block: Block, command: Command, background: Background) -> Beside:
         process = subprocess.Popen(
             ["bash", "-c", "exec " + self._with_free_ports(command.words)],
             cwd=self._folder,
@@ -136,13 +136,19 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        beside = Beside(block, process, self._with_free_ports(command.output))
+        shown = self._with_free_ports(command.output)
+        beside = Beside(block, process, shown, background.ended_by)
         try:
-            beside.wait_for(self._with_free_ports(ready))
+            beside.wait_for(self._with_free_ports(background.ready))
         except BaseException:
             process.kill()
             raise
         return beside
+
+    def _end_beside(self, *, check: bool = True) -> None:
+        if self._beside is not None:
+            beside, self._beside = self._beside, None
+            beside.end(check=check)
 
     def _finish(
         self, command: list[str], *, stdin: str = "", cwd: Path | None = None
@@ -169,10 +175,17 @@ class Session:
 class Beside:
     """A program that runs while the rest of its page is followed."""
 
-    def __init__(self, block: Block, process: subprocess.Popen[str], shown: str) -> None:
+    def __init__(
+        self,
+        block: Block,
+        process: subprocess.Popen[str],
+        shown: str,
+        ended_by: signal.Signals,
+    ) -> None:
         self._block = block
         self._process = process
         self._shown = shown
+        self._ended_by = ended_by
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._is_over = False
@@ -199,8 +212,8 @@ class Beside:
             )
 
     def end(self, *, check: bool) -> None:
-        """Ctrl-C. With `check` it has to end, and to have printed what the page shows."""
-        self._process.send_signal(signal.SIGINT)
+        """With `check` it has to end when told to, and to have printed what the page shows."""
+        self._process.send_signal(self._ended_by)
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

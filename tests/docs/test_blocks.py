@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from .blocks import Command, blocks_of, commands_of
+from .blocks import Background, Command, blocks_of, commands_of
 from .output import difference
 
 PAGE = Path("page.md")
@@ -22,7 +23,7 @@ print("hello")
 <!-- test: since 3.12 -->
 <!-- test: exit status 3 -->
 <!-- test: background serve until listening on -->
-<!-- test: background until ready -->
+<!-- test: background until it is ready, ended by SIGTERM -->
 
 ```console
 $ python hello.py
@@ -44,7 +45,10 @@ def test_blocks_are_found_with_what_is_said_about_them() -> None:
     assert hello.directives.exit_status == 0
     assert (console.language, console.title) == ("console", None)
     assert (console.directives.since, console.directives.exit_status) == ((3, 12), 3)
-    assert console.directives.background == {"serve": "listening on", "": "ready"}
+    assert console.directives.background == {
+        "serve": Background("listening on"),
+        "": Background("it is ready", signal.SIGTERM),
+    }
     assert (text.language, text.text) == ("text", "```console\n")
 
 
