@@ -6,9 +6,11 @@ use ferrio_engine::Readiness;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 
+use crate::aio::Timeout;
 use crate::event_loop::watch::Watch;
 use crate::event_loop::{Loop, report};
 use crate::ffi;
+use crate::ffi::future::state;
 use crate::ffi::handle::Handle;
 use crate::ffi::task;
 use crate::transport::hold::Hold;
@@ -26,6 +28,10 @@ pub(crate) enum Item {
     Step { task: Py<PyAny>, error: Option<Py<PyAny>> },
     /// What a task of ours has waited for is done.
     Wakeup { task: Py<PyAny>, future: Py<PyAny> },
+    /// Sets the result of a future that is not done: the end of a `sleep`.
+    SetResult { future: Py<PyAny>, value: Py<PyAny> },
+    /// The deadline of an `asyncio.timeout`, as it was set the so-manieth time.
+    Timeout(Py<Timeout>, u32),
     /// An event for a stream.
     Stream(Py<StreamTransport>, Readiness),
     /// An event for a datagram socket.
@@ -56,15 +62,25 @@ impl Item {
             Item::Wakeup { task, future } => {
                 return task::run_wakeup(looop, &task.into_bound(py), &future.into_bound(py));
             }
+            Item::SetResult { future, value } => {
+                let future = future.into_bound(py);
+                // Schedules callbacks, if it is a future that we know, and runs none.
+                if !state::is_known(&future) {
+                    looop.get().leave_task(looop);
+                }
+                return set_result(looop, &future, &value.into_bound(py));
+            }
             Item::Handle(_)
             | Item::Timer(_)
+            | Item::Timeout(..)
             | Item::Call { .. }
             | Item::Stream(..)
             | Item::Datagram(..)
             | Item::Native(_) => looop.get().leave_task(looop),
         }
         match self {
-            Item::Step { .. } | Item::Wakeup { .. } => Ok(()),
+            Item::Step { .. } | Item::Wakeup { .. } | Item::SetResult { .. } => Ok(()),
+            Item::Timeout(timeout, serial) => Timeout::due(&timeout.into_bound(py), looop, serial),
             Item::Handle(handle) => run_handle(py, looop, handle),
             Item::Timer(handle) => {
                 handle.timer_fired(py)?;
@@ -124,11 +140,32 @@ impl Item {
                 let answer = visit(task.as_ptr());
                 if answer == 0 { visit(future.as_ptr()) } else { answer }
             }
+            Item::SetResult { future, value } => {
+                let answer = visit(future.as_ptr());
+                if answer == 0 { visit(value.as_ptr()) } else { answer }
+            }
+            Item::Timeout(timeout, _) => visit(timeout.as_ptr()),
             Item::Stream(transport, _) => visit(transport.as_ptr()),
             Item::Datagram(transport, _) => visit(transport.as_ptr()),
             Item::Native(native) => native.traverse(visit),
         }
     }
+}
+
+/// Where a program has put a class of its own in the place of futures, its methods may raise: their
+/// exceptions go where those of a timer's callback go.
+fn set_result(
+    looop: &Bound<'_, Loop>,
+    future: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let set = state::is_done(future)
+        .and_then(|done| if done { Ok(()) } else { state::set_result(future, value) });
+    let Err(error) = set else { return Ok(()) };
+    let py = looop.py();
+    let callback = crate::names::set_result_unless_cancelled(py)?;
+    let context = ffi::Context::copy_current(py)?.into_object();
+    report::failed_call(looop, error, callback, Some(future), context)
 }
 
 fn run_handle(py: Python<'_>, looop: &Bound<'_, Loop>, handle: Handle) -> PyResult<()> {

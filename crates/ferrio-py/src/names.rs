@@ -118,6 +118,30 @@ attribute!(queue_full, "asyncio.queues", "QueueFull");
 attribute!(queue_shut_down, "asyncio.queues", "QueueShutDown");
 attribute!(heappush, "heapq", "heappush");
 attribute!(heappop, "heapq", "heappop");
+attribute!(
+    /// What `sleep` has its timer call.
+    set_result_unless_cancelled, "asyncio.futures", "_set_result_unless_cancelled"
+);
+attribute!(
+    /// `ferrio.aio.Timeout`, which completes the native class.
+    aio_timeout, "ferrio.aio._timeouts", "Timeout"
+);
+attribute!(
+    /// What `gather` returns, a class written in Python.
+    aio_gathering_future, "ferrio.aio._tasks", "GatheringFuture"
+);
+attribute!(
+    /// `ferrio.aio.TaskGroup`, which completes the native class.
+    aio_task_group, "ferrio.aio._task_group", "TaskGroup"
+);
+attribute!(set, "builtins", "set");
+attribute!(timeout_state, "asyncio.timeouts", "_State");
+attribute!(round, "builtins", "round");
+attribute!(base_exception_group, "builtins", "BaseExceptionGroup");
+attribute!(
+    /// What `wait` has its timer call.
+    release_waiter, "asyncio.tasks", "_release_waiter"
+);
 attribute!(memory_bio, "ssl", "MemoryBIO");
 attribute!(ssl_object, "ssl", "SSLObject");
 attribute!(ssl_error, "ssl", "SSLError");

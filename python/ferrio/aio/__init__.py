@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import *  # noqa: F403
-from asyncio import TaskGroup as TaskGroup  # 3.11 does not list it
 from typing import TYPE_CHECKING, Any
 
 from ._locks import Barrier as Barrier
@@ -23,6 +22,16 @@ from ._locks import Semaphore as Semaphore
 from ._queues import LifoQueue as LifoQueue
 from ._queues import PriorityQueue as PriorityQueue
 from ._queues import Queue as Queue
+from ._task_group import TaskGroup as TaskGroup
+from ._tasks import as_completed as as_completed
+from ._tasks import gather as gather
+from ._tasks import shield as shield
+from ._tasks import sleep as sleep
+from ._tasks import wait as wait
+from ._tasks import wait_for as wait_for
+from ._timeouts import Timeout as Timeout
+from ._timeouts import timeout as timeout
+from ._timeouts import timeout_at as timeout_at
 
 if TYPE_CHECKING:
     # What `__getattr__` finds, for the programs that name these.
@@ -55,6 +64,9 @@ REPLACED: dict[str, tuple[str, ...]] = {
         "Semaphore",
     ),
     "asyncio.queues": ("LifoQueue", "PriorityQueue", "Queue"),
+    "asyncio.taskgroups": ("TaskGroup",),
+    "asyncio.tasks": ("as_completed", "gather", "shield", "sleep", "wait", "wait_for"),
+    "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),
 }
 
 __all__ = [*asyncio.__all__]

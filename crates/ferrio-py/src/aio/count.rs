@@ -85,9 +85,7 @@ impl Count {
     pub(super) fn reaches(&self, py: Python<'_>, other: &Count) -> PyResult<bool> {
         match (self, other) {
             (Count::Int(number), Count::Int(other)) => Ok(number >= other),
-            (Count::Int(_) | Count::Other(_), _) => {
-                self.to_object(py)?.ge(other.to_object(py)?)
-            }
+            (Count::Int(_) | Count::Other(_), _) => self.to_object(py)?.ge(other.to_object(py)?),
         }
     }
 }

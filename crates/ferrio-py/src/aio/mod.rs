@@ -4,12 +4,18 @@
 //! | file | noun |
 //! |---|---|
 //! | `loop_bound.rs` | the loop that an object is used on |
+//! | `current.rs` | the loop and the task that run |
 //! | `waiter.rs` | a future that a coroutine of ours waits for |
 //! | `waiters.rs` | the futures of those who wait |
 //! | `argument.rs` | an argument with a default |
 //! | `count.rs` | a number that the program gave |
 //! | `locks/` | Lock, Event, Condition, Semaphore, Barrier |
 //! | `queues/` | Queue, PriorityQueue, LifoQueue |
+//! | `timer.rs` | a timer that finishes a future |
+//! | `versions.rs` | what differs between releases of asyncio |
+//! | `tasks/` | sleep, gather, wait, ... |
+//! | `timeouts.rs` | Timeout |
+//! | `task_group.rs` | TaskGroup |
 //!
 //! The classes here have what costs time. Each is completed in Python (`python/ferrio/aio`) by a
 //! class that inherits from it and from asyncio's, for `isinstance` and for what is rarely asked.
@@ -17,11 +23,19 @@
 
 mod argument;
 mod count;
+mod current;
 mod locks;
 mod loop_bound;
 mod queues;
+mod task_group;
+mod tasks;
+mod timeouts;
+mod timer;
+mod versions;
 mod waiter;
 mod waiters;
+
+pub(crate) use timeouts::Timeout;
 
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
@@ -29,7 +43,10 @@ use pyo3::types::PyModule;
 /// Adds the classes to the module, and to them the methods that are written by hand.
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     locks::install(module)?;
-    queues::install(module)
+    queues::install(module)?;
+    tasks::install(module)?;
+    timeouts::install(module)?;
+    task_group::install(module)
 }
 
 /// `<asyncio.locks.Event object at 0x...>` with more before the last bracket, as asyncio's own

@@ -278,7 +278,7 @@ fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
 #[pymethods]
 impl Loop {
     /// The loop's clock: seconds as a float, monotonic, the same as `time.monotonic()`.
-    fn time(&self) -> f64 {
+    pub(crate) fn time(&self) -> f64 {
         clock::seconds(Instant::now())
     }
 
@@ -293,6 +293,36 @@ impl Loop {
 }
 
 impl Loop {
+    /// What `time()` says, None where the program has a clock of its own.
+    pub(crate) fn own_clock(&self) -> Option<f64> {
+        if self.has_own_clock.load(Ordering::Relaxed) { None } else { Some(self.time()) }
+    }
+
+    /// The moment so many seconds from now, None where the program has a clock of its own.
+    pub(crate) fn deadline_after(&self, delay: f64) -> Option<Instant> {
+        if self.has_own_clock.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(clock::deadline(self.time() + delay))
+    }
+
+    /// The moment at which `time()` is `when`, and whether that has come; None as above.
+    pub(crate) fn deadline_at(&self, when: f64) -> Option<(Instant, bool)> {
+        if self.has_own_clock.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some((clock::deadline(when), when <= self.time()))
+    }
+
+    /// A timer for an item that is no handle: its key, for [`forget_timer`](Loop::forget_timer).
+    ///
+    /// # Errors
+    /// RuntimeError for a closed loop.
+    pub(crate) fn add_timer(&self, py: Python<'_>, deadline: Instant, item: Item) -> PyResult<u64> {
+        // A rejected item is dropped by `open`, whose closure is dropped outside of the cell.
+        self.open(py, |state| state.engine.add_timer(deadline, item).to_bits())
+    }
+
     /// What the program's own clock says, if it has one. Tests set theirs forward, to see in a
     /// moment what would take hours.
     pub(super) fn own_time(&self, slf: &Bound<'_, Self>) -> PyResult<Option<Instant>> {

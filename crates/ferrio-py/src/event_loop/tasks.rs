@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 
 use super::Loop;
 use crate::ffi::call::{call_with_keyword, is_context};
+use crate::ffi::coroutine;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument};
 use crate::ffi::future::{self, Types};
 use crate::ffi::task;
@@ -65,17 +66,7 @@ fn new_task<'py>(
     arguments: &Arguments<'_, 'py>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = slf.py();
-    let this = slf.get();
-    let (Some(types), Some(coro)) = (this.own_types(py), arguments.get(0)) else {
-        return Ok(None);
-    };
-    if this.is_debug()
-        || arguments.len() != 1
-        || this.task_factory.with(py, |factory| factory.is_some())
-        || !names::task(py)?.is(types.c_task_class(py))
-    {
-        return Ok(None);
-    }
+    let Some(coro) = arguments.get(0).filter(|_| arguments.len() == 1) else { return Ok(None) };
     let (mut name, mut context) = (None, None);
     for (keyword, value) in arguments.keywords() {
         if keyword.is(intern!(py, "name")) {
@@ -86,13 +77,55 @@ fn new_task<'py>(
             return Ok(None);
         }
     }
+    new_task_of(slf, &coro, name, context)
+}
+
+/// As [`new_task`], with its arguments taken apart.
+fn new_task_of<'py>(
+    slf: &Bound<'py, Loop>,
+    coro: &Bound<'py, PyAny>,
+    name: Option<Bound<'py, PyAny>>,
+    context: Option<Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = slf.py();
+    let this = slf.get();
+    let Some(types) = this.own_types(py) else { return Ok(None) };
+    if this.is_debug()
+        || this.task_factory.with(py, |factory| factory.is_some())
+        || !names::task(py)?.is(types.c_task_class(py))
+    {
+        return Ok(None);
+    }
     let (name, context) =
         (name.filter(|name| !name.is_none()), context.filter(|context| !context.is_none()));
     // Whoever passes something else is told by asyncio what is wrong with it.
-    if context.as_ref().is_some_and(|context| !is_context(context)) || !is_coroutine(&coro)? {
+    if context.as_ref().is_some_and(|context| !is_context(context)) || !is_coroutine(coro)? {
         return Ok(None);
     }
-    task::new_task(types, slf.as_any(), &coro, name, context).map(Some)
+    task::new_task(types, slf.as_any(), coro, name, context).map(Some)
+}
+
+/// `loop.create_task(coro, **kwargs)` of any loop, for callers in Rust; `kwargs` are what asyncio's
+/// own caller would pass. None is given for no keywords at all.
+pub(crate) fn create_task<'py>(
+    looop: &Bound<'py, PyAny>,
+    coro: &Bound<'py, PyAny>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(ours) = task::queue::direct_loop(looop) {
+        let (mut name, mut context, mut others) = (None, None, false);
+        for (keyword, value) in kwargs.into_iter().flatten() {
+            match keyword.extract::<&str>()? {
+                "name" => name = Some(value),
+                "context" => context = Some(value),
+                _ => others = true,
+            }
+        }
+        if !others && let Some(task) = new_task_of(ours, coro, name, context)? {
+            return Ok(task);
+        }
+    }
+    looop.call_method(intern!(looop.py(), "create_task"), (coro,), kwargs)
 }
 
 /// A task by way of its class, or of the factory.
@@ -126,13 +159,18 @@ fn task_by_class<'py>(
 
 /// `asyncio.iscoroutine`, which knows more than coroutines.
 fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if crate::ffi::iter::is_exact_coroutine(coro) {
+    if coroutine::is_coroutine(coro) {
         return Ok(true);
     }
     names::is_coroutine(coro.py())?.call1((coro,))?.is_truthy()
 }
 
 impl Loop {
+    /// Has the program set a function that makes tasks?
+    pub(crate) fn has_task_factory(&self, py: Python<'_>) -> bool {
+        self.task_factory.with(py, |factory| factory.is_some())
+    }
+
     /// The types that this loop makes tasks and futures of; None: asyncio's.
     #[inline]
     fn own_types(&self, py: Python<'_>) -> Option<&'static Types> {

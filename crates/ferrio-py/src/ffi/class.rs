@@ -20,6 +20,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::impl_::pycell::{PyClassObjectBaseLayout, PyStaticClassObject};
 use pyo3::impl_::pyclass::{PyClassBaseType, PyClassImpl};
 use pyo3::impl_::pyclass_init::PyNativeTypeInitializer;
+use pyo3::impl_::pymethods::tp_new_impl;
 use pyo3::prelude::*;
 use pyo3::pycell::PyBorrowError;
 use pyo3::pyclass::boolean_struct::True;
@@ -340,5 +341,27 @@ pub(super) unsafe fn free(slf: *mut ffi::PyObject) {
             free(slf.cast());
         }
         ffi::Py_DECREF(ty.cast());
+    }
+}
+
+/// An instance of `class`, a subclass of a native one, around `value`: what `class(...)` makes,
+/// without its `__init__`.
+///
+/// # Errors
+/// TypeError if it is no such class; MemoryError.
+pub(crate) fn new_of_class<'py, T>(value: T, class: &Bound<'py, PyType>) -> PyResult<Bound<'py, T>>
+where
+    T: PyClass + Into<PyClassInitializer<T>>,
+{
+    let py = class.py();
+    let native = T::type_object(py);
+    if !class.is_subclass(&native)? {
+        return Err(pyo3::exceptions::PyTypeError::new_err("the class is none of ferrio's"));
+    }
+    // SAFETY: a subclass of the native class, as was just seen; the result is an instance of it.
+    unsafe {
+        let initializer: PyClassInitializer<T> = value.into();
+        let object = tp_new_impl(py, initializer, class.as_type_ptr())?;
+        Ok(Bound::from_owned_ptr(py, object).cast_into_unchecked())
     }
 }

@@ -86,7 +86,11 @@ impl<'py> Deque<'py> {
     pub(crate) fn of(object: Bound<'py, PyAny>) -> Result<Deque<'py>, Bound<'py, PyAny>> {
         let class = methods(object.py()).map_or(std::ptr::null_mut(), |methods| methods.class);
         // SAFETY: only looks at the type.
-        if unsafe { ffi::Py_TYPE(object.as_ptr()) } == class { Ok(Deque(object)) } else { Err(object) }
+        if unsafe { ffi::Py_TYPE(object.as_ptr()) } == class {
+            Ok(Deque(object))
+        } else {
+            Err(object)
+        }
     }
 
     pub(crate) fn as_any(&self) -> &Bound<'py, PyAny> {

@@ -9,6 +9,7 @@ pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod coroutine;
 pub(crate) mod deque;
+pub(crate) mod done_callback;
 pub(crate) mod fastcall;
 pub(crate) mod free_list;
 pub(crate) mod future;
@@ -20,6 +21,7 @@ pub(crate) mod iter;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod signature;
 pub(crate) mod stop_iteration;
 pub(crate) mod task;
 pub(crate) mod version;

@@ -68,9 +68,8 @@ impl Phase {
 }
 
 /// Is the method that `__aenter__` calls still ours?
-static OURS: Inherited = Inherited::new(|class| {
-    has_all(class, &class.py().get_type::<Barrier>(), &["wait"]).into()
-});
+static OURS: Inherited =
+    Inherited::new(|class| has_all(class, &class.py().get_type::<Barrier>(), &["wait"]).into());
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -94,9 +93,9 @@ fn theirs(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 
 impl Barrier {
     fn condition<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Condition>> {
-        let condition = self.inner.with(py, |inner| {
-            inner.condition.as_ref().map(|condition| condition.clone_ref(py))
-        });
+        let condition = self
+            .inner
+            .with(py, |inner| inner.condition.as_ref().map(|condition| condition.clone_ref(py)));
         match condition {
             Some(condition) => Ok(condition.into_bound(py)),
             None => Err(PyValueError::new_err("the barrier has not been initialised")),
@@ -362,9 +361,7 @@ impl Body for Waiting {
                 (Stage::Blocked(_), Err(error)) => Err(error),
                 (Stage::Filling(..), Err(error)) => self.left_if_over(py, Err(error)),
                 (Stage::Start | Stage::Entering(_) | Stage::Blocked(_), Ok(_)) => self.block(py),
-                (Stage::Filling(index, _), Ok(_)) => {
-                    self.left_if_over(py, self.fill(py, *index))
-                }
+                (Stage::Filling(index, _), Ok(_)) => self.left_if_over(py, self.fill(py, *index)),
             };
             match next {
                 Ok(Next::Stage(stage)) => self.stage = stage,

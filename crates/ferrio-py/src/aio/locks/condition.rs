@@ -143,9 +143,9 @@ impl Condition {
 
     fn set_method(&self, method: &Bound<'_, PyAny>, index: usize) {
         let new = Some(method.clone().unbind());
-        drop(self.lock.with(method.py(), |parts| {
-            std::mem::replace(&mut parts.methods[index], new)
-        }));
+        drop(
+            self.lock.with(method.py(), |parts| std::mem::replace(&mut parts.methods[index], new)),
+        );
     }
 
     /// Wakes so many of those who wait and have not been woken.
@@ -192,11 +192,7 @@ impl Condition {
     #[pyo3(signature = (*args, **kwargs))]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Condition {
         let _ = (args, kwargs);
-        Condition {
-            looop: LoopBound::new(),
-            waiters: Waiters::default(),
-            lock: GilCell::default(),
-        }
+        Condition { looop: LoopBound::new(), waiters: Waiters::default(), lock: GilCell::default() }
     }
 
     /// A condition of this lock, or of one of its own.

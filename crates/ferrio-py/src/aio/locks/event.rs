@@ -27,9 +27,8 @@ pub(crate) struct Event {
 }
 
 /// Is the method that `wait` calls still ours?
-static OURS: Inherited = Inherited::new(|class| {
-    has_all(class, &class.py().get_type::<Event>(), &["_get_loop"]).into()
-});
+static OURS: Inherited =
+    Inherited::new(|class| has_all(class, &class.py().get_type::<Event>(), &["_get_loop"]).into());
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Event>()?;

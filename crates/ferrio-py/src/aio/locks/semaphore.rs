@@ -42,9 +42,8 @@ static OURS: Inherited = Inherited::new(|class| {
     let py = class.py();
     let base = py.get_type::<Semaphore>();
     let names = ["acquire", "locked", "_wake_up_next", "_get_loop"];
-    let has_release =
-        has_all(class, &base, &["release"])
-            || has_all(class, &py.get_type::<BoundedSemaphore>(), &["release"]);
+    let has_release = has_all(class, &base, &["release"])
+        || has_all(class, &py.get_type::<BoundedSemaphore>(), &["release"]);
     (has_release && has_all(class, &base, &names)).into()
 });
 

@@ -61,7 +61,14 @@ static ORDER: Inherited = Inherited::new(|class| {
     let py = class.py();
     let queue = py.get_type::<Queue>();
     let names = [
-        "full", "empty", "qsize", "put_nowait", "get_nowait", "_wakeup_next", "_get_loop", "_queue",
+        "full",
+        "empty",
+        "qsize",
+        "put_nowait",
+        "get_nowait",
+        "_wakeup_next",
+        "_get_loop",
+        "_queue",
     ];
     if !has_all(class, &queue, &names) {
         return 0;
@@ -103,9 +110,10 @@ impl Queue {
     pub(super) fn items<'py>(slf: &Bound<'py, Queue>) -> Option<Items<'py>> {
         let py = slf.py();
         let order = Queue::order(slf)?;
-        let container = slf.get().container.with(py, |container| {
-            container.as_ref().map(|container| container.clone_ref(py))
-        })?;
+        let container = slf
+            .get()
+            .container
+            .with(py, |container| container.as_ref().map(|container| container.clone_ref(py)))?;
         Items::of(order, container.into_bound(py))
     }
 
@@ -125,8 +133,9 @@ impl Queue {
         let maxsize = self.maxsize.with(py, |maxsize| maxsize.clone_ref(py));
         match maxsize {
             Count::Int(maxsize) => Ok(maxsize > 0 && length as i64 >= maxsize),
-            Count::Other(_) => Ok(!maxsize.is_nothing(py)?
-                && Count::Int(length as i64).reaches(py, &maxsize)?),
+            Count::Other(_) => {
+                Ok(!maxsize.is_nothing(py)? && Count::Int(length as i64).reaches(py, &maxsize)?)
+            }
         }
     }
 
@@ -413,10 +422,9 @@ impl Queue {
             }
             text += &format!(" _queue={}", items.repr()?);
         }
-        for (name, count) in [
-            (" _getters[", this.getters.len(py)),
-            (" _putters[", this.putters.len(py)),
-        ] {
+        for (name, count) in
+            [(" _getters[", this.getters.len(py)), (" _putters[", this.putters.len(py))]
+        {
             if count > 0 {
                 text += &format!("{name}{count}]");
             }
@@ -511,9 +519,10 @@ impl Queue {
     #[getter]
     fn _queue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let container = slf.get().container.with(py, |container| {
-            container.as_ref().map(|container| container.clone_ref(py))
-        });
+        let container = slf
+            .get()
+            .container
+            .with(py, |container| container.as_ref().map(|container| container.clone_ref(py)));
         container.map(|container| container.into_bound(py)).ok_or_else(|| {
             let class = slf.get_type();
             PyAttributeError::new_err(match class.name() {

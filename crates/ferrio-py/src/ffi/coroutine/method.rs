@@ -15,7 +15,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
 use super::{Body, new_coroutine};
@@ -43,7 +43,7 @@ static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 struct Descriptor {
     header: ffi::PyObject,
     vectorcall: Option<ffi::vectorcallfunc>,
-    /// The class it is a method of.
+    /// The class it is a method of; NULL for a function.
     owner: *mut ffi::PyTypeObject,
     /// Attributes: `__name__`, `__doc__`, the mark...
     dict: *mut ffi::PyObject,
@@ -58,30 +58,40 @@ pub(crate) fn install<M: CoroutineMethod>(py: Python<'_>) -> PyResult<()> {
     attributes.set_item("__qualname__", format!("{}.{name}", class.qualname()?))?;
     attributes.set_item("__module__", class.module()?)?;
     attributes.set_item("__objclass__", &class)?;
-    let (signature, doc) = documented::<M>();
-    attributes.set_item("__doc__", doc)?;
-    attributes.set_item("__text_signature__", signature)?;
+    document(&attributes, M::DOC)?;
+    let descriptor = new_descriptor(entry::<M>, Some(&class), attributes)?;
+    class.setattr(name, descriptor)
+}
+
+/// A callable that is seen as a coroutine function, a method of `owner` or a plain function.
+pub(super) fn new_descriptor<'py>(
+    vectorcall: ffi::vectorcallfunc,
+    owner: Option<&Bound<'py, PyType>>,
+    attributes: Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = attributes.py();
     // SAFETY: attached; a new instance, every field of which is written before anybody sees it. The
     // class lives as long as the descriptor in its dict at least.
     let descriptor = unsafe {
         let object = ffi::PyType_GenericAlloc(descriptor_type(py)?, 0);
         let object = Bound::from_owned_ptr_or_err(py, object)?;
         let this = object.as_ptr().cast::<Descriptor>();
-        (*this).vectorcall = Some(entry::<M>);
-        (*this).owner = class.as_type_ptr();
+        (*this).vectorcall = Some(vectorcall);
+        (*this).owner = owner.map_or(ptr::null_mut(), |class| class.as_type_ptr());
         (*this).dict = attributes.into_ptr();
         object
     };
     mark(&descriptor)?;
-    class.setattr(name, descriptor)
+    Ok(descriptor)
 }
 
 /// The signature and the text behind it, of a builtin's doc string.
-fn documented<M: CoroutineMethod>() -> (String, String) {
-    let doc = M::DOC.to_string_lossy();
+pub(super) fn document(attributes: &Bound<'_, PyDict>, doc: &CStr) -> PyResult<()> {
+    let doc = doc.to_string_lossy();
     let (signature, text) = doc.split_once("\n--\n\n").unwrap_or(("()", &doc));
     let signature = signature.find('(').map_or(signature, |start| &signature[start..]);
-    (signature.to_owned(), text.to_owned())
+    attributes.set_item("__doc__", text)?;
+    attributes.set_item("__text_signature__", signature)
 }
 
 /// Has `iscoroutinefunction` answer True.
@@ -114,7 +124,17 @@ fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
         ffi::PyMemberDef::default(),
     ]);
     let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
+    let methods: &'static mut [ffi::PyMethodDef] = Vec::leak(vec![
+        ffi::PyMethodDef {
+            ml_name: c"__reduce__".as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+            ml_flags: ffi::METH_NOARGS,
+            ml_doc: ptr::null(),
+        },
+        ffi::PyMethodDef::zeroed(),
+    ]);
     let mut slots = [
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
@@ -229,12 +249,41 @@ unsafe extern "C" {
     fn PyMethod_New(function: *mut ffi::PyObject, slf: *mut ffi::PyObject) -> *mut ffi::PyObject;
 }
 
+/// What pickle and copy ask: it is found by its name, as a function or a builtin's method is.
+unsafe extern "C" fn reduce(
+    slf: *mut ffi::PyObject,
+    _unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called attached, on a live descriptor, whose class is alive if it has one.
+    let reduced = |py: Python<'_>| unsafe {
+        let owner = (*slf.cast::<Descriptor>()).owner;
+        let slf = Borrowed::from_ptr(py, slf);
+        let name = slf.getattr("__name__")?;
+        if owner.is_null() {
+            return Ok(name.into_ptr());
+        }
+        let owner = Borrowed::from_ptr(py, owner.cast());
+        let getattr = py.import("builtins")?.getattr("getattr")?;
+        (getattr, (&*owner, name)).into_pyobject(py).map(|pair| pair.into_any().into_ptr())
+    };
+    // SAFETY: called attached.
+    let py = unsafe { Python::assume_attached() };
+    reduced(py).unwrap_or_else(|error: PyErr| {
+        error.restore(py);
+        ptr::null_mut()
+    })
+}
+
 unsafe extern "C" fn repr(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: called attached, on a live descriptor.
     let text = unsafe {
         let py = Python::assume_attached();
-        let slf = Borrowed::from_ptr(py, slf);
-        slf.getattr("__qualname__").map(|name| format!("<coroutine method {name}>"))
+        let kind = match (*slf.cast::<Descriptor>()).owner.is_null() {
+            true => "function",
+            false => "coroutine method",
+        };
+        let shown = Borrowed::from_ptr(py, slf);
+        shown.getattr("__qualname__").map(|name| format!("<{kind} {name} at {slf:p}>"))
     };
     // SAFETY: as above.
     unsafe {

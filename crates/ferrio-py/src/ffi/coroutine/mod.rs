@@ -8,8 +8,11 @@
 //! - [`Body`]: the state machine, stepped as a task steps a coroutine;
 //! - [`object`]: the coroutine object around one, made for every call and therefore small and
 //!   taken from a free list;
-//! - [`method`]: methods that return one, and are seen as coroutine functions.
+//! - [`method`]: methods that return one, and are seen as coroutine functions;
+//! - [`function`]: functions that do.
 
+mod function;
+mod iterator;
 pub(crate) mod method;
 mod object;
 
@@ -20,8 +23,9 @@ use pyo3::prelude::*;
 
 use super::iter::Step;
 
+pub(crate) use function::{CoroutineFunction, add_function};
 pub(crate) use method::CoroutineMethod;
-pub(crate) use object::{install, new_coroutine};
+pub(crate) use object::{install, is_coroutine, new_coroutine};
 
 /// What a coroutine does, from await to await.
 ///

@@ -20,11 +20,12 @@ use pyo3::exceptions::{
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::iterator::new_iterator;
 use super::{Body, Resume};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
-use crate::ffi::iter::Step;
+use crate::ffi::iter::{Step, is_exact_coroutine};
 use crate::ffi::stop_iteration;
 
 /// The class, made by [`install`].
@@ -100,6 +101,12 @@ impl<B: Body> VtableOf<B> {
     };
 }
 
+/// Is it what calling an `async def` function makes, or one of ours?
+#[inline]
+pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    object.get_type_ptr() == TYPE.load(Ordering::Relaxed) || is_exact_coroutine(object)
+}
+
 /// A coroutine that will do what `body` does.
 #[inline]
 pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<'_, PyAny>> {
@@ -154,6 +161,13 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
             ffi::METH_VARARGS,
             c"throw($self, typ, val=None, tb=None, /)\n--\n\nRaises an exception where the \
               coroutine waits.",
+        ),
+        // Beside the slot, whose wrapper it stands in place of.
+        method(
+            c"__await__",
+            ffi::PyMethodDefPointer { PyCFunction: awaited },
+            ffi::METH_NOARGS | ffi::METH_COEXIST,
+            c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.",
         ),
         method(
             c"close",
@@ -334,7 +348,7 @@ unsafe extern "C" fn am_send(
 }
 
 /// What `await` calls: one step without a value.
-unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+pub(super) unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with a live coroutine.
     as_attached(|py| unsafe {
         let none = py.None().into_bound(py);
@@ -385,6 +399,22 @@ fn as_method(py: Python<'_>, stepped: PyResult<Step<'_>>) -> *mut ffi::PyObject 
         Err(error) => error.restore(py),
     }
     ptr::null_mut()
+}
+
+unsafe extern "C" fn awaited(
+    slf: *mut ffi::PyObject,
+    _unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as am_send.
+    as_attached(|py| unsafe {
+        match new_iterator(&Borrowed::from_ptr(py, slf)) {
+            Ok(iterator) => iterator.into_ptr(),
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
+            }
+        }
+    })
 }
 
 unsafe extern "C" fn close(

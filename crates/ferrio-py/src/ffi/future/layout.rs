@@ -40,6 +40,10 @@ pub(crate) struct Layout {
     pub(crate) context: usize,
     pub(crate) fut_waiter: usize,
     pub(crate) must_cancel: Bit,
+    /// Is a pending task that is forgotten to be reported?
+    pub(crate) log_destroy_pending: Bit,
+    /// How often the task was asked to cancel, as a C int.
+    pub(crate) cancels: usize,
     /// The one word of a new task that is neither zero nor a reference, and what is in it.
     pub(crate) flags: (usize, usize),
     /// Are names that nobody gave kept as a number, and written out when asked for?
@@ -432,7 +436,7 @@ impl<'py> Probe<'_, 'py> {
         let fresh = Image::of(&task);
         task.setattr("_log_destroy_pending", false)?;
         let silenced = Image::of(&task);
-        fresh.bit(&silenced, &[], "_log_destroy_pending")?;
+        let log_destroy_pending = fresh.bit(&silenced, &[], "_log_destroy_pending")?;
         if fresh.find(&self.looop, "loop of a task")? != looop {
             return Err(unexpected("a task's loop is not where a future's is"));
         }
@@ -482,6 +486,8 @@ impl<'py> Probe<'_, 'py> {
             context: offsets.2,
             fut_waiter: self.fut_waiter(&task, &twice, flags)?,
             must_cancel,
+            log_destroy_pending,
+            cancels: count,
             flags: (flags, fresh.word(flags)),
             names_are_numbers: self.names_are_numbers(&task, offsets.1)?,
         })

@@ -11,8 +11,10 @@
 //!
 //! On free-threaded builds, and where the layout is not as expected, there are no types of ours.
 
+pub(crate) mod awaited_by;
 pub(crate) mod awaiting;
 pub(crate) mod fields;
+pub(crate) mod gathering;
 pub(crate) mod iter;
 pub(crate) mod layout;
 mod methods;
@@ -59,6 +61,10 @@ pub(crate) struct Descriptors {
     pub(crate) make_cancelled_error: Py<PyAny>,
     pub(crate) cancel_message: Py<PyAny>,
 }
+
+/// asyncio's `_GatheringFuture` in our form: a class written in Python that overrides `cancel` alone,
+/// so that its instances are read and written as those of [`Types::future`]. See [`adopt`].
+static GATHERING: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
 static TYPES: AtomicPtr<Types> = AtomicPtr::new(ptr::null_mut());
 
@@ -134,7 +140,11 @@ impl Types {
     pub(crate) unsafe fn is_exact(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: passed on.
         let ty = unsafe { ffi::Py_TYPE(object) };
-        ty == self.future || ty == self.task || ty == self.c_future || ty == self.c_task
+        ty == self.future
+            || ty == self.task
+            || ty == self.c_future
+            || ty == self.c_task
+            || ty == GATHERING.load(Ordering::Relaxed)
     }
 
     /// `_asyncio.Future`.
@@ -160,6 +170,16 @@ impl Types {
         // SAFETY: a type that lives for ever.
         unsafe { Bound::from_borrowed_ptr(py, self.task.cast()) }
     }
+}
+
+/// Takes the class for gather's futures: a subclass of ours with these two in its `__slots__`.
+///
+/// # Errors
+/// TypeError if it is something else.
+pub(crate) fn adopt_gathering(class: &Bound<'_, PyType>) -> PyResult<gathering::Slots> {
+    let slots = gathering::Slots::of(class)?;
+    GATHERING.store(class.clone().into_ptr().cast(), Ordering::Relaxed);
+    Ok(slots)
 }
 
 /// What differs between the two types.

@@ -13,7 +13,8 @@ use crate::event_loop::Loop;
 
 /// What is called on a loop of ours without looking it up, where nobody has put something else in
 /// its place.
-pub(crate) const METHODS: [&str; 4] = ["call_soon", "call_later", "call_at", "create_future"];
+pub(crate) const METHODS: [&str; 5] =
+    ["call_soon", "call_later", "call_at", "create_future", "create_task"];
 
 /// The loop, if what is to be scheduled may be pushed onto its queue: one of ours whose
 /// [`METHODS`] are ours, open and not in debug mode. On any other, they have to be called.

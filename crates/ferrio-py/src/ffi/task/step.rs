@@ -12,7 +12,7 @@ use super::{callback, queue, registry};
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::{call_method1, vectorcall};
 use crate::ffi::future::layout::{CANCELLED, FINISHED, PENDING};
-use crate::ffi::future::{Types, fields, schedule_callbacks, types};
+use crate::ffi::future::{Types, awaited_by, fields, schedule_callbacks, types};
 use crate::ffi::iter::{self, Step};
 use crate::item::Item;
 use crate::names;
@@ -140,7 +140,7 @@ fn outcome<'py>(
     // SAFETY: futures of exactly these types have our layout; references of our own are taken.
     unsafe {
         if types.is_exact(raw) {
-            forget_awaiting(types, task, future)?;
+            awaited_by::discard(future, task)?;
             if fields::state(raw, layout.state) == FINISHED {
                 layout.log_traceback.clear(raw);
                 let exception = fields::get(raw, layout.exception);
@@ -164,7 +164,7 @@ fn outcome<'py>(
                 return Ok(Some(PyErr::fetch(py).into_value(py).into_bound(py).into_any()));
             }
         } else if ffi::PyObject_TypeCheck(raw, types.c_future) != 0 {
-            forget_awaiting(types, task, future)?;
+            awaited_by::discard(future, task)?;
         }
     }
     match future.call_method0(intern!(py, "result")) {
@@ -322,7 +322,7 @@ unsafe fn wait_for<'py>(
             if !layout.blocking.is_set(future) {
                 return raise_soon(types, task, bare_yield(task, &yielded)?);
             }
-            remember_awaiting(types, task, &yielded)?;
+            awaited_by::add(&yielded, task)?;
             layout.blocking.clear(future);
             let wakeup = callback::new_wakeup(py, types, raw)?;
             if fields::state(future, layout.state) == PENDING
@@ -373,7 +373,7 @@ unsafe fn wait_for_other<'py>(
         // SAFETY: passed on.
         unsafe {
             if ffi::PyObject_TypeCheck(yielded.as_ptr(), types.c_future) != 0 {
-                remember_awaiting(types, task, &yielded)?;
+                awaited_by::add(&yielded, task)?;
             }
             yielded.setattr(name, false)?;
             let wakeup = callback::new_wakeup(py, types, task.as_ptr())?;
@@ -448,53 +448,6 @@ unsafe fn waits(types: &Types, task: &Bound<'_, PyAny>, future: Bound<'_, PyAny>
 /// What the task was cancelled with.
 fn cancel_message<'py>(types: &Types, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     types.descriptors.cancel_message.bind(task.py()).call1((task,))
-}
-
-/// Notes in the future who waits for it, for the call graph.
-///
-/// # Safety
-/// A task and a future by our layout.
-#[inline]
-unsafe fn remember_awaiting(
-    types: &Types,
-    task: &Bound<'_, PyAny>,
-    future: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let Some(offset) = types.layout.awaited_by else { return Ok(()) };
-    // SAFETY: passed on.
-    unsafe {
-        if fields::get(future.as_ptr(), offset).is_null() {
-            fields::put(future.as_ptr(), offset, ffi::Py_NewRef(task.as_ptr()));
-            return Ok(());
-        }
-    }
-    // A second one makes it a set.
-    names::future_add_to_awaited_by(task.py())?.call1((future, task)).map(drop)
-}
-
-/// Takes it back.
-///
-/// # Safety
-/// As [`remember_awaiting`].
-#[inline]
-unsafe fn forget_awaiting(
-    types: &Types,
-    task: &Bound<'_, PyAny>,
-    future: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let Some(offset) = types.layout.awaited_by else { return Ok(()) };
-    // SAFETY: passed on; `task` is held by others.
-    unsafe {
-        let waiter = fields::get(future.as_ptr(), offset);
-        if waiter == task.as_ptr() {
-            fields::clear(future.as_ptr(), offset);
-            return Ok(());
-        }
-        if waiter.is_null() {
-            return Ok(());
-        }
-    }
-    names::future_discard_from_awaited_by(task.py())?.call1((future, task)).map(drop)
 }
 
 /// Puts a step on the queue of the task's loop, which raises the error, if there is one.

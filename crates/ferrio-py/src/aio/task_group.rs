@@ -1,0 +1,872 @@
+//! `TaskGroup` (Lib/asyncio/taskgroups.py).
+
+use std::ffi::{CStr, c_int};
+
+use pyo3::exceptions::{PyGeneratorExit, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
+use pyo3::ffi as raw;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyModule, PySet, PyTuple};
+
+use super::current::{current_task, running_loop};
+use super::timeouts::exception;
+use super::versions::{GroupVersions, Versions};
+use super::waiter::Waiter;
+use crate::event_loop::tasks::{create_future, create_task};
+use crate::ffi::call::python_of;
+use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
+use crate::ffi::done_callback::{DoneCallback, new_callback};
+use crate::ffi::fastcall::{self, Arguments, FastMethod};
+use crate::ffi::future::awaited_by;
+use crate::ffi::future::state::{self, raised};
+use crate::ffi::gil_cell::GilCell;
+use crate::ffi::iter::Step;
+use crate::ffi::signature::Signature;
+use crate::names;
+
+/// Asynchronous context manager for managing groups of tasks.
+#[pyclass(module = "ferrio", subclass, frozen, weakref)]
+pub(crate) struct TaskGroup {
+    state: GilCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entered: bool,
+    exiting: bool,
+    aborting: bool,
+    parent_cancel_requested: bool,
+    cancel_on_enter: bool,
+    looop: Option<Py<PyAny>>,
+    parent: Option<Py<PyAny>>,
+    /// A Python set, as programs that look at it expect. None before the first task.
+    tasks: Option<Py<PySet>>,
+    errors: Errors,
+    base_error: Option<Py<PyAny>>,
+    /// Done when the last task is: what the end of the group waits for.
+    on_completed: Option<Py<PyAny>>,
+}
+
+/// What tasks have raised.
+#[derive(Default)]
+enum Errors {
+    #[default]
+    None,
+    List(Py<PyList>),
+    /// Given up at the end of the group; to programs, None.
+    Forgotten,
+}
+
+pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add_class::<TaskGroup>()?;
+    fastcall::install::<CreateTask>(py)?;
+    method::install::<Enter>(py)?;
+    method::install::<Exit>(py)
+}
+
+impl TaskGroup {
+    fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(py, body)
+    }
+
+    /// The set of tasks, made if there is none yet.
+    fn tasks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
+        if let Some(tasks) = self.known_tasks(py) {
+            return Ok(tasks);
+        }
+        let made = PySet::empty(py)?;
+        let shared = made.clone().unbind();
+        drop(self.with(py, |state| state.tasks.replace(shared)));
+        Ok(made)
+    }
+
+    fn known_tasks<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PySet>> {
+        self.with(py, |state| state.tasks.as_ref().map(|tasks| tasks.bind(py).clone()))
+    }
+
+    fn has_tasks(&self, py: Python<'_>) -> bool {
+        self.known_tasks(py).is_some_and(|tasks| !tasks.is_empty())
+    }
+
+    /// The list of errors, made if there is none.
+    fn errors<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+        if let Some(errors) = self.known_errors(py) {
+            return errors;
+        }
+        let made = PyList::empty(py);
+        let shared = Errors::List(made.clone().unbind());
+        drop(self.with(py, |state| std::mem::replace(&mut state.errors, shared)));
+        made
+    }
+
+    fn known_errors<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyList>> {
+        self.with(py, |state| match &state.errors {
+            Errors::List(errors) => Some(errors.bind(py).clone()),
+            Errors::None | Errors::Forgotten => None,
+        })
+    }
+
+    fn error_count(&self, py: Python<'_>) -> usize {
+        self.known_errors(py).map_or(0, |errors| errors.len())
+    }
+
+    fn looop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.with(py, |state| state.looop.as_ref().map(|looop| looop.bind(py).clone()))
+    }
+
+    fn parent<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.with(py, |state| state.parent.as_ref().map(|parent| parent.bind(py).clone()))
+    }
+
+    fn on_completed<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.with(py, |state| state.on_completed.as_ref().map(|future| future.bind(py).clone()))
+    }
+
+    fn is_aborting(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.aborting)
+    }
+
+    /// Is it exactly the class that programs know, of which no method is overridden?
+    fn is_plain(slf: &Bound<'_, TaskGroup>) -> PyResult<bool> {
+        Ok(slf.get_type().is(names::aio_task_group(slf.py())?))
+    }
+
+    /// `self._abort()`.
+    fn abort(slf: &Bound<'_, TaskGroup>) -> PyResult<()> {
+        if TaskGroup::is_plain(slf)? {
+            return slf.get().cancel_tasks(slf.py());
+        }
+        slf.call_method0(intern!(slf.py(), "_abort")).map(drop)
+    }
+
+    fn cancel_tasks(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |state| state.aborting = true);
+        let Some(tasks) = self.known_tasks(py) else { return Ok(()) };
+        // What a cancellation runs may change the set.
+        for task in PyTuple::new(py, tasks.iter())? {
+            if !state::is_done(&task)? {
+                state::cancel(&task)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a task calls when it is done.
+    fn task_done(slf: &Bound<'_, TaskGroup>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let tasks = this.tasks(py)?;
+        tasks.discard(task)?;
+        let parent = this.parent(py);
+        if let Some(parent) = &parent {
+            awaited_by::discard(task, parent)?;
+        }
+        if tasks.is_empty()
+            && let Some(completed) = this.on_completed(py)
+            && !state::is_done(&completed)?
+        {
+            state::set_result(&completed, pyo3::types::PyBool::new(py, true).as_any())?;
+        }
+        if state::is_cancelled(task)? {
+            return Ok(());
+        }
+        let Some(error) = state::exception(task)? else { return Ok(()) };
+        this.errors(py).append(&error)?;
+        if is_base_error(&error) {
+            let base = error.clone().unbind();
+            let old = this.with(py, |state| match &state.base_error {
+                None => state.base_error.replace(base),
+                Some(_) => Some(base),
+            });
+            drop(old);
+        }
+        let Some(parent) = parent else { return Ok(()) };
+        if state::is_done(&parent)? {
+            return this.report_late(py, task, &parent, &error);
+        }
+        let is_first = this.with(py, |state| !state.aborting && !state.parent_cancel_requested);
+        if is_first {
+            // The parent is cancelled to end whatever it does in the body; the end of the group
+            // knows that it was us.
+            TaskGroup::abort(slf)?;
+            this.with(py, |state| state.parent_cancel_requested = true);
+            state::cancel(&parent)?;
+        }
+        Ok(())
+    }
+
+    /// A task has failed, and its parent is done already.
+    fn report_late(
+        &self,
+        py: Python<'_>,
+        task: &Bound<'_, PyAny>,
+        parent: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let Some(looop) = self.looop(py) else { return Ok(()) };
+        let context = PyDict::new(py);
+        let message = format!(
+            "Task {} has errored out but its parent task {} is already completed",
+            task.repr()?,
+            parent.str()?
+        );
+        context.set_item("message", message)?;
+        context.set_item("exception", error)?;
+        context.set_item("task", task)?;
+        looop.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+    }
+
+    fn enter(slf: &Bound<'_, TaskGroup>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.with(py, |state| state.entered) {
+            let text = format!("TaskGroup {} has already been entered", slf.repr()?);
+            return Err(PyRuntimeError::new_err(text));
+        }
+        let looop = match this.looop(py) {
+            Some(looop) => looop,
+            None => {
+                let looop = running_loop(py)?;
+                let shared = looop.clone().unbind();
+                this.with(py, |state| state.looop = Some(shared));
+                looop
+            }
+        };
+        let Some(parent) = current_task(py, Some(&looop))? else {
+            let text = format!("TaskGroup {} cannot determine the parent task", slf.repr()?);
+            return Err(PyRuntimeError::new_err(text));
+        };
+        let parent = parent.unbind();
+        let (old, cancels) = this.with(py, |state| {
+            state.entered = true;
+            (state.parent.replace(parent), state.cancel_on_enter)
+        });
+        drop(old);
+        if cancels { TaskGroup::cancel_all(slf) } else { Ok(()) }
+    }
+
+    fn create<'py>(
+        slf: &Bound<'py, TaskGroup>,
+        coro: &Bound<'py, PyAny>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let versions = &Versions::get(py)?.group;
+        let has_tasks = this.has_tasks(py);
+        let refused = this.with(py, |state| {
+            if !state.entered {
+                Some("has not been entered")
+            } else if state.exiting && !has_tasks {
+                Some("is finished")
+            } else if state.aborting {
+                Some("is shutting down")
+            } else {
+                None
+            }
+        });
+        if let Some(reason) = refused {
+            if versions.closes_refused {
+                coro.call_method0(intern!(py, "close"))?;
+            }
+            let text = format!("TaskGroup {} {reason}", slf.repr()?);
+            return Err(PyRuntimeError::new_err(text));
+        }
+        let Some(looop) = this.looop(py) else {
+            return Err(PyRuntimeError::new_err("TaskGroup has no loop"));
+        };
+        let task = new_task(versions, &looop, coro, kwargs)?;
+        if awaited_by::EXISTS
+            && let Some(parent) = this.parent(py)
+        {
+            awaited_by::add(&task, &parent)?;
+        }
+        if versions.notices_at_once && state::is_done(&task)? {
+            TaskGroup::tell(slf, &task)?;
+            return Ok(task);
+        }
+        this.tasks(py)?.add(&task)?;
+        let callback = match TaskGroup::is_plain(slf)? {
+            true => new_callback(py, TaskDone(slf.clone().unbind()))?,
+            false => slf.getattr(intern!(py, "_on_task_done"))?,
+        };
+        state::add_done_callback(&task, &callback, None)?;
+        if versions.cancels_late_task && this.is_aborting(py) && !state::is_done(&task)? {
+            state::cancel(&task)?;
+        }
+        Ok(task)
+    }
+
+    /// `self._on_task_done(task)`.
+    fn tell(slf: &Bound<'_, TaskGroup>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        if TaskGroup::is_plain(slf)? {
+            return TaskGroup::task_done(slf, task);
+        }
+        slf.call_method1(intern!(slf.py(), "_on_task_done"), (task,)).map(drop)
+    }
+
+    /// `cancel()`, from 3.15 on.
+    fn cancel_all(slf: &Bound<'_, TaskGroup>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let has_tasks = this.has_tasks(py);
+        let is_for_now = this.with(py, |state| {
+            if !state.entered {
+                state.cancel_on_enter = true;
+                return false;
+            }
+            let is_over = state.exiting && !has_tasks;
+            !is_over && !state.aborting
+        });
+        if !is_for_now {
+            return Ok(());
+        }
+        TaskGroup::abort(slf)?;
+        let Some(parent) = this.parent(py) else { return Ok(()) };
+        let requests =
+            this.with(py, |state| !std::mem::replace(&mut state.parent_cancel_requested, true));
+        if requests { state::cancel(&parent).map(drop) } else { Ok(()) }
+    }
+
+    /// The request to cancel the parent is taken back; how many others are left.
+    fn uncancel_parent(&self, py: Python<'_>) -> PyResult<Option<i64>> {
+        if !self.with(py, |state| state.parent_cancel_requested) {
+            return Ok(None);
+        }
+        match self.parent(py) {
+            Some(parent) => state::uncancel(&parent).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// `loop.create_task` with the arguments that this version of asyncio gives it.
+fn new_task<'py>(
+    versions: &GroupVersions,
+    looop: &Bound<'py, PyAny>,
+    coro: &Bound<'py, PyAny>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = looop.py();
+    if versions.passes_keywords {
+        return create_task(looop, coro, kwargs);
+    }
+    let given = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(kwargs.map_or(Ok(None), |kwargs| kwargs.get_item(name))?.filter(|it| !it.is_none()))
+    };
+    let (name, context) = (given("name")?, given("context")?);
+    let passed = PyDict::new(py);
+    if !versions.names_afterwards {
+        match &name {
+            Some(name) => passed.set_item(intern!(py, "name"), name)?,
+            None => passed.set_item(intern!(py, "name"), py.None())?,
+        }
+    }
+    if let Some(context) = context {
+        passed.set_item(intern!(py, "context"), context)?;
+    }
+    let task = create_task(looop, coro, Some(&passed))?;
+    if versions.names_afterwards
+        && let Some(name) = name
+    {
+        names::tasks(py)?.getattr(intern!(py, "_set_task_name"))?.call1((&task, name))?;
+    }
+    Ok(task)
+}
+
+/// SystemExit and KeyboardInterrupt, which are raised as they are.
+fn is_base_error(error: &Bound<'_, PyAny>) -> bool {
+    error.is_instance_of::<PySystemExit>() || error.is_instance_of::<PyKeyboardInterrupt>()
+}
+
+#[pymethods]
+impl TaskGroup {
+    /// Takes whatever a subclass is made with; `__init__` says what a TaskGroup is made with.
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> TaskGroup {
+        let _ = (args, kwargs);
+        TaskGroup { state: GilCell::default() }
+    }
+
+    /// An empty group.
+    fn __init__(&self) {}
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let mut info = String::new();
+        let count = self.known_tasks(py).map_or(0, |tasks| tasks.len());
+        if count > 0 {
+            info += &format!(" tasks={count}");
+        }
+        let errors = self.error_count(py);
+        if errors > 0 {
+            info += &format!(" errors={errors}");
+        }
+        let (aborting, entered) = self.with(py, |state| (state.aborting, state.entered));
+        if aborting {
+            info += " cancelling";
+        } else if entered {
+            info += " entered";
+        }
+        format!("<TaskGroup{info}>")
+    }
+
+    fn _is_base_error(&self, exc: &Bound<'_, PyAny>) -> bool {
+        is_base_error(exc)
+    }
+
+    /// asyncio's name for cancelling all tasks; programs call it to end a group early.
+    fn _abort(&self, py: Python<'_>) -> PyResult<()> {
+        self.cancel_tasks(py)
+    }
+
+    /// asyncio's name for what a task calls when it is done.
+    fn _on_task_done(slf: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        TaskGroup::task_done(slf, task)
+    }
+
+    /// `cancel`, which has this name only in versions of asyncio that have it.
+    fn _cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
+        TaskGroup::cancel_all(slf)
+    }
+
+    #[getter]
+    fn _tasks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
+        self.tasks(py)
+    }
+
+    #[getter]
+    fn _errors<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyList>> {
+        let is_forgotten = self.with(py, |state| matches!(state.errors, Errors::Forgotten));
+        if is_forgotten { None } else { Some(self.errors(py)) }
+    }
+
+    #[getter]
+    fn _entered(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.entered)
+    }
+
+    #[getter]
+    fn _exiting(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.exiting)
+    }
+
+    #[getter]
+    fn _aborting(&self, py: Python<'_>) -> bool {
+        self.is_aborting(py)
+    }
+
+    #[setter(_aborting)]
+    fn set_aborting(&self, py: Python<'_>, aborting: bool) {
+        self.with(py, |state| state.aborting = aborting);
+    }
+
+    #[getter]
+    fn _parent_cancel_requested(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.parent_cancel_requested)
+    }
+
+    #[setter(_parent_cancel_requested)]
+    fn set_parent_cancel_requested(&self, py: Python<'_>, requested: bool) {
+        self.with(py, |state| state.parent_cancel_requested = requested);
+    }
+
+    #[getter]
+    fn _loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.looop(py)
+    }
+
+    #[getter]
+    fn _parent_task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.parent(py)
+    }
+
+    #[getter]
+    fn _base_error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.with(py, |state| state.base_error.as_ref().map(|error| error.clone_ref(py)))
+    }
+
+    #[getter]
+    fn _on_completed_fut<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.on_completed(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let all = self.state.try_with(python_of(&visit), |state| {
+            visit.call(&state.looop)?;
+            visit.call(&state.parent)?;
+            visit.call(&state.tasks)?;
+            visit.call(&state.base_error)?;
+            visit.call(&state.on_completed)?;
+            match &state.errors {
+                Errors::List(errors) => visit.call(errors),
+                Errors::None | Errors::Forgotten => Ok(()),
+            }
+        });
+        all.unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.with(py, std::mem::take));
+    }
+}
+
+/// What each task of a plain group calls.
+struct TaskDone(Py<TaskGroup>);
+
+impl DoneCallback for TaskDone {
+    const QUALNAME: &'static str = "TaskGroup._on_task_done";
+
+    fn call(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        TaskGroup::task_done(self.0.bind(py), task)
+    }
+
+    fn traverse(
+        &self,
+        _py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        visit(self.0.as_ptr())
+    }
+}
+
+/// `TaskGroup.create_task(coro, *, name=None, context=None)`; from 3.14 on with whatever else the
+/// loop's method takes.
+struct CreateTask;
+
+impl FastMethod for CreateTask {
+    type Class = TaskGroup;
+    const NAME: &'static CStr = c"create_task";
+    const DOC: &'static CStr = c"create_task($self, coro, **kwargs)\n--\n\n\
+        Create a new task in this group and return it.\n\n\
+        Similar to asyncio.create_task.";
+
+    fn call<'py>(
+        slf: &Bound<'py, TaskGroup>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if arguments.len() == 1
+            && !arguments.has_keywords()
+            && let Some(coro) = arguments.get(0)
+        {
+            return TaskGroup::create(slf, &coro, None);
+        }
+        const SIGNATURE: Signature<3> = Signature {
+            function: "TaskGroup.create_task",
+            names: ["coro", "name", "context"],
+            positional: 1,
+            required: 1,
+            is_method: true,
+        };
+        let kwargs = PyDict::new(py);
+        let coro = if Versions::get(py)?.group.passes_keywords && arguments.len() == 1 {
+            for (name, value) in arguments.keywords() {
+                kwargs.set_item(name, value)?;
+            }
+            arguments.get(0)
+        } else {
+            let [coro, name, context] = SIGNATURE.bind(&arguments)?;
+            for (key, value) in [("name", name), ("context", context)] {
+                if let Some(value) = value {
+                    kwargs.set_item(key, value)?;
+                }
+            }
+            coro
+        };
+        let coro = coro.unwrap_or_else(|| py.None().into_bound(py));
+        TaskGroup::create(slf, &coro, Some(&kwargs))
+    }
+}
+
+/// `TaskGroup.__aenter__()`.
+struct Enter(Py<TaskGroup>);
+
+impl CoroutineMethod for Enter {
+    type Class = TaskGroup;
+    type Body = Enter;
+    const NAME: &'static CStr = c"__aenter__";
+    const DOC: &'static CStr = c"__aenter__($self)\n--\n\nBegins the group.";
+
+    fn call<'py>(slf: &Bound<'py, TaskGroup>, arguments: &Arguments<'_, 'py>) -> PyResult<Enter> {
+        arguments.none("TaskGroup.__aenter__")?;
+        Ok(Enter(slf.clone().unbind()))
+    }
+}
+
+impl Body for Enter {
+    fn qualname(&self) -> &'static str {
+        "TaskGroup.__aenter__"
+    }
+
+    fn resume<'py>(&mut self, py: Python<'py>, _with: Resume<'py>) -> PyResult<Step<'py>> {
+        let group = self.0.bind(py);
+        TaskGroup::enter(group)?;
+        Ok(Step::Returned(group.clone().into_any()))
+    }
+
+    fn traverse(
+        &self,
+        _py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        visit(self.0.as_ptr())
+    }
+}
+
+/// `TaskGroup.__aexit__(et, exc, tb)`.
+struct Exit {
+    group: Py<TaskGroup>,
+    /// What the body of the `async with` has raised.
+    error: Option<Py<PyAny>>,
+    /// The cancellation that is to leave the group.
+    propagated: Option<Py<PyAny>>,
+    /// The last cancellation that came while it waited.
+    pending: Option<Py<PyAny>>,
+    waiter: Option<Box<Waiter>>,
+    has_begun: bool,
+}
+
+impl CoroutineMethod for Exit {
+    type Class = TaskGroup;
+    type Body = Exit;
+    const NAME: &'static CStr = c"__aexit__";
+    const DOC: &'static CStr = c"__aexit__($self, et, exc, tb)\n--\n\n\
+        Waits for all tasks, and raises what they have raised.";
+
+    fn call<'py>(slf: &Bound<'py, TaskGroup>, arguments: &Arguments<'_, 'py>) -> PyResult<Exit> {
+        const SIGNATURE: Signature<3> = Signature {
+            function: "TaskGroup.__aexit__",
+            names: ["et", "exc", "tb"],
+            positional: 3,
+            required: 3,
+            is_method: true,
+        };
+        let [class, error, _] = SIGNATURE.bind(arguments)?;
+        Ok(Exit {
+            group: slf.clone().unbind(),
+            error: exception(class, error)?.map(Bound::unbind),
+            propagated: None,
+            pending: None,
+            waiter: None,
+            has_begun: false,
+        })
+    }
+}
+
+impl Body for Exit {
+    fn qualname(&self) -> &'static str {
+        "TaskGroup.__aexit__"
+    }
+
+    fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
+        let stepped = self.step(py, with);
+        if !matches!(stepped, Ok(Step::Yielded(_))) {
+            self.forget(py)?;
+        }
+        stepped
+    }
+
+    fn traverse(
+        &self,
+        _py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        let answer = self.waiter.as_ref().map_or(0, |waiter| waiter.traverse(visit));
+        if answer != 0 {
+            return answer;
+        }
+        let others = [&self.error, &self.propagated, &self.pending].into_iter().flatten();
+        let answer = visit(self.group.as_ptr());
+        if answer != 0 {
+            return answer;
+        }
+        others.map(|object| visit(object.as_ptr())).find(|&answer| answer != 0).unwrap_or(0)
+    }
+}
+
+impl Exit {
+    fn step<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.begin(py)?;
+        }
+        match self.wait(py, with)? {
+            Some(yielded) => Ok(Step::Yielded(yielded)),
+            None => self.finish(py).map(Step::Returned),
+        }
+    }
+
+    /// Is this a cancellation, to this version?
+    fn is_cancellation(versions: &GroupVersions, error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let class = names::cancelled_error(error.py())?;
+        if versions.takes_subclasses {
+            error.is_instance(class)
+        } else {
+            Ok(error.get_type().is(class))
+        }
+    }
+
+    /// Up to the wait for the tasks.
+    fn begin(&mut self, py: Python<'_>) -> PyResult<()> {
+        let versions = &Versions::get(py)?.group;
+        let slf = self.group.bind(py);
+        let this = slf.get();
+        let error = self.error.as_ref().map(|error| error.bind(py));
+        let base = error.filter(|error| is_base_error(error)).map(|error| error.clone().unbind());
+        this.with(py, |state| {
+            state.exiting = true;
+            if state.base_error.is_none() {
+                state.base_error = base;
+            }
+        });
+        if let Some(error) = error
+            && Exit::is_cancellation(versions, error)?
+        {
+            self.propagated = Some(error.clone().unbind());
+        }
+        if versions.uncancels_first && this.uncancel_parent(py)? == Some(0) {
+            // Nobody else wants the parent to be cancelled.
+            self.propagated = None;
+        }
+        if error.is_some() && !this.is_aborting(py) {
+            TaskGroup::abort(slf)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is no task left: the object to be yielded, None at the end.
+    fn wait<'py>(
+        &mut self,
+        py: Python<'py>,
+        mut with: Resume<'py>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let slf = self.group.bind(py);
+        let this = slf.get();
+        loop {
+            if self.waiter.is_none() {
+                if !this.has_tasks(py) {
+                    return Ok(None);
+                }
+                let future = match this.on_completed(py) {
+                    Some(future) => future,
+                    None => {
+                        let looop = this.looop(py).unwrap_or_else(|| py.None().into_bound(py));
+                        let future = create_future(&looop)?;
+                        let shared = future.clone().unbind();
+                        this.with(py, |state| state.on_completed = Some(shared));
+                        future
+                    }
+                };
+                self.waiter = Some(Box::new(Waiter::of(&future)));
+            }
+            let Some(waiter) = &mut self.waiter else { continue };
+            match waiter.step(py, with) {
+                Ok(Step::Yielded(yielded)) => return Ok(Some(yielded)),
+                Ok(Step::Returned(_)) => {}
+                Err(error) if error.is_instance(py, names::cancelled_error(py)?) => {
+                    // It may be cancelled again and again: each time it waits for the tasks.
+                    let value = error.into_value(py).into_any();
+                    self.pending = Some(value.clone_ref(py));
+                    if !this.is_aborting(py) {
+                        self.propagated = Some(value);
+                        TaskGroup::abort(slf)?;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.waiter = None;
+            drop(this.with(py, |state| state.on_completed.take()));
+            with = Resume::Value(py.None().into_bound(py));
+        }
+    }
+
+    /// All tasks are done.
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let versions = &Versions::get(py)?.group;
+        let this = self.group.get();
+        let base =
+            this.with(py, |state| state.base_error.as_ref().map(|error| error.clone_ref(py)));
+        if let Some(base) = base {
+            return Err(raised(base.bind(py)));
+        }
+        if !versions.uncancels_first {
+            match this.uncancel_parent(py)? {
+                Some(0) => self.propagated = None,
+                Some(_) if versions.keeps_cancellation && self.propagated.is_none() => {
+                    self.propagated = self.pending.take();
+                }
+                Some(_) | None => {}
+            }
+        }
+        // Errors have priority over a cancellation.
+        if this.error_count(py) == 0
+            && let Some(propagated) = self.propagated.take()
+        {
+            return Err(raised(propagated.bind(py)));
+        }
+        let error = self.error.as_ref().map(|error| error.bind(py).clone());
+        if let Some(error) = &error
+            && !Exit::is_cancellation(versions, error)?
+        {
+            this.errors(py).append(error)?;
+        }
+        if this.error_count(py) > 0 {
+            return Err(self.grouped(py, versions, error.as_ref())?);
+        }
+        // What deserves to be raised was raised above.
+        let is_suppressed = versions.has_cancel;
+        Ok(match is_suppressed {
+            true => pyo3::types::PyBool::new(py, true).to_owned().into_any(),
+            false => py.None().into_bound(py),
+        })
+    }
+
+    /// The exception for the errors there are.
+    fn grouped(
+        &self,
+        py: Python<'_>,
+        versions: &GroupVersions,
+        error: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyErr> {
+        let this = self.group.get();
+        if versions.recancels_parent
+            && let Some(parent) = this.parent(py)
+            && state::cancelling(&parent)? > 0
+        {
+            // Cancelled from outside as well: the count stays, and the next await of the parent
+            // hears of it.
+            state::uncancel(&parent)?;
+            state::cancel(&parent)?;
+        }
+        let errors = this.errors(py);
+        if versions.raises_generator_exit
+            && errors.len() == 1
+            && let Some(error) = error.filter(|it| it.is_instance_of::<PyGeneratorExit>())
+        {
+            return Ok(raised(error));
+        }
+        let group =
+            names::base_exception_group(py)?.call1(("unhandled errors in a TaskGroup", &errors))?;
+        let old = this.with(py, |state| std::mem::replace(&mut state.errors, Errors::Forgotten));
+        drop(old);
+        let error = raised(&group);
+        error.set_cause(py, None);
+        group.setattr(intern!(py, "__suppress_context__"), true)?;
+        Ok(error)
+    }
+
+    /// Exceptions have cycles; from some version on the group lets go of what it has of them.
+    fn forget(&mut self, py: Python<'_>) -> PyResult<()> {
+        (self.error, self.propagated, self.pending) = (None, None, None);
+        if Versions::get(py)?.group.forgets {
+            let old = self.group.get().with(py, |state| {
+                let errors = std::mem::replace(&mut state.errors, Errors::Forgotten);
+                (errors, state.parent.take(), state.base_error.take())
+            });
+            drop(old);
+        }
+        Ok(())
+    }
+}
