@@ -11,7 +11,6 @@ import threading
 import warnings
 import weakref
 from asyncio import coroutines
-from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from . import _tasks
@@ -270,19 +269,12 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             return await self._serve(idle, start_serving)
 
         def _stop_serving(self, sock: socket.socket) -> None:
-            # As asyncio's (3.13), which asks its own superclass to do the rest.
-            inode = self._unix_server_sockets.pop(sock, None)
-            path = sock.getsockname() if inode is not None else None
-            super()._stop_serving(sock)
-            if path is None:
+            if sock not in self._unix_server_sockets:
+                super()._stop_serving(sock)
                 return
-            try:
-                if os.stat(path).st_ino == inode:
-                    os.unlink(path)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
+            from ._unix import stop_serving
+
+            stop_serving(self._unix_server_sockets, sock, super()._stop_serving)
 
     # TLS. Beside a handshake, a task and a few calls of Python cost nothing.
     start_tls = start_tls

@@ -83,7 +83,7 @@ def test_has_the_child_watchers_of_its_version(policy: events.AbstractEventLoopP
         other = type(default)()
         policy.set_child_watcher(other)
         assert policy.get_child_watcher() is other
-        policy.set_child_watcher(None)
+        policy.set_child_watcher(None)  # type: ignore[arg-type]
         default.close()
 
 

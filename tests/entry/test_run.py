@@ -187,7 +187,7 @@ def test_the_packages_names() -> None:
     for name in ferrio.__all__:
         assert getattr(ferrio, name) is not None
     with pytest.raises(AttributeError, match="module 'ferrio' has no attribute 'nonsense'"):
-        _ = ferrio.nonsense  # type: ignore[attr-defined]
+        _ = ferrio.nonsense
     assert ferrio.Loop.__module__ == "ferrio"
     assert ferrio.run.__doc__
     assert ferrio.install.__doc__

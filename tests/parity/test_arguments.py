@@ -119,10 +119,10 @@ def test_a_delay_that_raises(trace: Trace, loop: Loop) -> None:
 
 @twin
 def test_keywords_are_asyncios(trace: Trace, loop: Loop) -> None:
-    loop.call_soon(callback=trace, context=None)  # type: ignore[call-arg]
-    loop.call_later(delay=0, callback=trace)  # type: ignore[call-arg]
-    loop.call_at(when=0, callback=trace)  # type: ignore[call-arg]
-    loop.call_soon_threadsafe(callback=trace)  # type: ignore[call-arg]
+    loop.call_soon(callback=trace, context=None)
+    loop.call_later(delay=0, callback=trace)
+    loop.call_at(when=0, callback=trace)
+    loop.call_soon_threadsafe(callback=trace)
     loop.set_debug(enabled=False)
     loop.set_task_factory(factory=None)
     loop.set_exception_handler(handler=None)

@@ -15,7 +15,7 @@ import pytest
 from tests import loops
 
 # Run with `-c BODY-NAME LOOP`: records the events of the body and prints them.
-PROGRAM = '''
+PROGRAM = """
 import asyncio, json, socket, sys
 from tests import loops
 
@@ -306,7 +306,7 @@ sys.addaudithook(hook)
 with asyncio.Runner(loop_factory=loops.factory_named(sys.argv[2])) as runner:
     runner.run(main(globals()[sys.argv[1]]))
 print(json.dumps(events))
-'''
+"""
 
 BODIES = [
     "connection_to_literal",

@@ -70,7 +70,7 @@ def test_cancelled_callbacks_do_not_run(trace: Trace, loop: Loop) -> None:
 
 @twin
 def test_a_callback_can_cancel_a_later_one_of_its_own_turn(trace: Trace, loop: Loop) -> None:
-    loop.call_soon(lambda: victim.cancel())
+    loop.call_soon(lambda: victim.cancel())  # type: ignore[has-type]
     victim = loop.call_soon(trace, "victim")
     loop.call_soon(trace, "after")
     loop.call_soon(loop.stop)
@@ -174,7 +174,7 @@ def test_what_a_callback_sets_stays_in_its_context(trace: Trace, loop: Loop) -> 
         loop.call_soon(count)
     loop.call_soon(loop.stop)
     loop.run_forever()
-    trace("outside", variable.get(), shared.get(variable))
+    trace("outside", variable.get(), shared.get(variable))  # type: ignore[arg-type]
 
 
 @twin

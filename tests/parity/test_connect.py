@@ -26,7 +26,7 @@ def answers(loop: Loop, *addresses: tuple[Any, ...]) -> None:
             for address in addresses
         ]
 
-    loop.getaddrinfo = getaddrinfo  # type: ignore[method-assign,assignment]
+    loop.getaddrinfo = getaddrinfo  # type: ignore[method-assign]
 
 
 @twin
@@ -49,7 +49,7 @@ async def test_text_ports_and_names_resolve(trace: Trace) -> None:
                 transport, protocol = await asyncio.get_running_loop().create_connection(
                     lambda: Recorder(trace, "client"),
                     host,  # type: ignore[arg-type]
-                    given,
+                    given,  # type: ignore[arg-type]
                     family=socket.AF_INET,
                 )
                 transport.close()
@@ -182,10 +182,10 @@ async def test_all_errors_gives_them_all(trace: Trace) -> None:
     trace.hide(two, "TWO")
     answers(loop, (LOCALHOST, one), (LOCALHOST, two))
     with trace.raises():
-        await loop.create_connection(asyncio.Protocol, "example.test", 80, all_errors=True)
+        await loop.create_connection(asyncio.Protocol, "example.test", 80, all_errors=True)  # type: ignore[call-overload]
     answers(loop, (LOCALHOST, one))
     with trace.raises():
-        await loop.create_connection(asyncio.Protocol, "example.test", 80, all_errors=True)
+        await loop.create_connection(asyncio.Protocol, "example.test", 80, all_errors=True)  # type: ignore[call-overload]
 
 
 @twin
@@ -300,7 +300,7 @@ async def test_a_cancelled_connect_closes_its_socket(trace: Trace) -> None:
         made.append(sock)
         await asyncio.sleep(10)
 
-    loop.sock_connect = never  # type: ignore[method-assign,assignment]
+    loop.sock_connect = never  # type: ignore[method-assign]
     task = asyncio.create_task(loop.create_connection(asyncio.Protocol, LOCALHOST, 9))
     while not made:
         await asyncio.sleep(0)
@@ -322,7 +322,7 @@ async def test_base_exceptions_close_the_socket(trace: Trace) -> None:
         made.append(sock)
         raise Odd("odd")
 
-    loop.sock_connect = fail  # type: ignore[method-assign,assignment]
+    loop.sock_connect = fail  # type: ignore[method-assign]
     with trace.raises():
         await loop.create_connection(asyncio.Protocol, LOCALHOST, 9)
     trace("closed", made[0].fileno())

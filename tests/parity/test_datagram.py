@@ -326,17 +326,17 @@ async def test_protocol_that_fails(trace: Trace) -> None:
         raise ValueError("no")
 
     receive = server.datagram_received
-    server.datagram_received = fail  # type: ignore[method-assign]
+    server.datagram_received = fail  # type: ignore[assignment,method-assign]
     server.transport.sendto(b"1", address)
     while not reports:
         await asyncio.sleep(0.001)
     server.datagram_received = receive  # type: ignore[method-assign]
     server.transport.sendto(b"2", address)
     await server.wait_for(1)
-    server.error_received = fail  # type: ignore[method-assign]
+    server.error_received = fail  # type: ignore[assignment,method-assign]
     with trace.raises("error_received"):
         server.transport.sendto(bytes(70000), address)
-    server.connection_lost, lost = fail, server.connection_lost  # type: ignore[method-assign]
+    server.connection_lost, lost = fail, server.connection_lost  # type: ignore[assignment,method-assign]
     server.transport.close()
     while len(reports) < 2:
         await asyncio.sleep(0.001)
@@ -414,7 +414,7 @@ async def test_close_sends_what_is_queued(trace: Trace) -> None:
     client.transport.close()
     client.transport.close()
     trace("closing", client.transport.is_closing(), queued > 0, client.lost.done())
-    received = []
+    received: list[Any] = []
     while len(received) < 200:
         try:
             received.append(int(two.recv(100)))
@@ -589,7 +589,7 @@ async def test_subclass_of_socket(trace: Trace) -> None:
             data, address = super().recvfrom(*args)
             return data.upper(), address
 
-        def sendto(self, data: Any, *args: Any) -> Any:  # type: ignore[override]
+        def sendto(self, data: Any, *args: Any) -> Any:
             return super().sendto(bytes(data) + b"!", *args)
 
     sock = Loud(socket.AF_INET, socket.SOCK_DGRAM)
@@ -620,9 +620,9 @@ async def test_context_of_callbacks(trace: Trace) -> None:
     for count in (1, 2):
         transport.sendto(b"x", address)
         await protocol.wait_for(count)
-    transport.pause_reading()
+    transport.pause_reading()  # type: ignore[attr-defined]
     variable.set("resuming")
-    transport.resume_reading()
+    transport.resume_reading()  # type: ignore[attr-defined]
     transport.sendto(b"x", address)
     await protocol.wait_for(3)
     await protocol.close()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,8 @@ from .twin import Loop, twin
 
 @twin
 def test_debug_can_be_switched(trace: Trace, loop: Loop) -> None:
-    for value in (True, False, 1, 0):
+    values: list[Any] = [True, False, 1, 0]
+    for value in values:
         loop.set_debug(value)
         trace("debug", bool(loop.get_debug()))
 
@@ -44,8 +46,8 @@ def test_slow_callbacks_are_logged(trace: Trace, loop: Loop) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     trace.shows_slow_callbacks = True
     loop.set_debug(True)
-    trace("default", loop.slow_callback_duration)  # type: ignore[attr-defined]
-    loop.slow_callback_duration = 0.02  # type: ignore[attr-defined]
+    trace("default", loop.slow_callback_duration)
+    loop.slow_callback_duration = 0.02
     loop.call_soon(time.sleep, 0.05)
     # Read after the call: from here on nothing is slow, however busy the machine.
     loop.call_soon(setattr, loop, "slow_callback_duration", 3600)
@@ -61,7 +63,7 @@ def test_slow_steps_of_tasks_are_logged(trace: Trace, loop: Loop) -> None:
 
     trace.shows_slow_callbacks = True
     loop.set_debug(True)
-    loop.slow_callback_duration = 0.02  # type: ignore[attr-defined]
+    loop.slow_callback_duration = 0.02
     loop.run_until_complete(loop.create_task(slow(), name="slow task"))
 
 
@@ -69,7 +71,7 @@ def test_slow_steps_of_tasks_are_logged(trace: Trace, loop: Loop) -> None:
 def test_slow_callbacks_are_not_logged_without_debug(trace: Trace, loop: Loop) -> None:
     trace.shows_slow_callbacks = True
     loop.set_debug(False)
-    loop.slow_callback_duration = 0.001  # type: ignore[attr-defined]
+    loop.slow_callback_duration = 0.001
     loop.call_soon(time.sleep, 0.01)
     loop.call_soon(loop.stop)
     loop.run_forever()
@@ -173,7 +175,7 @@ def test_a_coroutine_that_nobody_awaited_says_where_it_was_made(trace: Trace, lo
     async def forgotten() -> None: ...
 
     async def main() -> None:
-        forgotten()
+        forgotten()  # type: ignore[unused-coroutine]
         gc.collect()
 
     loop.set_debug(True)

@@ -72,7 +72,7 @@ async def test_what_cannot_be_run(trace: Trace) -> None:
     loop.set_debug(True)
     trace.hide(coroutine_function.__qualname__, "coroutine_function")
     with trace.raises("coroutine function in debug mode"):
-        await loop.run_in_executor(None, coroutine_function)
+        await loop.run_in_executor(None, coroutine_function)  # type: ignore[unused-coroutine]
     with trace.raises("int in debug mode"):
         await loop.run_in_executor(None, 5)  # type: ignore[arg-type]
 
@@ -129,7 +129,7 @@ def test_shutdown_gives_up_after_its_timeout(trace: Trace, loop: Loop) -> None:
 
     async def main() -> None:
         loop.run_in_executor(None, release.wait, 30)
-        await loop.shutdown_default_executor(timeout=0.05)
+        await loop.shutdown_default_executor(timeout=0.05)  # type: ignore[call-arg]
 
     threading.Timer(0.3, release.set).start()
     loop.run_until_complete(main())

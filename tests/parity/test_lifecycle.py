@@ -342,11 +342,11 @@ def test_loops_take_attributes(trace: Trace, loop: Loop) -> None:
         trace("spied", args)
         return original(callback, *args, **kwargs)
 
-    loop.call_soon = spy  # type: ignore[method-assign]
+    loop.call_soon = spy  # type: ignore[assignment,method-assign]
     loop.call_soon(trace, "called")
     loop.tag = "anything"  # type: ignore[attr-defined]
     trace("tag", loop.tag)  # type: ignore[attr-defined]
-    del loop.call_soon  # type: ignore[method-assign]
+    del loop.call_soon
     loop.call_soon(loop.stop)
     loop.run_forever()
 

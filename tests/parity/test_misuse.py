@@ -86,17 +86,17 @@ async def open_one(
         ours, theirs, mode = (
             (reading, writing, "rb") if kind == "read pipe" else (writing, reading, "wb")
         )
-        kept.append(open(theirs, "wb" if mode == "rb" else "rb", 0))
+        kept.append(os.fdopen(theirs, "wb" if mode == "rb" else "rb", 0))
         connect = loop.connect_read_pipe if kind == "read pipe" else loop.connect_write_pipe
-        transport, _ = await connect(quiet, open(ours, mode, 0))
-        return [transport]
+        pipe, _ = await connect(quiet, os.fdopen(ours, mode, 0))
+        return [pipe]
     is_datagram = kind == "datagram"
     one, other = socket.socketpair(type=socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM)
     one.setblocking(False)
     if is_datagram:
         kept.append(other)
-        transport, _ = await loop.create_datagram_endpoint(lambda: QuietDatagrams(trace), sock=one)
-        return [transport]
+        endpoint, _ = await loop.create_datagram_endpoint(lambda: QuietDatagrams(trace), sock=one)
+        return [endpoint]
     if kind == "stream":
         kept.append(other)
         transport, _ = await loop.create_unix_connection(quiet, sock=one)
@@ -136,7 +136,9 @@ def test_a_transport_of_a_closed_loop(
     # Nothing is left to run that could close them.
     for transport in transports:
         # A pipe's file is warned of by its number.
-        if (pipe := transport.get_extra_info("pipe") if kind.endswith("pipe") else None) is not None:
+        if (
+            pipe := transport.get_extra_info("pipe") if kind.endswith("pipe") else None
+        ) is not None:
             trace.hide(pipe.fileno(), "FD")
             del pipe
     del transports, transport
@@ -167,9 +169,7 @@ def run_another(factory: loops.Factory) -> None:
 @pytest.mark.parametrize("where", ["call_soon", "call_later", "reader", "task", "handler"])
 @pytest.mark.parametrize("what", INSIDE)
 @twin
-def test_inside_of_a_callback(
-    trace: Trace, factory: loops.Factory, where: str, what: str
-) -> None:
+def test_inside_of_a_callback(trace: Trace, factory: loops.Factory, where: str, what: str) -> None:
     loop = factory()
     one, other = socket.socketpair()
 
@@ -228,7 +228,9 @@ FOREIGN: dict[str, Callable[[Loop, socket.socket], Any]] = {
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("what", FOREIGN)
 @twin
-def test_from_a_foreign_thread(trace: Trace, factory: loops.Factory, what: str, debug: bool) -> None:
+def test_from_a_foreign_thread(
+    trace: Trace, factory: loops.Factory, what: str, debug: bool
+) -> None:
     loop = factory()
     loop.set_debug(debug)
     one, other = socket.socketpair()

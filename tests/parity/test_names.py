@@ -64,7 +64,7 @@ HINTS: list[dict[str, int]] = [
 ]
 
 
-async def compare(trace: Trace, host: Any, port: Any, hints: dict[str, int]) -> None:
+async def compare(trace: Trace, host: Any, port: Any, hints: dict[str, Any]) -> None:
     try:
         answer = await asyncio.get_running_loop().getaddrinfo(host, port, **hints)
         trace(repr((host, port, hints)), answer)
@@ -122,7 +122,7 @@ async def test_hints_are_keywords(trace: Trace) -> None:
         (("127.0.0.1", 80), {"unknown": 1}),
     ):
         try:
-            await loop.getaddrinfo(*args, **kwargs)
+            await loop.getaddrinfo(*args, **kwargs)  # type: ignore[arg-type]
         except TypeError:
             trace("TypeError", len(args), sorted(kwargs))
 

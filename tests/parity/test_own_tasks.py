@@ -361,7 +361,7 @@ async def test_names_and_contexts(trace: Trace) -> None:
 
     task = loop.create_task(reads(), name=Named())  # type: ignore[arg-type]
     trace("name", task.get_name(), await task)
-    task.set_name(3)  # type: ignore[arg-type]
+    task.set_name(3)
     trace("name", task.get_name())
     context = contextvars.copy_context()
     context.run(variable.set, "given")
@@ -402,7 +402,7 @@ async def test_bad_arguments(trace: Trace) -> None:
         lambda: future.set_result(result=1),  # type: ignore[call-arg]
     ):
         with pytest.raises(TypeError):
-            call()
+            call()  # type: ignore[no-untyped-call]
 
     async def body() -> None:
         pass
@@ -430,7 +430,7 @@ async def test_an_iterator_of_a_future(trace: Trace) -> None:
         except StopIteration as stop:
             trace("stop", stop.value)
     future = loop.create_future()
-    iterator = iter(future)  # type: ignore[call-overload]
+    iterator = iter(future)
     for arguments in ((Broken,), (Broken("instance"),), (1,), (Broken("x"), 1), ()):
         with pytest.raises((Broken, TypeError, DeprecationWarning)) as info:
             iterator.throw(*arguments)
@@ -440,7 +440,7 @@ async def test_an_iterator_of_a_future(trace: Trace) -> None:
         next(iterator)
     future.cancel()
     with trace.raises("cancelled"):
-        next(iter(future))  # type: ignore[call-overload]
+        next(iter(future))
 
 
 @twin
@@ -588,7 +588,7 @@ async def test_subclasses(trace: Trace) -> None:
 
     async def body() -> str:
         await asyncio.sleep(0)
-        return await waiting(inner)
+        return await waiting(inner)  # type: ignore[no-any-return]
 
     inner = loop.create_future()
     slow = Slow(body(), loop=loop, name="slow")
@@ -712,10 +712,10 @@ async def test_the_call_graph(trace: Trace) -> None:
 
     task = loop.create_task(branch(), name="branch")
     await settle(2)
-    graph: Any = asyncio.capture_call_graph(future)
+    graph: Any = asyncio.capture_call_graph(future)  # type: ignore[attr-defined]
     trace("waits", sorted(part.future.get_name() for part in graph.awaited_by))
     for part in graph.awaited_by:
         trace("by", [above.future.get_name() for above in part.awaited_by])
     future.set_result(None)
     await task
-    trace("nobody", asyncio.capture_call_graph(future))
+    trace("nobody", asyncio.capture_call_graph(future))  # type: ignore[attr-defined]

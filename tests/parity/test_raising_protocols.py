@@ -201,9 +201,7 @@ def small_buffers(*socks: socket.socket) -> None:
 def over_a_socket(stage: Stage, protocol: Any, kind: str) -> None:
     loop = stage.loop
     is_datagram = kind == "datagram"
-    one, other = socket.socketpair(
-        type=socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM
-    )
+    one, other = socket.socketpair(type=socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM)
     small_buffers(one, other)
     with other:
         if is_datagram:
@@ -272,7 +270,7 @@ def over_a_pipe(stage: Stage, protocol: Any, kind: str) -> None:
     reading, writing = os.pipe()
     ours, theirs = (reading, writing) if kind == "read pipe" else (writing, reading)
     os.set_blocking(theirs, False)
-    file = open(ours, "rb" if kind == "read pipe" else "wb", 0)
+    file = os.fdopen(ours, "rb" if kind == "read pipe" else "wb", 0)
     try:
         if kind == "read pipe":
             stage.start(loop.connect_read_pipe(lambda: protocol, file))

@@ -290,7 +290,7 @@ async def test_the_descriptor_of_a_transport_is_refused(trace: Trace) -> None:
             for given in (number, sock):
                 args = (given, print) if call.__name__.startswith("add") else (given,)
                 with trace.raises(call.__name__):
-                    call(*args)  # type: ignore[operator]
+                    call(*args)
 
 
 @twin
@@ -300,7 +300,8 @@ def test_a_descriptor_number_can_be_used_again(trace: Trace, loop: Loop) -> None
         with pair() as (one, other):
             numbers.add(one.fileno())
             loop.add_reader(
-                one, lambda s=one, n=round_: (trace("round", n, s.recv(9)), loop.remove_reader(s))
+                one,
+                lambda s=one, n=round_: (trace("round", n, s.recv(9)), loop.remove_reader(s)),  # type: ignore[misc]
             )
             other.send(b"text")
             run_for(loop, 0.01)

@@ -27,7 +27,7 @@ async def serving(trace: Trace, **options: Any) -> AsyncIterator[tuple[Any, list
         accepted.append(Recorder(trace, f"server {len(accepted)}"))
         return accepted[-1]
 
-    options = {"host": LOCALHOST, "port": 0} | options
+    options = {"host": LOCALHOST, "port": 0, **options}
     server = await asyncio.get_running_loop().create_server(accept, **options)
     for sock in server.sockets:
         trace.hide(sock.getsockname()[1], "PORT")
@@ -377,7 +377,7 @@ if sys.version_info >= (3, 13):
 @pytest.mark.parametrize("options", LISTENING)
 @twin
 async def test_where_a_server_listens(trace: Trace, options: str) -> None:
-    async with serving(trace, **LISTENING[options]) as (server, accepted):
+    async with serving(trace, **LISTENING[options]) as (server, accepted):  # type: ignore[arg-type]
         for sock in server.sockets:
             trace("listens", sock.family, sock.getsockname()[0], len(sock.getsockname()))
             for name in ("SO_REUSEADDR", "SO_REUSEPORT", "SO_KEEPALIVE"):

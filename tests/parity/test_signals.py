@@ -138,7 +138,7 @@ def test_what_is_no_handler(trace: Trace, loop: Loop) -> None:
     coroutine = coroutine_function()
     for wrong in (coroutine_function, coroutine):
         with trace.raises():
-            loop.add_signal_handler(signal.SIGUSR1, wrong)
+            loop.add_signal_handler(signal.SIGUSR1, wrong)  # type: ignore[arg-type]
     coroutine.close()
     trace("nothing added", loop.remove_signal_handler(signal.SIGUSR1))
 

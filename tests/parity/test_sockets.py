@@ -44,7 +44,7 @@ async def test_recv_into_fills_a_buffer(trace: Trace) -> None:
         other.send(b"more than fits")
         trace("count", await waiting, buffer)
         with trace.raises("a read-only buffer"):
-            await loop.sock_recv_into(one, b"read-only")  # type: ignore[arg-type]
+            await loop.sock_recv_into(one, b"read-only")
 
 
 @twin

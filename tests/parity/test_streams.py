@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -12,12 +13,13 @@ from .peers import LOCALHOST
 from .trace import Trace
 from .twin import twin
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
 Handler = Callable[[Reader, Writer], Awaitable[None]]
 
 
 @asynccontextmanager
-async def connection(handler: Handler, **options: int) -> AsyncIterator[tuple[Reader, Writer]]:
+async def connection(handler: Handler, **options: Any) -> AsyncIterator[tuple[Reader, Writer]]:
     handled = asyncio.Event()
 
     async def handle(reader: Reader, writer: Writer) -> None:
@@ -197,7 +199,7 @@ async def test_flow_control_of_the_reader(trace: Trace) -> None:
 
     async with connection(flood, limit=1000) as (reader, writer):
         await asyncio.sleep(0.05)
-        trace("paused", not writer.transport.is_reading())
+        trace("paused", not writer.transport.is_reading())  # type: ignore[attr-defined]
         count = 0
         while data := await reader.read(65536):
             count += len(data)

@@ -139,10 +139,10 @@ async def test_errors(trace: Trace) -> None:
     with trace.raises("directory"):
         await asyncio.create_subprocess_exec("true", cwd="/no/such/directory")
     with trace.raises("option"):
-        await asyncio.create_subprocess_exec("true", no_such_option=1)
+        await asyncio.create_subprocess_exec("true", no_such_option=1)  # type: ignore[call-arg]
     for option in ({"universal_newlines": True}, {"bufsize": 1}, {"shell": True}, {"text": True}):
         with trace.raises(repr(option)):
-            await loop.subprocess_exec(lambda: Recorder(trace), "true", **option)  # type: ignore[call-overload]
+            await loop.subprocess_exec(lambda: Recorder(trace), "true", **option)
     with trace.raises("shell"):
         await loop.subprocess_shell(lambda: Recorder(trace), 3)  # type: ignore[arg-type]
     with trace.raises("stdin"):

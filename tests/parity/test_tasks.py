@@ -47,7 +47,7 @@ async def test_done_callbacks_run_in_order_in_the_next_turn(trace: Trace) -> Non
     loop = asyncio.get_running_loop()
     future = loop.create_future()
     for number in range(3):
-        future.add_done_callback(lambda f, n=number: trace("done", n, f.result()))
+        future.add_done_callback(lambda f, n=number: trace("done", n, f.result()))  # type: ignore[misc]
     future.add_done_callback(removed := lambda f: trace("removed"))
     trace("removed", future.remove_done_callback(removed))
     future.set_result("result")
@@ -128,7 +128,7 @@ async def test_factory_is_given_what_the_caller_gave(trace: Trace) -> None:
         trace("factory", sorted(kwargs))
         return asyncio.Task(coroutine, loop=loop, **kwargs)
 
-    loop.set_task_factory(factory)  # type: ignore[arg-type]
+    loop.set_task_factory(factory)
     trace("set", loop.get_task_factory() is factory)
     await loop.create_task(asyncio.sleep(0))
     await loop.create_task(asyncio.sleep(0), name="name")
@@ -189,7 +189,7 @@ async def test_create_task_refuses_what_is_no_coroutine(trace: Trace) -> None:
 @twin
 async def test_eager_tasks_start_at_once(trace: Trace) -> None:
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+    loop.set_task_factory(asyncio.eager_task_factory)
     task = loop.create_task(steps(trace, "eager"))
     trace("created")
     trace("result", await task)
@@ -205,7 +205,7 @@ async def test_an_eager_task_that_fails_holds_its_exception(trace: Trace) -> Non
         raise ValueError("at once")
 
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+    loop.set_task_factory(asyncio.eager_task_factory)
     task = loop.create_task(fail())
     trace("done", task.done(), task.exception())
 
@@ -221,7 +221,7 @@ async def test_current_task_inside_an_eager_start(trace: Trace) -> None:
         trace("inside", current is asyncio.current_task())
 
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+    loop.set_task_factory(asyncio.eager_task_factory)
     before = asyncio.current_task()
     task = loop.create_task(look(), name="eager")
     trace("outside is as before", asyncio.current_task() is before)
@@ -232,11 +232,11 @@ async def test_current_task_inside_an_eager_start(trace: Trace) -> None:
 @twin
 async def test_eager_start_without_and_against_the_factory(trace: Trace) -> None:
     loop = asyncio.get_running_loop()
-    task = loop.create_task(steps(trace, "eager by keyword"), eager_start=True)  # type: ignore[call-arg]
+    task = loop.create_task(steps(trace, "eager by keyword"), eager_start=True)
     trace("created")
     await task
-    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
-    task = loop.create_task(steps(trace, "lazy by keyword"), eager_start=False)  # type: ignore[call-arg]
+    loop.set_task_factory(asyncio.eager_task_factory)
+    task = loop.create_task(steps(trace, "lazy by keyword"), eager_start=False)
     trace("created")
     await task
 

@@ -559,6 +559,21 @@ async def test_extra_info(trace: Trace) -> None:
 
 
 @twin
+async def test_extra_info_is_asked_by_the_base_class(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which tests of programs put something else in the place of."""
+    async with connected(trace) as (client, _):
+        trace("keys", list(client.transport._extra))
+        client.transport._extra["more"] = "said"
+        trace("more", client.transport.get_extra_info("more"))
+        trace("default", client.transport.get_extra_info("nothing", "default"))
+        monkeypatch.setattr(asyncio.BaseTransport, "get_extra_info", lambda *args: "mocked")
+        trace("patched", client.transport.get_extra_info("sockname"))
+        monkeypatch.undo()
+
+
+@twin
 async def test_the_socket_of_a_transport_is_not_for_io(trace: Trace) -> None:
     async with connected(trace) as (client, _):
         sock = client.transport.get_extra_info("socket")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import Any
 
 from .trace import Trace
 from .twin import Loop, twin
@@ -70,7 +71,7 @@ def test_negative_delay_is_due_at_once(trace: Trace, loop: Loop) -> None:
 
 @twin
 def test_no_timer_is_early(trace: Trace, loop: Loop) -> None:
-    early = []
+    early: list[Any] = []
 
     def check(deadline: float) -> None:
         if loop.time() < deadline - time_resolution:
@@ -101,7 +102,7 @@ def test_cancelled_timers_do_not_run(trace: Trace, loop: Loop) -> None:
 @twin
 def test_a_timer_can_cancel_another_of_the_same_deadline(trace: Trace, loop: Loop) -> None:
     deadline = loop.time() + 0.005
-    loop.call_at(deadline, lambda: (trace("first"), victim.cancel()))
+    loop.call_at(deadline, lambda: (trace("first"), victim.cancel()))  # type: ignore[has-type]
     victim = loop.call_at(deadline + 1e-7, trace, "victim")
     loop.call_later(0.02, loop.stop)
     loop.run_forever()

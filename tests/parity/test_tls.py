@@ -248,7 +248,7 @@ def no_client_certificate(certificates: Certificates) -> Any:
 
 def refused_by_the_server_name_callback(certificates: Certificates) -> Any:
     server = certificates.server()
-    server.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE  # type: ignore
+    server.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE
     return {"server_context": server}
 
 
@@ -384,8 +384,8 @@ async def test_alpn_and_server_name(trace: Trace, certificates: Certificates) ->
     server, client = certificates.server(), certificates.client()
     server.set_alpn_protocols(["h2", "http/1.1"])
     client.set_alpn_protocols(["http/1.1"])
-    server.sni_callback = lambda obj, name, context: names.append(name)  # type: ignore
-    contexts = {"server_context": server, "client_context": client}
+    server.sni_callback = lambda obj, name, context: names.append(name)
+    contexts: dict[str, Any] = {"server_context": server, "client_context": client}
     async with connected(trace, certificates, **contexts) as (one, other):
         for end in (one, other):
             end.note(end.transport.get_extra_info("ssl_object").selected_alpn_protocol())
@@ -402,7 +402,7 @@ async def test_client_certificates(
     server.load_verify_locations(certificates.file("authority.pem"))
     client.load_cert_chain(certificates.file("client.pem"), certificates.key("client"))
     client.maximum_version = version
-    contexts = {"server_context": server, "client_context": client}
+    contexts: dict[str, Any] = {"server_context": server, "client_context": client}
     async with connected(trace, certificates, **contexts) as (one, other):
         trace("subject", other.transport.get_extra_info("peercert")["subject"])
         one.transport.write(b"hello")
@@ -422,8 +422,8 @@ async def test_sessions_are_reused(trace: Trace, certificates: Certificates) -> 
                 kwargs["session"] = made[0]
             return super()._create(*args, **kwargs)  # type: ignore[misc]
 
-    client.sslobject_class = Remembering  # type: ignore[assignment]
-    contexts = {"server_context": server, "client_context": client}
+    client.sslobject_class = Remembering
+    contexts: dict[str, Any] = {"server_context": server, "client_context": client}
     for _ in range(2):
         async with connected(trace, certificates, **contexts) as (one, other):
             sslobj = one.transport.get_extra_info("ssl_object")

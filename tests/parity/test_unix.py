@@ -339,7 +339,7 @@ async def test_arguments_of_a_connection(trace: Trace) -> None:
         ]:
             trace.hide(tcp.fileno(), "FD")
             try:
-                await client_of(trace, *args, **options)
+                await client_of(trace, *args, **options)  # type: ignore[arg-type]
             except BaseException as error:
                 trace(label, type(error), str(error).partition(", got <socket")[0])
 
@@ -358,7 +358,7 @@ async def test_arguments_of_a_server(trace: Trace) -> None:
             ("empty", ("",), {}),
         ]:
             try:
-                async with serving(trace, *args, **options):
+                async with serving(trace, *args, **options):  # type: ignore[arg-type]
                     trace(label, "serves")
             except BaseException as error:
                 trace(label, type(error), str(error).partition(", got <socket")[0])

@@ -277,7 +277,9 @@ class Abandoned:
 async def abandon(loop: Loop, kind: str, peers: list[Any]) -> Abandoned:
     """Opens a transport, pauses it and forgets it; what it is connected to goes into `peers`."""
     abandoned = Abandoned()
-    one, other = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+    one, other = socket.socketpair(
+        type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM
+    )
     one.setblocking(False)
     if kind == "read pipe":
         transport, protocol = await loop.connect_read_pipe(Watched, one.makefile("rb", 0))
@@ -407,7 +409,9 @@ def test_a_paused_transport_is_kept_until_all_is_sent(loop: Loop) -> None:
 @pytest.mark.parametrize("kind", ["stream", "datagram"])
 def test_the_descriptor_of_a_paused_transport_stays_refused(loop: Loop, kind: str) -> None:
     async def main() -> None:
-        one, other = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+        one, other = socket.socketpair(
+            type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM
+        )
         one.setblocking(False)
         with other:
             transport: Any

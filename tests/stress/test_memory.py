@@ -13,9 +13,9 @@ import pytest
 
 from .conftest import Load
 
-# `_testcapi`, CPython's own means for this, has one allocation of Python's fail; which one, a child
-# of its own tries. What runs meanwhile makes no functions: CPython itself crashes where it lacks the
-# memory for one (PyFunction_New, up to 3.13).
+# `_testcapi`, CPython's own means for this, has one allocation of Python's fail, in each child
+# another. What runs meanwhile makes no functions: CPython itself crashes where it lacks memory for
+# one (PyFunction_New, up to 3.13).
 TORTURE = """
     import asyncio, gc, json, os, signal, socket, sys, warnings
     import _testcapi

@@ -133,46 +133,33 @@ impl Description {
     }
 
     /// What `get_extra_info()` tells, given the socket from [`make_socket`](Self::make_socket).
-    pub(crate) fn extra(&self, py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Extra> {
+    pub(crate) fn extra(&self, py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Py<PyDict>> {
         let name = |address: Option<&Address>| match address {
             Some(address) => socket::address_object(py, address).map(Bound::unbind),
             None => Ok(py.None()),
         };
-        Ok(Extra {
-            socket: names::transport_socket(py)?.call1((socket,))?.unbind(),
-            sockname: name(self.local.as_ref())?,
-            peername: name(Some(&self.peer))?,
-        })
+        extra(socket.bind(py), name(self.local.as_ref())?, name(Some(&self.peer))?)
     }
 }
 
-/// `socket`, `sockname` and `peername` as asyncio shows them.
-pub(crate) struct Extra {
-    /// An `asyncio.trsock.TransportSocket`.
-    pub(crate) socket: Py<PyAny>,
-    pub(crate) sockname: Py<PyAny>,
-    pub(crate) peername: Py<PyAny>,
+/// What `get_extra_info()` tells of a socket, which is asked; a name that it cannot tell is None.
+pub(crate) fn extra_of(socket: &Bound<'_, PyAny>) -> PyResult<Py<PyDict>> {
+    let sockname = name_or_none(socket, "getsockname")?;
+    extra(socket, sockname, name_or_none(socket, "getpeername")?)
 }
 
-impl Extra {
-    /// Asks the socket; a name that it cannot tell is None.
-    pub(crate) fn of(py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Extra> {
-        let socket = socket.bind(py);
-        Ok(Extra {
-            socket: names::transport_socket(py)?.call1((socket,))?.unbind(),
-            sockname: name_or_none(socket, "getsockname")?,
-            peername: name_or_none(socket, "getpeername")?,
-        })
-    }
-
-    pub(crate) fn get(&self, py: Python<'_>, name: &str) -> Option<Py<PyAny>> {
-        match name {
-            "socket" => Some(self.socket.clone_ref(py)),
-            "sockname" => Some(self.sockname.clone_ref(py)),
-            "peername" => Some(self.peername.clone_ref(py)),
-            _ => None,
-        }
-    }
+/// The dict behind `get_extra_info()`, in asyncio's order.
+fn extra(
+    socket: &Bound<'_, PyAny>,
+    sockname: Py<PyAny>,
+    peername: Py<PyAny>,
+) -> PyResult<Py<PyDict>> {
+    let py = socket.py();
+    let extra = PyDict::new(py);
+    extra.set_item(intern!(py, "socket"), names::transport_socket(py)?.call1((socket,))?)?;
+    extra.set_item(intern!(py, "sockname"), sockname)?;
+    extra.set_item(intern!(py, "peername"), peername)?;
+    Ok(extra.unbind())
 }
 
 fn name_or_none(socket: &Bound<'_, PyAny>, method: &str) -> PyResult<Py<PyAny>> {

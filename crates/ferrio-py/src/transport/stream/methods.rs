@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use ferrio_engine::{Readiness, Settled};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::StreamTransport;
 use crate::error::os_error;
@@ -168,23 +169,11 @@ impl StreamTransport {
         Ok(())
     }
 
-    /// `socket` (an asyncio TransportSocket), `sockname`, `peername`; anything else: default.
-    #[pyo3(signature = (name, default=None))]
-    fn get_extra_info(
-        slf: &Bound<'_, Self>,
-        name: &Bound<'_, PyAny>,
-        default: Option<Py<PyAny>>,
-    ) -> PyResult<Option<Py<PyAny>>> {
-        let py = slf.py();
-        let this = slf.get();
-        let Ok(name) = name.extract::<&str>() else { return Ok(default) };
-        if !matches!(name, "socket" | "sockname" | "peername") {
-            return Ok(default);
-        }
-        this.extra(py)?;
-        let found =
-            this.with(py, |state| state.extra.as_ref().and_then(|extra| extra.get(py, name)));
-        Ok(found.or(default))
+    /// What `get_extra_info()` of asyncio's base class looks into: `socket` (an asyncio
+    /// TransportSocket), `sockname`, `peername`.
+    #[getter]
+    fn _extra(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        Ok(self.extra(py)?.unwrap_or_else(|| PyDict::new(py).unbind()))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

@@ -18,10 +18,11 @@ use ferrio_engine::{Key, LentFd, Limits, Stream, StreamKind};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
-use super::extra::Extra;
+use super::extra::extra_of;
 use super::foreign;
 use super::protocol::Protocol;
 use super::telling;
@@ -54,7 +55,8 @@ struct State {
     /// that are scheduled run in a copy of the context of whoever caused them.
     is_context_fixed: bool,
     server: Option<Py<PyAny>>,
-    extra: Option<Extra>,
+    /// What `get_extra_info()` looks into; made when first asked for.
+    extra: Option<Py<PyDict>>,
     /// The kernel was asked to tell of room to send, or need not be asked.
     is_watching_room: bool,
     /// The loop holds the transport for its events; if not, it only knows of it.
@@ -159,10 +161,11 @@ impl StreamTransport {
         self.state.with(py, body)
     }
 
-    /// The socket and its names; made now if nobody has asked before.
-    fn extra(&self, py: Python<'_>) -> PyResult<()> {
-        if self.with(py, |state| state.extra.is_some()) {
-            return Ok(());
+    /// The socket and its names; made now if nobody has asked before. None for one that was collected.
+    fn extra(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        let known = |state: &mut State| state.extra.as_ref().map(|extra| extra.clone_ref(py));
+        if let Some(known) = self.with(py, known) {
+            return Ok(Some(known));
         }
         let (description, socket) = self.with(py, |state| {
             let socket = state.endpoint.socket().map(|socket| socket.clone_ref(py));
@@ -174,12 +177,12 @@ impl StreamTransport {
                 self.with(py, |state| state.endpoint.give_to(socket.clone_ref(py)));
                 description.extra(py, &socket)?
             }
-            (None, Some(socket)) => Extra::of(py, &socket)?,
-            (None, None) => return Ok(()),
+            (None, Some(socket)) => extra_of(socket.bind(py))?,
+            (None, None) => return Ok(None),
         };
-        let old = self.with(py, |state| state.extra.replace(extra));
+        let old = self.with(py, |state| state.extra.replace(extra.clone_ref(py)));
         drop(old);
-        Ok(())
+        Ok(Some(extra))
     }
 }
 
@@ -221,16 +224,13 @@ impl Adopted for StreamTransport {
         }
         self.state
             .try_with(py, |state| {
-                let extra = state.extra.as_ref();
                 [
                     Some(state.context.as_object()),
                     state.protocol.as_ref().map(|protocol| &protocol.object),
                     state.server.as_ref(),
                     state.empty_waiter.as_ref(),
                     state.endpoint.socket(),
-                    extra.map(|extra| &extra.socket),
-                    extra.map(|extra| &extra.sockname),
-                    extra.map(|extra| &extra.peername),
+                    state.extra.as_ref().map(Py::as_any),
                 ]
                 .into_iter()
                 .flatten()
