@@ -40,28 +40,50 @@ async def main(options: argparse.Namespace) -> None:
             print("window: needs a display and somebody to use it: examples/threads window")
 
 
+#: What each program is about. They are imported only when they run: the window can do without
+#: requests and NumPy, and the rest without Tk.
+PROGRAMS = {
+    "fetch": """A blocking library, requests, in threads: many at once, and a loop that goes on.
+
+Fetches the pages of a slow site in the loop, in the default executor, by to_thread and in an
+executor of its own. A time-out ends the waiting for a thread, and never the thread.""",
+    "locks": """Locks between threads: lost updates, a lock entered twice, and a deadlock.
+
+The deadlock is two transfers between the same accounts, in opposite directions; it is found by
+time-outs, and avoided by taking locks in one order.""",
+    "numbers": """Threads that use several cores: hashing and NumPy let go of the GIL.
+
+Pure Python does not, and takes as long in threads as in one.""",
+    "window": """A window that tests a URL under load, and answers to its user all the while.
+
+Tk has the main thread, the loop has another one. Enter starts a test, Escape stops it, Ctrl-L goes
+to the URL, Ctrl-Q leaves. Needs an interpreter with tkinter, and a display.""",
+}
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="threads", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     programs = parser.add_subparsers(dest="program", metavar="PROGRAM")
-    fetch = programs.add_parser("fetch", help="requests, a blocking library, in threads")
+    fetch, locks, numbers, window = (
+        programs.add_parser(
+            name,
+            help=text.partition("\n")[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, text in PROGRAMS.items()
+    )
     fetch.add_argument("--count", type=int, default=200, help="pages (default: 200)")
     fetch.add_argument("--delay", type=float, default=0.02, help="seconds a page (default: 0.02)")
     fetch.add_argument("--workers", type=int, default=50, help="threads (default: 50)")
-    locks = programs.add_parser("locks", help="lost updates, reentrant locks, deadlocks")
     locks.add_argument("--threads", type=int, default=4, help="at once (default: 4)")
-    locks.add_argument(
-        "--times", type=int, default=10_000, help="deposits of each (default: 10000)"
-    )
-    numbers = programs.add_parser("numbers", help="hashing and NumPy on several cores")
+    locks.add_argument("--times", type=int, default=10_000, help="deposits each (default: 10000)")
     numbers.add_argument("--passwords", type=int, default=40, help="to hash (default: 40)")
-    numbers.add_argument("--rounds", type=int, default=200_000, help="of hashing (default: 200000)")
+    numbers.add_argument("--rounds", type=int, default=200_000, help="a hash (default: 200000)")
     numbers.add_argument("--rows", type=int, default=20_000, help="of 1000 (default: 20000)")
-    numbers.add_argument(
-        "--workers", type=int, default=WORKERS, help=f"threads (default: {WORKERS})"
-    )
-    window = programs.add_parser("window", help="a window that tests a URL under load")
+    numbers.add_argument("--workers", type=int, default=WORKERS, help=f"(default: {WORKERS})")
     window.add_argument("--url", help="to begin with (default: that of a slow site of its own)")
     window.add_argument("--delay", type=float, default=0.02, help="of that site (default: 0.02)")
     return parser.parse_args(arguments)
