@@ -4,6 +4,7 @@
 #   make docs-serve                 the same, built again whenever a page changes
 #   make docs-test                  run the code blocks of all pages; part of `make test`
 
+# The variable quiets the theme, which tells of plans for other versions of mkdocs at each build.
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs
 SITE = .build/site
 
