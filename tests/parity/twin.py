@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import functools
 import gc
+import importlib
 import inspect
 import logging
 import sys
@@ -30,15 +31,16 @@ def twin(body: Callable[..., Any]) -> Callable[..., None]:
     """Turns `body(trace, ...)` into a test.
 
     A coroutine function is run by a `Runner` on each loop. A plain function that takes `loop` gets
-    a new loop, which is closed afterwards; one that takes `factory` makes its own. Further
-    parameters are fixtures.
+    a new loop, which is closed afterwards; one that takes `factory` makes its own. One that takes
+    `aio` gets asyncio on the reference loop, and ferrio's namespace on ferrio. Further parameters
+    are fixtures.
     """
 
     @functools.wraps(body)
     def test(request: pytest.FixtureRequest, **fixtures: Any) -> None:
         subject = request.config.getoption("--loop")
-        expected = run(body, loops.factory_named(loops.REFERENCE), fixtures)
-        actual = run(body, loops.factory_named(subject), fixtures)
+        expected = run(body, loops.REFERENCE, fixtures)
+        actual = run(body, subject, fixtures)
         assert expected.channels, "the body recorded nothing"
         if actual.channels != expected.channels:
             pytest.fail(difference(expected, actual, subject), pytrace=False)
@@ -53,12 +55,20 @@ def twin(body: Callable[..., Any]) -> Callable[..., None]:
 
 
 # What a body gets from here and not from pytest.
-PROVIDED = ("trace", "loop", "factory")
+PROVIDED = ("trace", "loop", "factory", "aio")
 
 
-def run(body: Callable[..., Any], factory: loops.Factory, fixtures: dict[str, Any]) -> Trace:
+def namespace(loop: str) -> Any:
+    """The classes that go with a loop: ferrio's with ferrio's, asyncio's with all others."""
+    return importlib.import_module("ferrio.aio") if loop == loops.DEFAULT else asyncio
+
+
+def run(body: Callable[..., Any], loop_name: str, fixtures: dict[str, Any]) -> Trace:
     trace = Trace()
+    factory = loops.factory_named(loop_name)
     wanted = inspect.signature(body).parameters
+    if "aio" in wanted:
+        fixtures = {**fixtures, "aio": namespace(loop_name)}
     with observed(trace):
         if inspect.iscoroutinefunction(body):
             with asyncio.Runner(loop_factory=factory) as runner:
