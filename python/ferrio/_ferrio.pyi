@@ -22,13 +22,13 @@ from asyncio import (
     Task as _Task,
 )
 from asyncio.events import _TaskFactory
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Executor
 from contextvars import Context
 from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
@@ -569,3 +569,85 @@ class Event:
 
     async def wait(self) -> Literal[True]:
         """Waits until the flag is set, and returns True; at once if it is."""
+
+# What ferrio.aio's functions over tasks are.
+
+@overload
+async def sleep(delay: float) -> None:
+    """Coroutine that completes after a given time (in seconds)."""
+
+@overload
+async def sleep(delay: float, result: _T) -> _T: ...
+async def wait(
+    fs: Iterable[_Future[_T]], *, timeout: float | None = None, return_when: str = "ALL_COMPLETED"
+) -> tuple[set[_Future[_T]], set[_Future[_T]]]:
+    """Wait for the futures; returns those that are done and those that are pending."""
+
+async def wait_for(fut: Awaitable[_T], timeout: float | None) -> _T:
+    """The result of the awaitable, or TimeoutError after so many seconds."""
+
+def gather(
+    *coros_or_futures: Awaitable[Any], return_exceptions: bool = False
+) -> _Future[list[Any]]:
+    """Return a future aggregating results from the given coroutines/futures."""
+
+def shield(arg: Awaitable[_T]) -> _Future[_T]:
+    """Wait for a future, shielding it from cancellation."""
+
+def _adopt_gathering_future(gathering: type[Future[Any]]) -> None:
+    """Takes the class of what `gather` returns, with `_children` and `_cancel_requested`."""
+
+@final
+class _AsCompletedIterator:
+    """The futures of `aws`, in the order in which they are done."""
+
+    def __new__(cls, aws: Iterable[Awaitable[Any]], timeout: float | None) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> CoroutineType[Any, Any, Any]: ...
+    def __aiter__(self) -> Self: ...
+    async def __anext__(self) -> _Future[Any]: ...
+    def __len__(self) -> int: ...
+
+def timeout(delay: float | None) -> Timeout:
+    """A timeout so many seconds from now."""
+
+def timeout_at(when: float | None) -> Timeout:
+    """A timeout at this time of the loop's clock."""
+
+@disjoint_base
+class Timeout:
+    """Asynchronous context manager for cancelling overdue coroutines."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def when(self) -> float | None:
+        """The deadline, in the time of the loop's clock."""
+
+    def reschedule(self, when: float | None) -> None:
+        """Sets another deadline; only between enter and exit."""
+
+    def expired(self) -> bool:
+        """Has the time been over within?"""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None: ...
+
+@disjoint_base
+class TaskGroup:
+    """Asynchronous context manager for managing groups of tasks."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def create_task(self, coro: _CoroutineLike[_T], **kwargs: Any) -> _Task[_T]:
+        """Create a new task in this group and return it."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        et: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> Literal[True] | None: ...

@@ -90,7 +90,15 @@ impl Item {
                 let callback = callback.into_bound(py);
                 let context = context.into_bound(py);
                 let argument = argument.map(|argument| argument.into_bound(py));
-                match ffi::call_in_context(&context, &callback, argument.as_ref()) {
+                let is_c_task = task::is_task_callback(&callback);
+                if is_c_task {
+                    looop.get().set_runs_c_task(true);
+                }
+                let called = ffi::call_in_context(&context, &callback, argument.as_ref());
+                if is_c_task {
+                    looop.get().set_runs_c_task(false);
+                }
+                match called {
                     Ok(()) => Ok(()),
                     Err(error) => {
                         let argument = argument.as_ref();

@@ -13,7 +13,7 @@ use super::current::{current_task, running_loop};
 use super::timeouts::exception;
 use super::versions::{GroupVersions, Versions};
 use super::waiter::Waiter;
-use crate::event_loop::tasks::{create_future, create_task};
+use crate::event_loop::tasks::{create_future, create_plain_task};
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::done_callback::{DoneCallback, new_callback};
@@ -350,8 +350,16 @@ fn new_task<'py>(
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = looop.py();
+    if kwargs.is_none_or(|kwargs| kwargs.is_empty())
+        && let Some(task) = create_plain_task(looop, coro)?
+    {
+        return Ok(task);
+    }
+    let create = |kwargs: Option<&Bound<'py, PyDict>>| {
+        looop.call_method(intern!(py, "create_task"), (coro,), kwargs)
+    };
     if versions.passes_keywords {
-        return create_task(looop, coro, kwargs);
+        return create(kwargs);
     }
     let given = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(kwargs.map_or(Ok(None), |kwargs| kwargs.get_item(name))?.filter(|it| !it.is_none()))
@@ -359,15 +367,12 @@ fn new_task<'py>(
     let (name, context) = (given("name")?, given("context")?);
     let passed = PyDict::new(py);
     if !versions.names_afterwards {
-        match &name {
-            Some(name) => passed.set_item(intern!(py, "name"), name)?,
-            None => passed.set_item(intern!(py, "name"), py.None())?,
-        }
+        passed.set_item(intern!(py, "name"), name.as_ref())?;
     }
     if let Some(context) = context {
         passed.set_item(intern!(py, "context"), context)?;
     }
-    let task = create_task(looop, coro, Some(&passed))?;
+    let task = create(Some(&passed))?;
     if versions.names_afterwards
         && let Some(name) = name
     {

@@ -65,6 +65,8 @@ pub(crate) struct Loop {
     has_own_methods: AtomicBool,
     /// Tasks and futures are asyncio's own.
     c_tasks: AtomicBool,
+    /// A step of a task of asyncio's own runs, that a program has made by itself.
+    runs_c_task: AtomicBool,
     /// `threading.get_ident()` of the thread in `run_forever`, 0 if none is.
     thread: AtomicU64,
     task_factory: GilCell<Option<Py<PyAny>>>,
@@ -129,6 +131,7 @@ impl Loop {
             has_current_task: AtomicBool::new(false),
             has_own_methods: AtomicBool::new(false),
             c_tasks: AtomicBool::new(false),
+            runs_c_task: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             task_factory: GilCell::new(None),
             signals: signals::Signals::new(),
@@ -362,6 +365,12 @@ impl Loop {
 
     pub(crate) fn set_has_current_task(&self, has: bool) {
         self.has_current_task.store(has, Ordering::Relaxed);
+    }
+
+    /// A step of a C task begins or ends: in it, futures are of its kind. It waits for its own by
+    /// their fields, and for ours by their methods (bench: c_task_ping_pong).
+    pub(crate) fn set_runs_c_task(&self, runs: bool) {
+        self.runs_c_task.store(runs, Ordering::Relaxed);
     }
 
     pub(crate) fn has_own_methods(&self) -> bool {

@@ -105,27 +105,17 @@ fn new_task_of<'py>(
     task::new_task(types, slf.as_any(), coro, name, context).map(Some)
 }
 
-/// `loop.create_task(coro, **kwargs)` of any loop, for callers in Rust; `kwargs` are what asyncio's
-/// own caller would pass. None is given for no keywords at all.
-pub(crate) fn create_task<'py>(
+/// `loop.create_task(coro)`, past its arguments, if the loop is one of ours and nothing speaks
+/// against it; None where the method has to be called.
+#[inline]
+pub(crate) fn create_plain_task<'py>(
     looop: &Bound<'py, PyAny>,
     coro: &Bound<'py, PyAny>,
-    kwargs: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    if let Some(ours) = task::queue::direct_loop(looop) {
-        let (mut name, mut context, mut others) = (None, None, false);
-        for (keyword, value) in kwargs.into_iter().flatten() {
-            match keyword.extract::<&str>()? {
-                "name" => name = Some(value),
-                "context" => context = Some(value),
-                _ => others = true,
-            }
-        }
-        if !others && let Some(task) = new_task_of(ours, coro, name, context)? {
-            return Ok(task);
-        }
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match task::queue::direct_loop(looop) {
+        Some(ours) => new_task_of(ours, coro, None, None),
+        None => Ok(None),
     }
-    looop.call_method(intern!(looop.py(), "create_task"), (coro,), kwargs)
 }
 
 /// A task by way of its class, or of the factory.
@@ -166,11 +156,6 @@ fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 impl Loop {
-    /// Has the program set a function that makes tasks?
-    pub(crate) fn has_task_factory(&self, py: Python<'_>) -> bool {
-        self.task_factory.with(py, |factory| factory.is_some())
-    }
-
     /// The types that this loop makes tasks and futures of; None: asyncio's.
     #[inline]
     fn own_types(&self, py: Python<'_>) -> Option<&'static Types> {
@@ -196,6 +181,9 @@ impl Loop {
         if let Some(types) = slf.get().own_types(py)
             && class.is(types.c_future_class(py))
         {
+            if slf.get().runs_c_task.load(Ordering::Relaxed) {
+                return call_with_keyword(&class, None, names::loop_keyword(py)?, slf);
+            }
             if !slf.get().is_debug() {
                 return future::new_future(types, slf.as_any());
             }

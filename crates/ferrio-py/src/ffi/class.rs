@@ -354,8 +354,10 @@ where
     T: PyClass + Into<PyClassInitializer<T>>,
 {
     let py = class.py();
-    let native = T::type_object(py);
-    if !class.is_subclass(&native)? {
+    // SAFETY: two live types.
+    let is_ours =
+        unsafe { ffi::PyType_IsSubtype(class.as_type_ptr(), T::type_object_raw(py)) != 0 };
+    if !is_ours {
         return Err(pyo3::exceptions::PyTypeError::new_err("the class is none of ferrio's"));
     }
     // SAFETY: a subclass of the native class, as was just seen; the result is an instance of it.

@@ -34,6 +34,17 @@ def sleep0_100_tasks(bench: Bench) -> Run:
     yield lambda times: bench.complete(main(times))
 
 
+@operation("await sleep(0.001), by 1,000 tasks together", per_run=1000)
+def sleep_1000_together(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        for _ in range(times):
+            tasks = [asyncio.create_task(asyncio.sleep(0.001)) for _ in range(1000)]
+            for task in tasks:
+                await task
+
+    yield lambda times: bench.complete(main(times))
+
+
 @operation("create a task and await it", per_run=100, quick=True)
 def create_task_await(bench: Bench) -> Run:
     async def main(times: int) -> None:
@@ -48,6 +59,26 @@ def gather_1000(bench: Bench) -> Run:
     async def main(times: int) -> None:
         for _ in range(times):
             await asyncio.gather(*(nothing() for _ in range(1000)))
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("a gather of two coroutines", per_run=100)
+def gather_2(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        for _ in range(times * 100):
+            await asyncio.gather(nothing(), nothing())
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("a TaskGroup of two tasks", per_run=100)
+def task_group_2(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        for _ in range(times * 100):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(nothing())
+                group.create_task(nothing())
 
     yield lambda times: bench.complete(main(times))
 
@@ -83,6 +114,57 @@ def future_ping_pong(bench: Bench) -> Run:
             await pong
             pong = loop.create_future()
         await task
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("the same through futures that the program makes: asyncio.Future()", per_run=100)
+def c_future_ping_pong(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        ping: asyncio.Future[None] = asyncio.Future()
+        pong: asyncio.Future[None] = asyncio.Future()
+
+        async def answer() -> None:
+            nonlocal ping
+            for _ in range(times * 100):
+                await ping
+                ping = asyncio.Future()
+                pong.set_result(None)
+
+        task = asyncio.create_task(answer())
+        for _ in range(times * 100):
+            ping.set_result(None)
+            await pong
+            pong = asyncio.Future()
+        await task
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("the same by tasks that the program makes: asyncio.Task(...)", per_run=100)
+def c_task_ping_pong(bench: Bench) -> Run:
+    loop = bench.loop
+
+    async def main(times: int) -> None:
+        ping, pong = loop.create_future(), loop.create_future()
+
+        async def answer() -> None:
+            nonlocal ping
+            for _ in range(times * 100):
+                await ping
+                ping = loop.create_future()
+                pong.set_result(None)
+
+        async def ask() -> None:
+            nonlocal pong
+            for _ in range(times * 100):
+                ping.set_result(None)
+                await pong
+                pong = loop.create_future()
+
+        answering = asyncio.Task(answer(), loop=loop)
+        await asyncio.Task(ask(), loop=loop)
+        await answering
 
     yield lambda times: bench.complete(main(times))
 
@@ -175,5 +257,49 @@ def wait_for_one_tick(bench: Bench) -> Run:
     async def main(times: int) -> None:
         for _ in range(times * 100):
             await asyncio.wait_for(asyncio.sleep(0), 60)
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("async with timeout_at(), and one reschedule()", per_run=100)
+def timeout_at_reschedule(bench: Bench) -> Run:
+    loop = bench.loop
+
+    async def main(times: int) -> None:
+        for _ in range(times * 100):
+            async with asyncio.timeout_at(loop.time() + 60) as timeout:
+                timeout.reschedule(loop.time() + 120)
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("shield around a future that is done in the next turn", per_run=100)
+def shield_one_tick(bench: Bench) -> Run:
+    loop = bench.loop
+
+    async def main(times: int) -> None:
+        for _ in range(times * 100):
+            future = loop.create_future()
+            loop.call_soon(future.set_result, None)
+            await asyncio.shield(future)
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("one of 10 tasks in a wait for all of them", per_run=100)
+def wait_10(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        for _ in range(times * 10):
+            await asyncio.wait([asyncio.create_task(nothing()) for _ in range(10)], timeout=60)
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("one of 10 coroutines in as_completed", per_run=100)
+def as_completed_10(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        for _ in range(times * 10):
+            for completed in asyncio.as_completed([nothing() for _ in range(10)]):
+                await completed
 
     yield lambda times: bench.complete(main(times))

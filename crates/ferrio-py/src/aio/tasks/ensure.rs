@@ -4,10 +4,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::event_loop::tasks::create_task;
+use crate::event_loop::tasks::create_plain_task;
 use crate::ffi::coroutine::is_coroutine;
 use crate::ffi::future::state;
-use crate::ffi::task::queue::direct_loop;
 use crate::names;
 
 /// What is awaited for `argument`, on this loop or on the running one: itself if it is a future, a
@@ -34,11 +33,8 @@ pub(super) fn ensure_future<'py>(
             Some(looop) => looop.clone(),
             None => names::get_running_loop(py)?.call0()?,
         };
-        // No factory of the program's, which may refuse: asyncio closes the coroutine then.
-        if let Some(ours) = direct_loop(&running)
-            && !ours.get().has_task_factory(py)
-        {
-            return create_task(&running, argument, None);
+        if let Some(task) = create_plain_task(&running, argument)? {
+            return Ok(task);
         }
     }
     // By its name in the module: a function of asyncio's own that calls it would have it so.
