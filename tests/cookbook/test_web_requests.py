@@ -32,7 +32,11 @@ def test_completed_goes_by_arrival(cookbook: Cookbook, loop: LoopName) -> None:
     output = cookbook("web_requests", "completed", "--pages", "100", loop=loop).stdout
     assert re.search(r"asked for: +0 .*, 1 .*, 2 .*, 3 ", output)
     assert re.search(r"arrived: +3 .*, 2 .*, 1 .*, 0 ", output)
-    assert "timeout:    2 in time; 2 still running, cancelled now" in output
+    late = re.search(r"timeout: +(\d) in time; (\d) still running, cancelled now", output)
+    assert late is not None
+    # How many are in time is the machine's affair, but for the two that take half a minute.
+    assert int(late[1]) + int(late[2]) == 4
+    assert int(late[2]) >= 2
 
 
 def test_wait_in_its_three_modes(cookbook: Cookbook, loop: LoopName) -> None:
@@ -41,17 +45,25 @@ def test_wait_in_its_three_modes(cookbook: Cookbook, loop: LoopName) -> None:
     failed = re.search(r"FIRST_EXCEPTION: page (\d+) of 200 failed", output)
     assert failed is not None
     assert int(failed[1]) % 50 == 49
-    assert "20 done, 3 pending, 3 of them still running" in output
+    late = re.search(r"(\d+) done, (\d+) pending, (\d+) of them still running", output)
+    assert late is not None
+    assert int(late[1]) + int(late[2]) == 23
+    assert int(late[2]) == int(late[3]) >= 3
 
 
 def test_timeouts_reach_the_site(cookbook: Cookbook, loop: LoopName) -> None:
     output = cookbook("web_requests", "timeouts", "--pages", "60", loop=loop).stdout
     assert "around a request: TimeoutError" in output
     assert "sock_read=0.2: SocketTimeoutError, a TimeoutError: True" in output
-    assert "around a group: 50 titles kept, 1 cancelled" in output
-    assert "rescheduled with every answer: 50 pages" in output
+    batch = re.search(r"around a group: (\d+) titles kept, (\d+) cancelled", output)
+    assert batch is not None
+    assert int(batch[1]) + int(batch[2]) == 51
+    assert int(batch[2]) >= 1
+    assert re.search(r"rescheduled with every answer: \d+ pages, then patience ran out", output)
     assert re.search(r"shield.*: TimeoutError; afterwards '.* no\. 5'", output)
-    assert "the site saw 4 requests abandoned" in output
+    abandoned = re.search(r"the site saw (\d+) requests abandoned", output)
+    assert abandoned is not None
+    assert int(abandoned[1]) >= 4
 
 
 def test_progress_ends_at_the_end(cookbook: Cookbook, loop: LoopName) -> None:
