@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Cookbook, LoopName
+from .conftest import CLASSES, Cookbook, LoopName
 
 
 def test_everything_without_arguments(cookbook: Cookbook, loop: LoopName) -> None:
@@ -51,7 +51,6 @@ def test_map_and_reduce_count_what_is_in_the_file(
 def test_each_process_has_a_loop_of_the_same_class(cookbook: Cookbook, loop: LoopName) -> None:
     options = ("--documents", "300", "--workers", "3", "--connections", "5")
     output = cookbook("cpu_bound", "loops", *options, loop=loop).stdout
-    used = re.match(r"running on (.*)\n", output)
-    assert used is not None
+    assert output.startswith(f"running on {CLASSES[loop]}\n")
     assert "300 documents by 3 processes with 5 connections each" in output
-    assert f"loops: in each process a {used[1]}\n" in output
+    assert f"loops: in each process a {CLASSES[loop]}\n" in output

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from .conftest import ROOT, Cookbook, LoopName, Running
+from .conftest import CLASSES, ROOT, Cookbook, LoopName, Running
 from .displays import Display
 
 #: Of the bars that the window draws: #4878a8.
@@ -151,8 +151,8 @@ def window(tk_python: str, loop: LoopName) -> Iterator[OpenWindow]:
         Display() as display,
         Running([*command, "--url", site.url], {"DISPLAY": display.name}) as program,
     ):
-        program.until("^running on " + ("ferrio.Loop" if loop == "ferrio" else "asyncio"))
-        program.until("^window: open$")
+        assert program.line() == f"running on {CLASSES[loop]}"
+        assert program.line() == "window: open"
         display.wait_for_window("^load test$")
         yield OpenWindow(program, display, site)
         display.press("ctrl+q")
