@@ -20,7 +20,8 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
     """A client of the scheduler at `address`, or of a cluster of our own."""
     if address is not None:
         return Client(address), None
-    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    # On any free port: even without a dashboard the scheduler serves HTTP, on 8787 if not told.
+    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
     return Client(cluster), cluster
 
 

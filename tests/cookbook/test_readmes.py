@@ -34,7 +34,7 @@ NOT_FOLLOWED = {
 }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", READMES, ids=lambda page: page.parent.name)
 def test_the_readme_is_right(page: Path, tmp_path: Path) -> None:
     services = SERVICES.get(page.parent.name, {})

@@ -24,7 +24,7 @@ SURROUNDINGS = Path(__file__).parent / "surroundings"
 FRAGMENT = Path(__file__).parent / "fragment.py"
 
 #: Seconds that nothing here should take; what hangs is reported rather than waited for.
-PATIENCE = 100
+PATIENCE = 300
 
 #: What would build and test all of ferrio. That there is such a target or script, and that its text
 #: can be read, is what these find out.

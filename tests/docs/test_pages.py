@@ -17,7 +17,7 @@ MOST_NOT_RUN = 6
 BLOCKS = {page: list(blocks_of(page, (ROOT / page).read_text())) for page in pages()}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "page", [page for page, blocks in BLOCKS.items() if any(map(is_run, blocks))], ids=str
 )
