@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -192,7 +194,7 @@ def add_cookbook_commands(cookbook: argparse.ArgumentParser) -> None:
     run = commands.add_parser(
         "run",
         description="Run a recipe on ferrio, as `ferrio run` would run its folder.",
-        usage="ferrio cookbook run [--debug] [--loop LOOP] [--c-tasks] NAME [args ...]",
+        usage="ferrio cookbook run [options] NAME [args ...]",
         allow_abbrev=False,
     )
     add_run_options(run)
@@ -210,6 +212,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     match options.command:
         case "run":
             return run(options)
+        case "cookbook" if options.cookbook_command == "run":
+            return run_recipe(options)
+    try:
+        status = say(options, parser)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return end_of_readers()
+    return status
+
+
+def say(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """The commands that answer by printing something."""
+    match options.command:
         case "cookbook":
             return cookbook(options)
         case "bench":
@@ -252,27 +267,37 @@ def run(options: argparse.Namespace) -> int:
     )
 
 
-def cookbook(options: argparse.Namespace) -> int:
-    """`ferrio cookbook`."""
+def run_recipe(options: argparse.Namespace) -> int:
+    """`ferrio cookbook run`."""
     from . import _cookbook
 
-    match options.cookbook_command:
-        case "show":
-            return _cookbook.show(options.name, options.file)
-        case "run":
-            if not options.program:
-                options.error("NAME is missing (try: ferrio cookbook)")
-            name, *arguments = options.program
-            return _cookbook.run(
-                name,
-                arguments,
-                loop=options.loop,
-                debug=options.debug,
-                c_tasks=options.c_tasks,
-                loop_only=options.loop_only,
-            )
-        case _:
-            return _cookbook.list_recipes()
+    if not options.program:
+        options.error("NAME is missing (try: ferrio cookbook)")
+    name, *arguments = options.program
+    return _cookbook.run(
+        name,
+        arguments,
+        loop=options.loop,
+        debug=options.debug,
+        c_tasks=options.c_tasks,
+        loop_only=options.loop_only,
+    )
+
+
+def cookbook(options: argparse.Namespace) -> int:
+    """`ferrio cookbook`, without running anything."""
+    from . import _cookbook
+
+    if options.cookbook_command == "show":
+        return _cookbook.show(options.name, options.file)
+    return _cookbook.list_recipes()
+
+
+def end_of_readers() -> int:
+    """`ferrio info | head`: whoever reads has read enough. The status that a shell shows for it."""
+    # What is left in the buffer would be written at the end of the interpreter.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + getattr(signal, "SIGPIPE", 13)  # not on Windows
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +54,22 @@ def test_help_of_the_other_commands(command: str) -> None:
     assert status == 0
     assert text.startswith(f"usage: ferrio {command}")
     assert "--json" in text
+
+
+@pytest.mark.parametrize("command", [["info"], ["cookbook"], ["cookbook", "show", "sockets"]])
+def test_a_reader_who_has_read_enough(command: list[str]) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    with os.fdopen(writable, "wb") as nobody_reads:
+        done = subprocess.run(
+            [FERRIO, *command],
+            stdout=nobody_reads,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, decoded(done.stderr)) == (128 + signal.SIGPIPE, "")
 
 
 def test_unknown_command() -> None:
