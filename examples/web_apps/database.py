@@ -57,7 +57,13 @@ async def private_server() -> AsyncIterator[str]:
         yield line.decode().rstrip("\n")
     finally:
         server.stdin.close()
-        await server.wait()
+        try:
+            await server.wait()
+        except asyncio.CancelledError:
+            # A Ctrl-C while it ends. We wait all the same: asyncio kills a process that nobody
+            # holds any more, and what this one was about to delete would stay.
+            await server.wait()
+            raise
 
 
 async def fill(dsn: str) -> None:

@@ -17,11 +17,13 @@ from __future__ import annotations
 import os
 import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal, Self, TypeAlias
 
@@ -52,6 +54,16 @@ def loop(request: pytest.FixtureRequest) -> LoopName:
 @pytest.fixture
 def cookbook() -> Cookbook:
     return Cookbook()
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the programs of one test keep temporary files; whoever they run as can enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="cookbook-"))
+    folder.chmod(0o755)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Cookbook:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,13 +97,3 @@ def test_a_program_that_is_killed_leaves_no_server(
     while home.exists():
         assert time.monotonic() < deadline, f"{home} is still there"
         time.sleep(0.05)
-
-
-@pytest.fixture
-def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the servers of one test keep their files; whoever they run as can enter it."""
-    folder = Path(tempfile.mkdtemp(prefix="cookbook-"))
-    folder.chmod(0o755)
-    monkeypatch.setenv("TMPDIR", str(folder))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)

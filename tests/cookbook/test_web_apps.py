@@ -153,7 +153,9 @@ def test_the_load_and_its_plot(
         assert all(application in texts for application in APPLICATIONS)
 
 
-def test_without_a_dsn_it_brings_its_own_database(cookbook: Cookbook, loop: LoopName) -> None:
+def test_without_a_dsn_it_brings_its_own_database(
+    cookbook: Cookbook, scratch: Path, loop: LoopName
+) -> None:
     with cookbook.start(
         "web_apps", "serve", "starlette", "--port=0", loop=loop, **programs()
     ) as server:
@@ -161,6 +163,7 @@ def test_without_a_dsn_it_brings_its_own_database(cookbook: Cookbook, loop: Loop
         assert len(request(base, "GET", "/tools")[1]) == 60
         server.send_signal(signal.SIGINT)
         assert server.finish().returncode == 0
+    assert [*scratch.iterdir()] == [], "the server was not ended well"
 
 
 def shows(element: str, text: str) -> str:
