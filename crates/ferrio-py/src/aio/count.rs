@@ -59,6 +59,34 @@ impl Count {
         }
     }
 
+    /// Makes it one less, if it is an int above zero.
+    #[inline]
+    pub(super) fn take_one(&mut self) -> bool {
+        match self {
+            Count::Int(number) if *number > 0 => {
+                *number -= 1;
+                true
+            }
+            Count::Int(_) | Count::Other(_) => false,
+        }
+    }
+
+    /// Makes it one more, if it is an int, and remains so, and is below `bound`.
+    #[inline]
+    pub(super) fn put_one(&mut self, bound: Option<&Count>) -> bool {
+        match (self, bound) {
+            (Count::Int(number), None) if *number < i64::MAX => {
+                *number += 1;
+                true
+            }
+            (Count::Int(number), Some(Count::Int(bound))) if *number < *bound => {
+                *number += 1;
+                true
+            }
+            (Count::Int(_) | Count::Other(_), _) => false,
+        }
+    }
+
     pub(super) fn is_zero(&self, py: Python<'_>) -> PyResult<bool> {
         match self {
             Count::Int(number) => Ok(*number == 0),

@@ -63,6 +63,12 @@ impl Waiters {
         self.deque(future.py())?.remove(future)
     }
 
+    /// Does nobody wait, not even one that has been cancelled?
+    #[inline]
+    pub(super) fn is_empty(&self, py: Python<'_>) -> bool {
+        self.0.with(py, |deque| deque.is_none()) || self.len(py) == 0
+    }
+
     #[inline]
     pub(super) fn len(&self, py: Python<'_>) -> usize {
         self.peek(py).map_or(0, |deque| deque.len())

@@ -106,14 +106,7 @@ impl<'py> Arguments<'_, 'py> {
                 "{method}() got an unexpected keyword argument '{name}'"
             )));
         }
-        // As Python counts, `self` included.
-        match self.positional {
-            0 => Ok(()),
-            given => Err(PyTypeError::new_err(format!(
-                "{method}() takes 1 positional argument but {} were given",
-                given + 1
-            ))),
-        }
+        no_arguments(method, self.positional)
     }
 
     /// For a method that takes these, each by its place or by its name; `method` is its qualified
@@ -288,6 +281,18 @@ unsafe fn raw<M: FastMethod>(
     // SAFETY: the descriptor has checked the type.
     let object = unsafe { slf.cast_unchecked::<M::Class>() };
     Ok(M::call(&object, arguments)?.into_ptr())
+}
+
+/// Refuses positional arguments of a method that takes none, if there are any.
+pub(crate) fn no_arguments(method: &str, given: usize) -> PyResult<()> {
+    // As Python counts, `self` included.
+    match given {
+        0 => Ok(()),
+        given => Err(PyTypeError::new_err(format!(
+            "{method}() takes 1 positional argument but {} were given",
+            given + 1
+        ))),
+    }
 }
 
 /// The TypeError for a keyword argument that a method does not know.

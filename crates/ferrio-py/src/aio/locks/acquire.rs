@@ -10,7 +10,7 @@ use pyo3::types::PyBool;
 
 use crate::aio::waiter::Waiter;
 use crate::aio::waiters::Waiters;
-use crate::ffi::coroutine::{Body, Resume};
+use crate::ffi::coroutine::{Body, End, Resume};
 use crate::ffi::iter::Step;
 
 /// What can be acquired.
@@ -20,6 +20,9 @@ pub(super) trait Acquirable: PyClass<Frozen = True> + Send + Sync {
 
     /// Acquires it, if nobody has to be waited for.
     fn try_acquire(slf: &Bound<'_, Self>) -> PyResult<bool>;
+
+    /// The same, where it is seen without calling anything; False does not mean that it cannot be.
+    fn acquire_at_once(slf: &Bound<'_, Self>) -> bool;
 
     /// The loop to wait on.
     fn get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>>;
@@ -50,6 +53,16 @@ impl<L: Acquirable> Acquisition<L> {
 impl<L: Acquirable> Body for Acquisition<L> {
     fn qualname(&self) -> &'static str {
         L::QUALNAME
+    }
+
+    #[inline]
+    fn at_once(&self, py: Python<'_>) -> Option<End> {
+        L::acquire_at_once(self.lock.bind(py)).then_some(End::True)
+    }
+
+    #[inline]
+    fn release(self, py: Python<'_>) {
+        self.lock.drop_ref(py);
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {

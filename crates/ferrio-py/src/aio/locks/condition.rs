@@ -344,6 +344,11 @@ impl Guard for Condition {
             None => slf.call_method0(intern!(slf.py(), "release")).map(drop),
         }
     }
+
+    #[inline]
+    fn release_at_once(slf: &Bound<'_, Self>) -> bool {
+        Condition::own_lock(slf).is_some_and(|lock| Lock::unlock_at_once(&lock))
+    }
 }
 
 /// `Condition.wait()`.

@@ -8,7 +8,7 @@ use pyo3::pyclass::boolean_struct::True;
 use pyo3::{PyClass, PyTypeInfo, ffi as raw};
 
 use super::acquire::{Acquirable, Acquisition};
-use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
+use crate::ffi::coroutine::{Body, CoroutineMethod, End, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::iter::Step;
@@ -22,6 +22,9 @@ pub(super) trait Guard: PyClass<Frozen = True> + PyTypeInfo + Send + Sync {
 
     /// `release()`, whoever's method that is.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()>;
+
+    /// The same, where that calls nothing; False if it has to.
+    fn release_at_once(slf: &Bound<'_, Self>) -> bool;
 }
 
 pub(super) fn install<G: Guard>(py: Python<'_>) -> PyResult<()> {
@@ -90,11 +93,29 @@ impl<G: Guard> CoroutineMethod for Enter<G> {
         arguments.none("_ContextManagerMixin.__aenter__")?;
         Ok(Enter(Acquiring::new(slf)))
     }
+
+    const PLAIN: Option<(usize, method::Plain<G, Enter<G>>)> =
+        Some((0, |slf| Enter(Acquiring::new(slf))));
 }
 
 impl<G: Guard> Body for Enter<G> {
     fn qualname(&self) -> &'static str {
         "_ContextManagerMixin.__aenter__"
+    }
+
+    #[inline]
+    fn at_once(&self, py: Python<'_>) -> Option<End> {
+        let Acquiring::Start(guard) = &self.0 else { return None };
+        let lock = G::lock(guard.bind(py))?;
+        G::Lock::acquire_at_once(&lock).then_some(End::None)
+    }
+
+    #[inline]
+    fn release(self, py: Python<'_>) {
+        match self.0 {
+            Acquiring::Start(guard) => guard.drop_ref(py),
+            begun @ (Acquiring::Ours(_) | Acquiring::Theirs(_)) => drop(begun),
+        }
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
@@ -126,11 +147,24 @@ impl<G: Guard> CoroutineMethod for Exit<G> {
         arguments.required("_ContextManagerMixin.__aexit__", ["exc_type", "exc", "tb"])?;
         Ok(Exit(slf.clone().unbind()))
     }
+
+    const PLAIN: Option<(usize, method::Plain<G, Exit<G>>)> =
+        Some((3, |slf| Exit(slf.clone().unbind())));
 }
 
 impl<G: Guard> Body for Exit<G> {
     fn qualname(&self) -> &'static str {
         "_ContextManagerMixin.__aexit__"
+    }
+
+    #[inline]
+    fn at_once(&self, py: Python<'_>) -> Option<End> {
+        G::release_at_once(self.0.bind(py)).then_some(End::None)
+    }
+
+    #[inline]
+    fn release(self, py: Python<'_>) {
+        self.0.drop_ref(py);
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, _with: Resume<'py>) -> PyResult<Step<'py>> {

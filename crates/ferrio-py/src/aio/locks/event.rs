@@ -12,8 +12,8 @@ use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiter::Waiter;
 use crate::aio::waiters::Waiters;
-use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
-use crate::ffi::fastcall::Arguments;
+use crate::ffi::coroutine::{Body, CoroutineMethod, End, Resume, method};
+use crate::ffi::fastcall::{Arguments, no_arguments};
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::iter::Step;
@@ -56,9 +56,13 @@ impl Event {
     }
 
     /// A flag that is not set.
-    fn __init__(&self, py: Python<'_>) {
+    #[pyo3(signature = (*args))]
+    fn __init__(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let py = args.py();
+        no_arguments("Event.__init__", args.len())?;
         self.waiters.clear(py);
         self.clear();
+        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -154,6 +158,8 @@ impl CoroutineMethod for Wait {
         arguments.none("Event.wait")?;
         Ok(Waiting::new(slf))
     }
+
+    const PLAIN: Option<(usize, method::Plain<Event, Waiting>)> = Some((0, Waiting::new));
 }
 
 /// The state of [`Wait`]'s coroutine.
@@ -179,6 +185,16 @@ impl Waiting {
 impl Body for Waiting {
     fn qualname(&self) -> &'static str {
         "Event.wait"
+    }
+
+    #[inline]
+    fn at_once(&self, py: Python<'_>) -> Option<End> {
+        self.event.bind(py).get().is_set().then_some(End::True)
+    }
+
+    #[inline]
+    fn release(self, py: Python<'_>) {
+        self.event.drop_ref(py);
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {

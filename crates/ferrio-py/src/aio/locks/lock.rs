@@ -14,7 +14,7 @@ use super::context::{self, Guard};
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiters::Waiters;
 use crate::ffi::coroutine::{CoroutineMethod, method};
-use crate::ffi::fastcall::Arguments;
+use crate::ffi::fastcall::{Arguments, no_arguments};
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::names;
@@ -58,6 +58,17 @@ impl Lock {
         slf.call_method0(intern!(slf.py(), "_wake_up_first")).map(drop)
     }
 
+    /// [`unlock`](Lock::unlock), if somebody has it and nobody waits.
+    #[inline]
+    pub(super) fn unlock_at_once(slf: &Bound<'_, Lock>) -> bool {
+        let this = slf.get();
+        let can = this.is_locked() && this.waiters.is_empty(slf.py());
+        if can {
+            this.locked.store(false, Ordering::Relaxed);
+        }
+        can
+    }
+
     /// [`release`](Lock::release), of a lock whose method that is.
     pub(super) fn unlock(slf: &Bound<'_, Lock>) -> PyResult<()> {
         if !slf.get().locked.swap(false, Ordering::Relaxed) {
@@ -82,9 +93,13 @@ impl Lock {
     }
 
     /// A lock that nobody has.
-    fn __init__(&self, py: Python<'_>) {
+    #[pyo3(signature = (*args))]
+    fn __init__(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let py = args.py();
+        no_arguments("Lock.__init__", args.len())?;
         self.locked.store(false, Ordering::Relaxed);
         self.waiters.clear(py);
+        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -177,6 +192,16 @@ impl Acquirable for Lock {
         Ok(true)
     }
 
+    #[inline]
+    fn acquire_at_once(slf: &Bound<'_, Self>) -> bool {
+        let this = slf.get();
+        let can = !this.is_locked() && this.waiters.is_empty(slf.py());
+        if can {
+            this.locked.store(true, Ordering::Relaxed);
+        }
+        can
+    }
+
     fn get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         if Lock::is_ours(slf) {
             return slf.get().looop.get(slf);
@@ -223,6 +248,11 @@ impl Guard for Lock {
         }
         slf.call_method0(intern!(slf.py(), "release")).map(drop)
     }
+
+    #[inline]
+    fn release_at_once(slf: &Bound<'_, Self>) -> bool {
+        Lock::is_ours(slf) && Lock::unlock_at_once(slf)
+    }
 }
 
 /// `Lock.acquire()`.
@@ -242,4 +272,7 @@ impl CoroutineMethod for Acquire {
         arguments.none("Lock.acquire")?;
         Ok(Acquisition::new(slf))
     }
+
+    const PLAIN: Option<(usize, method::Plain<Lock, Acquisition<Lock>>)> =
+        Some((0, Acquisition::new));
 }

@@ -307,6 +307,14 @@ impl Acquirable for Semaphore {
         Ok(!is_locked)
     }
 
+    #[inline]
+    fn acquire_at_once(slf: &Bound<'_, Self>) -> bool {
+        let (py, this) = (slf.py(), slf.get());
+        Semaphore::is_ours(slf)
+            && this.waiters.is_empty(py)
+            && this.value.with(py, |value| value.take_one())
+    }
+
     fn get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         if Semaphore::is_ours(slf) {
             return slf.get().looop.get(slf);
@@ -365,6 +373,16 @@ impl Guard for Semaphore {
         slf.get().check_bound(slf.py())?;
         Semaphore::give_back(slf)
     }
+
+    #[inline]
+    fn release_at_once(slf: &Bound<'_, Self>) -> bool {
+        let (py, this) = (slf.py(), slf.get());
+        Semaphore::is_ours(slf)
+            && this.waiters.is_empty(py)
+            && this
+                .bound
+                .with(py, |bound| this.value.with(py, |value| value.put_one(bound.as_ref())))
+    }
 }
 
 /// `Semaphore.acquire()`.
@@ -384,4 +402,7 @@ impl CoroutineMethod for Acquire {
         arguments.none("Semaphore.acquire")?;
         Ok(Acquisition::new(slf))
     }
+
+    const PLAIN: Option<(usize, method::Plain<Semaphore, Acquisition<Semaphore>>)> =
+        Some((0, Acquisition::new));
 }

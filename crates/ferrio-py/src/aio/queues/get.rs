@@ -22,6 +22,12 @@ struct Get {
     waiter: Option<Waiter>,
 }
 
+impl Get {
+    fn new(queue: &Bound<'_, Queue>) -> Get {
+        Get { queue: queue.clone().unbind(), waiter: None }
+    }
+}
+
 impl CoroutineMethod for Get {
     type Class = Queue;
     type Body = Get;
@@ -32,8 +38,10 @@ impl CoroutineMethod for Get {
 
     fn call<'py>(slf: &Bound<'py, Queue>, arguments: &Arguments<'_, 'py>) -> PyResult<Get> {
         arguments.none("Queue.get")?;
-        Ok(Get { queue: slf.clone().unbind(), waiter: None })
+        Ok(Get::new(slf))
     }
+
+    const PLAIN: Option<(usize, method::Plain<Queue, Get>)> = Some((0, Get::new));
 }
 
 impl Body for Get {

@@ -34,7 +34,14 @@ pub(crate) trait CoroutineMethod: 'static {
         slf: &Bound<'py, Self::Class>,
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Self::Body>;
+
+    /// The same for a call with just so many arguments, all by their places and none of interest.
+    /// Must not panic.
+    const PLAIN: Option<(usize, Plain<Self::Class, Self::Body>)> = None;
 }
+
+/// See [`CoroutineMethod::PLAIN`].
+pub(crate) type Plain<C, B> = for<'a, 'py> fn(&'a Bound<'py, C>) -> B;
 
 /// The descriptor class, made by the first [`install`].
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
@@ -176,6 +183,20 @@ unsafe extern "C" fn entry<M: CoroutineMethod>(
             let py = Python::assume_attached();
             refuse::<M>(py, (nargs > 0).then(|| Borrowed::from_ptr(py, *args)), owner);
             return ptr::null_mut();
+        }
+        if let Some((expected, plain)) = M::PLAIN
+            && nargs as usize == expected + 1
+            && kwnames.is_null()
+        {
+            let py = Python::assume_attached();
+            let slf = Borrowed::from_ptr(py, *args);
+            return match new_coroutine(py, plain(&slf.cast_unchecked::<M::Class>())) {
+                Ok(coroutine) => coroutine.into_ptr(),
+                Err(error) => {
+                    error.restore(py);
+                    ptr::null_mut()
+                }
+            };
         }
         fastcall_cfunction_with_keywords::<Raw<M>>(*args, args.add(1), nargs - 1, kwnames)
     }

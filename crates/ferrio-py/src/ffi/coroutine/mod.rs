@@ -37,10 +37,32 @@ pub(crate) trait Body: Send + Sized + 'static {
     /// Goes on to the next await or to the end. The first time `with` is `Resume::Value(None)`.
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>>;
 
+    /// The whole of it, where that needs neither waiting nor Python code; `None` where
+    /// [`resume`](Body::resume) has to be called. Asked before the first step, by every `await`:
+    /// it must not panic, and drops no reference (bench: lock_uncontended).
+    #[inline]
+    fn at_once(&self, _py: Python<'_>) -> Option<End> {
+        None
+    }
+
+    /// Drops the body. `Py` as it is looks up first whether this thread is attached, and puts the
+    /// reference off where PyO3 has not heard of that.
+    #[inline]
+    fn release(self, _py: Python<'_>) {
+        drop(self);
+    }
+
     /// Calls `visit` on every Python object held; ends with its first non-zero answer. Called by
     /// the collector: must not touch a reference count.
     fn traverse(&self, py: Python<'_>, visit: &mut dyn FnMut(*mut ffi::PyObject) -> c_int)
     -> c_int;
+}
+
+/// What [`Body::at_once`] ends with: a result that costs an `await` next to nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    None,
+    True,
 }
 
 /// What a coroutine is resumed with.

@@ -19,9 +19,10 @@ use pyo3::exceptions::{
 };
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 use super::iterator::new_iterator;
-use super::{Body, Resume};
+use super::{Body, End, Resume};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
@@ -80,7 +81,9 @@ struct Vtable {
     resume: for<'py> unsafe fn(*mut Storage, Python<'py>, Resume<'py>) -> PyResult<Step<'py>>,
     traverse:
         unsafe fn(*const Storage, Python<'_>, &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int,
+    at_once: unsafe fn(*const Storage, Python<'_>) -> Option<End>,
     drop: unsafe fn(*mut Storage),
+    release: unsafe fn(*mut Storage, Python<'_>),
 }
 
 struct VtableOf<B>(std::marker::PhantomData<B>);
@@ -96,8 +99,12 @@ impl<B: Body> VtableOf<B> {
         resume: |body, py, with| unsafe { (*body.cast::<B>()).resume(py, with) },
         // SAFETY: as above.
         traverse: |body, py, visit| unsafe { (*body.cast::<B>()).traverse(py, visit) },
+        // SAFETY: as above.
+        at_once: |body, py| unsafe { (*body.cast::<B>()).at_once(py) },
         // SAFETY: as above; `finish` calls it once.
         drop: |body| unsafe { body.cast::<B>().drop_in_place() },
+        // SAFETY: as above; called once, in the place of `drop`.
+        release: |body, py| unsafe { body.cast::<B>().read().release(py) },
     };
 }
 
@@ -349,6 +356,23 @@ unsafe extern "C" fn am_send(
 
 /// What `await` calls: one step without a value.
 pub(super) unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with a live coroutine; a body that has not been stepped
+    // is there.
+    unsafe {
+        let this = slf.cast::<Object>();
+        if (*this).state == State::Created {
+            let py = Python::assume_attached();
+            let vtable = (*this).vtable;
+            if let Some(end) = (vtable.at_once)(&raw const (*this).body, py) {
+                (*this).state = State::Finished;
+                (vtable.release)(&raw mut (*this).body, py);
+                if end == End::True {
+                    stop_iteration::raise(PyBool::new(py, true).to_owned().into_any());
+                }
+                return ptr::null_mut();
+            }
+        }
+    }
     // SAFETY: CPython calls this attached, with a live coroutine.
     as_attached(|py| unsafe {
         let none = py.None().into_bound(py);
@@ -502,17 +526,15 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
         if !(*this).weakrefs.is_null() {
             ffi::PyObject_ClearWeakRefs(slf);
         }
-        as_attached(|py| {
-            if (*this).state != State::Finished {
-                finish(this);
-            }
-            if (*this).was_finalized {
-                // Not to be used again: the collector's header says so too, and finalizes once.
-                class::free(slf);
-            } else {
-                FREE.free(py, slf);
-            }
-        });
+        if (*this).state != State::Finished {
+            as_attached(|_py| finish(this));
+        }
+        if (*this).was_finalized {
+            // Not to be used again: the collector's header says so too, and finalizes once.
+            class::free(slf);
+        } else {
+            FREE.free(Python::assume_attached(), slf);
+        }
     }
 }
 
