@@ -19,16 +19,20 @@ from asyncio import (
     Future as _Future,
 )
 from asyncio import (
+    Lock as _Lock,
+)
+from asyncio import (
     Task as _Task,
 )
 from asyncio.events import _TaskFactory
 from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Coroutine as AbcCoroutine
 from concurrent.futures import Executor
 from contextvars import Context
 from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
-from types import CoroutineType, TracebackType
+from types import CoroutineType, GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
@@ -569,6 +573,192 @@ class Event:
 
     async def wait(self) -> Literal[True]:
         """Waits until the flag is set, and returns True; at once if it is."""
+
+@disjoint_base
+class Lock:
+    """What one task at a time can have."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def locked(self) -> bool:
+        """True if somebody has the lock."""
+
+    async def acquire(self) -> Literal[True]:
+        """Waits until the lock is free, takes it and returns True."""
+
+    def release(self) -> None:
+        """Gives the lock back, and wakes the first who waits for it.
+
+        RuntimeError if nobody has it.
+        """
+
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+@disjoint_base
+class Condition:
+    """A lock whose holder can wait until another tells it of something."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, lock: _Lock | None = None) -> None: ...
+    locked: Callable[[], bool]
+    """The lock's `locked`."""
+    acquire: Callable[[], AbcCoroutine[Any, Any, Literal[True]]]
+    """The lock's `acquire`."""
+    release: Callable[[], None]
+    """The lock's `release`."""
+
+    async def wait(self) -> Literal[True]:
+        """Gives the lock back, waits until notified, takes the lock again and returns True.
+
+        RuntimeError if nobody has the lock. It may return without a notification.
+        """
+
+    async def wait_for(self, predicate: Callable[[], _T]) -> _T:
+        """Waits until `predicate()` is true, and returns what it returned."""
+
+    def notify(self, n: int = 1) -> None:
+        """Wakes up to `n` of those who wait. RuntimeError if nobody has the lock."""
+
+    def notify_all(self) -> None:
+        """Wakes all who wait. RuntimeError if nobody has the lock."""
+
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+@disjoint_base
+class Semaphore:
+    """What so many tasks at a time can have."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, value: int = 1) -> None: ...
+    def locked(self) -> bool:
+        """True if it cannot be acquired at once: all have been given out, or others come first."""
+
+    async def acquire(self) -> Literal[True]:
+        """Waits until fewer have it than can, and until all who came before have it."""
+
+    def release(self) -> None:
+        """Gives one back, and wakes the first who waits for one."""
+
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+class BoundedSemaphore(Semaphore):
+    """One that cannot be released more often than it was acquired."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+
+@disjoint_base
+class Barrier:
+    """Where so many tasks wait for each other, and then go on together."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, parties: int) -> None: ...
+    async def wait(self) -> int:
+        """Waits until as many wait as the barrier is for; returns a number from 0 on.
+
+        BrokenBarrierError if the barrier is or gets broken, or is reset meanwhile.
+        """
+
+    async def reset(self) -> None:
+        """Makes it as it was at first; those who wait get BrokenBarrierError."""
+
+    async def abort(self) -> None:
+        """Breaks it: whoever waits now or later gets BrokenBarrierError."""
+
+    @property
+    def parties(self) -> int:
+        """How many tasks it waits for."""
+
+    @property
+    def n_waiting(self) -> int:
+        """How many tasks wait now for the others to come."""
+
+    @property
+    def broken(self) -> bool:
+        """True if it has been aborted."""
+
+    async def __aenter__(self) -> int: ...
+    async def __aexit__(self, *args: object) -> None: ...
+
+@disjoint_base
+class Queue(Generic[_T]):
+    """What tasks hand things to each other through: what was put in first comes out first."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, maxsize: int = 0) -> None: ...
+    def __class_getitem__(cls, key: Any, /) -> GenericAlias: ...
+    def qsize(self) -> int:
+        """How many items there are."""
+
+    @property
+    def maxsize(self) -> int:
+        """How many items there may be; zero or less: any number."""
+
+    def empty(self) -> bool:
+        """True if there is no item."""
+
+    def full(self) -> bool:
+        """True if there are as many items as there may be."""
+
+    async def put(self, item: _T) -> None:
+        """Waits until there is room, and puts an item in. QueueShutDown after shutdown()."""
+
+    def put_nowait(self, item: _T) -> None:
+        """Puts an item in. QueueFull if there is no room; QueueShutDown after shutdown()."""
+
+    async def get(self) -> _T:
+        """Waits until there is an item, takes it out and returns it.
+
+        QueueShutDown if there is none and will be none.
+        """
+
+    def get_nowait(self) -> _T:
+        """Takes the next item out and returns it.
+
+        QueueEmpty if there is none; QueueShutDown if there will be none either.
+        """
+
+    async def join(self) -> None:
+        """Waits until task_done() has been called for every item that was put in."""
+
+    def task_done(self) -> None:
+        """Says that an item that was taken out has been dealt with.
+
+        ValueError if that was said of all that were put in.
+        """
+
+    if sys.version_info >= (3, 13):
+        def shutdown(self, immediate: bool = False) -> None:
+            """From now on `put` raises QueueShutDown, and `get` too once the queue is empty.
+
+            With `immediate` it is emptied at once, and what was in it counts as done.
+            """
+
+class PriorityQueue(Queue[_T]):
+    """A queue out of which the lowest comes first."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+
+class LifoQueue(Queue[_T]):
+    """A queue out of which comes first what was put in last."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
 
 # What ferrio.aio's functions over tasks are.
 

@@ -301,9 +301,7 @@ async def test_a_getter_finds_nothing_and_waits_on(trace: Trace, aio: Any) -> No
 @every_queue
 @pytest.mark.parametrize("immediate", [False, True])
 @pytest.mark.parametrize("turns", range(3))
-async def test_shutdown(
-    trace: Trace, aio: Any, name: str, immediate: bool, turns: int
-) -> None:
+async def test_shutdown(trace: Trace, aio: Any, name: str, immediate: bool, turns: int) -> None:
     queue = getattr(aio, name)(2)
 
     async def get(number: int) -> None:
@@ -427,9 +425,7 @@ async def test_hooks_are_called_as_asyncio_calls_them(
 @twin
 @every_queue
 @pytest.mark.parametrize("hook", [*HOOKS])
-async def test_base_exceptions_out_of_hooks(
-    trace: Trace, aio: Any, name: str, hook: str
-) -> None:
+async def test_base_exceptions_out_of_hooks(trace: Trace, aio: Any, name: str, hook: str) -> None:
     failing = False
     base = getattr(aio, name)
 

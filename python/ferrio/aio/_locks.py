@@ -32,5 +32,6 @@ class BoundedSemaphore(_ferrio.BoundedSemaphore, Semaphore, locks.BoundedSemapho
     """
 
 
-class Barrier(_ferrio.Barrier, locks.Barrier):
+# `async with` gives the number that wait() returns; typeshed says Self.
+class Barrier(_ferrio.Barrier, locks.Barrier):  # type: ignore[misc]
     """Where so many tasks wait for each other. See `asyncio.Barrier`."""

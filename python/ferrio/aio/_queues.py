@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from asyncio import queues
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import _ferrio
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
 
 __all__ = ["LifoQueue", "PriorityQueue", "Queue"]
 
 _T = TypeVar("_T")
+_C = TypeVar("_C", bound="SupportsRichComparison")
 
 
 class Queue(_ferrio.Queue[_T], queues.Queue[_T]):
     """What tasks hand things to each other through: first in, first out. See `asyncio.Queue`."""
 
 
-class PriorityQueue(_ferrio.PriorityQueue[_T], Queue[_T], queues.PriorityQueue[_T]):
+class PriorityQueue(_ferrio.PriorityQueue[_C], Queue[_C], queues.PriorityQueue[_C]):
     """A queue out of which the lowest comes first. See `asyncio.PriorityQueue`."""
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from . import descriptors, lifecycle, processes, scheduling, tasks, threads
+from . import descriptors, lifecycle, locks, processes, scheduling, tasks, threads
 from .operation import OPERATIONS
 
-__all__ = ["OPERATIONS", "descriptors", "lifecycle", "processes", "scheduling", "tasks", "threads"]
+__all__ = [
+    "OPERATIONS",
+    "descriptors",
+    "lifecycle",
+    "locks",
+    "processes",
+    "scheduling",
+    "tasks",
+    "threads",
+]

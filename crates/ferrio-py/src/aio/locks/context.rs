@@ -94,8 +94,8 @@ impl<G: Guard> CoroutineMethod for Enter<G> {
         Ok(Enter(Acquiring::new(slf)))
     }
 
-    const PLAIN: Option<(usize, method::Plain<G, Enter<G>>)> =
-        Some((0, |slf| Enter(Acquiring::new(slf))));
+    const PLAIN: Option<method::Plain<G, Enter<G>>> =
+        Some(method::Plain::new(0, |slf| Enter(Acquiring::new(slf))));
 }
 
 impl<G: Guard> Body for Enter<G> {
@@ -148,8 +148,8 @@ impl<G: Guard> CoroutineMethod for Exit<G> {
         Ok(Exit(slf.clone().unbind()))
     }
 
-    const PLAIN: Option<(usize, method::Plain<G, Exit<G>>)> =
-        Some((3, |slf| Exit(slf.clone().unbind())));
+    const PLAIN: Option<method::Plain<G, Exit<G>>> =
+        Some(method::Plain::new(3, |slf| Exit(slf.clone().unbind())));
 }
 
 impl<G: Guard> Body for Exit<G> {

@@ -159,7 +159,7 @@ impl CoroutineMethod for Wait {
         Ok(Waiting::new(slf))
     }
 
-    const PLAIN: Option<(usize, method::Plain<Event, Waiting>)> = Some((0, Waiting::new));
+    const PLAIN: Option<method::Plain<Event, Waiting>> = Some(method::Plain::new(0, Waiting::new));
 }
 
 /// The state of [`Wait`]'s coroutine.

@@ -273,6 +273,6 @@ impl CoroutineMethod for Acquire {
         Ok(Acquisition::new(slf))
     }
 
-    const PLAIN: Option<(usize, method::Plain<Lock, Acquisition<Lock>>)> =
-        Some((0, Acquisition::new));
+    const PLAIN: Option<method::Plain<Lock, Acquisition<Lock>>> =
+        Some(method::Plain::new(0, Acquisition::new));
 }

@@ -403,6 +403,6 @@ impl CoroutineMethod for Acquire {
         Ok(Acquisition::new(slf))
     }
 
-    const PLAIN: Option<(usize, method::Plain<Semaphore, Acquisition<Semaphore>>)> =
-        Some((0, Acquisition::new));
+    const PLAIN: Option<method::Plain<Semaphore, Acquisition<Semaphore>>> =
+        Some(method::Plain::new(0, Acquisition::new));
 }

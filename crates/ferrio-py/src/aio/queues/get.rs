@@ -41,7 +41,7 @@ impl CoroutineMethod for Get {
         Ok(Get::new(slf))
     }
 
-    const PLAIN: Option<(usize, method::Plain<Queue, Get>)> = Some((0, Get::new));
+    const PLAIN: Option<method::Plain<Queue, Get>> = Some(method::Plain::new(0, Get::new));
 }
 
 impl Body for Get {
