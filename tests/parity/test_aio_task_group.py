@@ -164,7 +164,7 @@ async def nested(aio: Any, trace: Trace) -> None:
 
 @scene
 async def within_a_timeout(aio: Any, trace: Trace) -> None:
-    async with aio.timeout(0.001), aio.TaskGroup() as group:
+    async with aio.timeout(0), aio.TaskGroup() as group:
         group.create_task(stubborn(trace, "task"))
 
 

@@ -250,7 +250,7 @@ async def test_shield_either_way_round(trace: Trace, aio: Any) -> None:
     for who in ("inner result", "inner error", "inner cancel", "outer cancel", "outer, then error"):
         inner = loop.create_future()
         outer = aio.shield(inner)
-        trace(who, "made", len(inner._callbacks or ()), len(outer._callbacks or ()))
+        trace(who, "made", bool(inner._callbacks), len(outer._callbacks or ()))
         match who:
             case "inner result":
                 inner.set_result(1)
@@ -278,7 +278,7 @@ async def test_shield_either_way_round(trace: Trace, aio: Any) -> None:
 
 
 @pytest.mark.parametrize("when", ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"])
-@pytest.mark.parametrize("timeout", [None, 0.001])
+@pytest.mark.parametrize("timeout", [None, 0.2])
 @twin
 async def test_wait(trace: Trace, aio: Any, when: str, timeout: float | None) -> None:
     loop = asyncio.get_running_loop()
@@ -356,6 +356,29 @@ async def test_wait_for_is_too_late(trace: Trace, aio: Any, timeout: float) -> N
     await outcome(trace, "breaks", aio.wait_for(breaks(), timeout))
 
 
+@pytest.mark.parametrize("timeout", [0, 0.001])
+@twin
+async def test_errors_while_something_is_handled(trace: Trace, aio: Any, timeout: float) -> None:
+    async def waits() -> None:
+        try:
+            raise Broken("handled")
+        except Broken:
+            await aio.wait_for(asyncio.sleep(3600), timeout)
+
+    async def sleeps(way: str) -> None:
+        try:
+            raise Broken("handled")
+        except Broken:
+            await WAYS[way](aio, asyncio.sleep(3600))
+
+    await outcome(trace, "wait_for", waits())
+    for way in ("sleep", "gather", "shield", "wait_for", "timeout", "group"):
+        task = asyncio.ensure_future(sleeps(way))
+        await settle(3)
+        task.cancel("stop")
+        await outcome(trace, way, task)
+
+
 @twin
 async def test_wait_for_refuses(trace: Trace, aio: Any) -> None:
     for wrong in (1, None, "text"):
@@ -374,7 +397,7 @@ async def test_as_completed(trace: Trace, aio: Any) -> None:
     coros = [returns(n, 6 - n) for n in range(3)] + [raises(Broken(3), 8)]
     for number, awaitable in enumerate(aio.as_completed(coros)):
         await outcome(trace, f"number {number}", awaitable)
-    waits = list(aio.as_completed([asyncio.sleep(3600), returns(1)], timeout=0.001))
+    waits = list(aio.as_completed([asyncio.sleep(3600), returns(1)], timeout=0.2))
     trace("how many", len(waits))
     for awaitable in waits:
         await outcome(trace, "timeout", awaitable)
@@ -430,7 +453,7 @@ async def test_sleep(trace: Trace, aio: Any) -> None:
         await aio.sleep(delay)
         order.append(name)
 
-    await aio.gather(*(sleeper(str(n), 0.02 if n % 2 else 0.001) for n in range(6)))
+    await aio.gather(*(sleeper(str(n), 0.3 if n % 2 else 0.001) for n in range(6)))
     trace("order", order)
     coro = aio.sleep(3600)
     loop.call_soon(coro.close)

@@ -107,7 +107,7 @@ async def test_nested(trace: Trace, aio: Any) -> None:
         finally:
             trace("outer", outer.expired())
 
-    for delays in ((0.001, 3600), (3600, 0.001), (0, 0), (0.001, 0.001)):
+    for delays in ((0.001, 3600), (3600, 0.001), (0, 0)):
         await outcome(trace, str(delays), body(*delays))
 
 
@@ -148,8 +148,8 @@ async def test_other_exceptions_on_the_way(trace: Trace, aio: Any, error: str) -
 
 @twin
 async def test_cancelled_from_outside_too(trace: Trace, aio: Any) -> None:
-    async def body() -> None:
-        async with aio.timeout(0.001):
+    async def body(delay: float) -> None:
+        async with aio.timeout(delay):
             try:
                 await asyncio.sleep(3600)
             except asyncio.CancelledError:
@@ -159,10 +159,10 @@ async def test_cancelled_from_outside_too(trace: Trace, aio: Any) -> None:
                 trace("cancelling", task.cancelling())
                 raise
 
-    task = asyncio.ensure_future(body())
+    task = asyncio.ensure_future(body(0.001))
     await outcome(trace, "both", task)
     trace("cancelling", task.cancelling())
-    task = asyncio.ensure_future(body())
+    task = asyncio.ensure_future(body(3600))
     await asyncio.sleep(0)
     task.cancel("before")
     await outcome(trace, "before", task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from asyncio import coroutines, futures, tasks
 from collections.abc import Generator, Iterable
@@ -27,11 +28,9 @@ else:
             coroutines that return or raise the result of the next one. TimeoutError is raised if
             `timeout` seconds pass before all are done.
             """
-            if _is_awaitable(fs):
+            if inspect.isawaitable(fs):
                 raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
             return _ferrio._AsCompletedIterator(fs, timeout)
-
-        from inspect import isawaitable as _is_awaitable
 
     else:
 

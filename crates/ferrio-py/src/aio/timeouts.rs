@@ -26,7 +26,7 @@ use crate::ffi::call::python_of;
 use crate::ffi::class::new_of_class;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
-use crate::ffi::future::state::{self, raised};
+use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::iter::Step;
 use crate::ffi::signature::Signature;
@@ -411,12 +411,13 @@ fn timed_out(error: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// `raise TimeoutError from error`, while that is being handled.
+/// `raise TimeoutError from error`, while that is being handled. To the interpreter it need not be:
+/// `wait_for` handles it in Rust.
 pub(super) fn timeout_from(error: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     let py = error.py();
     let timeout = PyTimeoutError::new_err(()).into_value(py).into_bound(py).into_any();
     chain(&timeout, error)?;
-    Ok(raised(&timeout))
+    Ok(PyErr::from_value(timeout))
 }
 
 /// Makes `cause` both cause and context of `error`.

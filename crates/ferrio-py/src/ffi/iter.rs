@@ -30,9 +30,12 @@ pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bou
             return Ok(awaitable.clone());
         }
         let name = awaitable.get_type().name()?;
-        return Err(PyTypeError::new_err(format!(
-            "object {name} can't be used in 'await' expression"
-        )));
+        let text = if cfg!(Py_3_14) {
+            format!("'{name}' object can't be awaited")
+        } else {
+            format!("object {name} can't be used in 'await' expression")
+        };
+        return Err(PyTypeError::new_err(text));
     };
     // SAFETY: the slot takes the object it was found on and returns a new reference or an error.
     unsafe { Bound::from_owned_ptr_or_err(py, am_await(awaitable.as_ptr())) }

@@ -29,7 +29,7 @@ pub(super) enum Sleep {
     },
     Waiting {
         waiter: Waiter,
-        timer: Box<Timer>,
+        timer: Timer,
     },
 }
 
@@ -123,7 +123,7 @@ impl Sleep {
         let mut waiter = Waiter::of(&future);
         let stepped = waiter.step(py, Resume::Value(py.None().into_bound(py)));
         if matches!(stepped, Ok(Step::Yielded(_))) {
-            *self = Sleep::Waiting { waiter, timer: Box::new(timer) };
+            *self = Sleep::Waiting { waiter, timer };
         } else {
             timer.cancel(py)?;
         }
