@@ -88,8 +88,8 @@ unsafe fn forward(
     name: impl for<'py> FnOnce(Python<'py>) -> &'py Bound<'py, pyo3::types::PyString>,
     arguments: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyTuple>>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: passed on; a reference of our own is taken.
     let called = |py: Python<'_>| -> PyResult<*mut ffi::PyObject> {
+        // SAFETY: passed on; a reference of our own is taken.
         let coroutine =
             unsafe { Bound::from_borrowed_ptr_or_opt(py, (*slf.cast::<Iterator>()).coroutine) };
         let Some(coroutine) = coroutine else { return Ok(ptr::null_mut()) };
