@@ -7,6 +7,7 @@
 pub mod datagrams;
 pub mod engine;
 mod input;
+pub mod read_buffer;
 pub mod records;
 pub mod stream;
 pub mod write_buffer;
@@ -15,10 +16,11 @@ pub mod write_buffer;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("engine", engine::check),
     ("stream", stream::check),
     ("write_buffer", write_buffer::check),
+    ("read_buffer", read_buffer::check),
     ("records", records::check),
     ("datagrams", datagrams::check),
 ];

@@ -62,7 +62,7 @@
 //! | `inbox.rs` | [`Inbox`], the only `Send` door; `mailbox.rs`: how it wakes |
 //! | `reactor/` | [`Interest`], [`Readiness`], the registry of sources |
 //! | `task/` | [`Sleep`] and [`Watched`], for Rust futures |
-//! | `transport/` | [`Stream`], [`WriteBuffer`], [`DatagramQueue`], [`Listener`]: state machines; [`Records`] of TLS |
+//! | `transport/` | [`Stream`], [`WriteBuffer`], [`ReadBuffer`], [`DatagramQueue`], [`Listener`]: state machines; [`Records`] of TLS |
 //! | `net/` | addresses and names; `pool.rs`: [`Pool`], threads for calls that block |
 //! | `signal.rs` | [`SignalPipe`]; `process.rs`: [`Child`] |
 //! | `sys/` | drivers; every system call and all `unsafe` |
@@ -102,7 +102,9 @@ pub use sys::{DriverKind, FileKind, LentFd, PipeFd, Simulation};
 pub use task::{Sleep, Watched};
 pub use time::Instant;
 pub use timer::TimerKey;
+/// [`ReadBuffer::find`] for bytes that lie elsewhere.
+pub use transport::find_separator;
 pub use transport::{
     Accept, DatagramQueue, Flow, Flushed, Group, Io, Limits, Listener, PushError, Queued,
-    RETRY_DELAY, Read, Records, Settled, Stream, StreamKind, WriteBuffer,
+    RETRY_DELAY, Read, ReadBuffer, Records, Settled, Stream, StreamKind, WriteBuffer,
 };

@@ -2,12 +2,14 @@
 
 mod datagram;
 mod listener;
+mod read_buffer;
 mod records;
 mod stream;
 mod write_buffer;
 
 pub use datagram::{DatagramQueue, Queued};
 pub use listener::{Accept, Listener, RETRY_DELAY};
+pub use read_buffer::{ReadBuffer, find_separator};
 pub use records::{Group, Records};
 pub use stream::{Flushed, Io, PushError, Read, Settled, Stream, StreamKind};
 pub use write_buffer::{Flow, Limits, WriteBuffer};
