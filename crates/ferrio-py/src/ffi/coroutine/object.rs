@@ -419,6 +419,10 @@ unsafe extern "C" fn throw(
 fn as_method(py: Python<'_>, stepped: PyResult<Step<'_>>) -> *mut ffi::PyObject {
     match stepped {
         Ok(Step::Yielded(object)) => return object.into_ptr(),
+        // SAFETY: attached. As of a coroutine that returns nothing, it has no arguments.
+        Ok(Step::Returned(value)) if value.is_none() => unsafe {
+            ffi::PyErr_SetNone(ffi::PyExc_StopIteration);
+        },
         Ok(Step::Returned(value)) => stop_iteration::raise(value),
         Err(error) => error.restore(py),
     }
