@@ -3,12 +3,14 @@
 import socket
 import sys
 from asyncio import (
+    AbstractEventLoop,
     BaseProtocol,
     BaseTransport,
     Handle,
     ReadTransport,
     TimerHandle,
     Transport,
+    WriteTransport,
     _AwaitableLike,
     _CoroutineLike,
 )
@@ -22,10 +24,13 @@ from asyncio import (
     Lock as _Lock,
 )
 from asyncio import (
+    StreamReader as _StreamReader,
+)
+from asyncio import (
     Task as _Task,
 )
 from asyncio.events import _TaskFactory
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sized
 from collections.abc import Coroutine as AbcCoroutine
 from concurrent.futures import Executor
 from contextvars import Context
@@ -33,7 +38,7 @@ from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
 from types import CoroutineType, GenericAlias, TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, final, overload
+from typing import Any, Generic, Literal, Protocol, Self, SupportsIndex, TypeVar, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVarTuple, disjoint_base
@@ -48,7 +53,10 @@ __all__ = [
     "Future",
     "ReadPipeTransport",
     "SSLTransport",
+    "StreamReader",
+    "StreamReaderProtocol",
     "StreamTransport",
+    "StreamWriter",
     "Task",
     "WritePipeTransport",
     "__version__",
@@ -841,3 +849,125 @@ class TaskGroup:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> Literal[True] | None: ...
+
+class _Separator(ReadableBuffer, Sized, Protocol): ...
+
+@disjoint_base
+class StreamReader:
+    """Bytes that come from a transport, for coroutines that wait for them."""
+
+    # As of Event.
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, limit: int | None = None, loop: AbstractEventLoop | None = None) -> None: ...
+    def exception(self) -> Exception | None:
+        """The exception that all reading ends with, None if there is none."""
+
+    def set_exception(self, exc: Exception) -> None:
+        """Has all reading end with this exception; who waits gets it at once."""
+
+    def set_transport(self, transport: BaseTransport) -> None:
+        """Says where the bytes come from; once."""
+
+    def feed_eof(self) -> None:
+        """No more bytes will come."""
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """Bytes have come."""
+
+    def at_eof(self) -> bool:
+        """True if no more bytes will come and all were read."""
+
+    async def read(self, n: int = -1) -> bytes:
+        """Reads at most n bytes, as soon as there are any; b'' at the end.
+
+        With a negative n, all bytes until the end."""
+
+    async def readexactly(self, n: int) -> bytes:
+        """Reads exactly n bytes.
+
+        Raises IncompleteReadError, with what there was, if the stream ends before."""
+
+    async def readline(self) -> bytes:
+        """Reads a line, with its newline; what is left at the end of the stream, b'' if nothing is.
+
+        Raises ValueError if it is longer than the limit, and drops it."""
+
+    if sys.version_info >= (3, 13):
+        async def readuntil(self, separator: _Separator | tuple[_Separator, ...] = b"\n") -> bytes:
+            """Reads up to and with the first of a tuple of separators, or the only one.
+
+            Raises IncompleteReadError, with what there was, if the stream ends before, and
+            LimitOverrunError if there are more bytes before it than the limit."""
+    else:
+        async def readuntil(self, separator: _Separator = b"\n") -> bytes:
+            """Reads up to and with a separator.
+
+            Raises IncompleteReadError, with what there was, if the stream ends before, and
+            LimitOverrunError if there are more bytes before it than the limit."""
+
+    def __aiter__(self) -> Self: ...
+    async def __anext__(self) -> bytes: ...
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...
+
+@disjoint_base
+class StreamWriter:
+    """Bytes for a transport, and coroutines that wait until they are on their way."""
+
+    # As of Event.
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(
+        self,
+        transport: WriteTransport,
+        protocol: BaseProtocol,
+        reader: _StreamReader | None,
+        loop: AbstractEventLoop,
+    ) -> None: ...
+    @property
+    def transport(self) -> WriteTransport:
+        """The transport."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends bytes, without waiting: see `drain`."""
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Sends each of an iterable of bytes."""
+
+    def write_eof(self) -> None:
+        """Ends the sending side once all is sent."""
+
+    def can_write_eof(self) -> bool:
+        """Whether the transport can do that."""
+
+    def close(self) -> None:
+        """Closes the transport once all is sent: see `wait_closed`."""
+
+    def is_closing(self) -> bool:
+        """True once it was closed or lost."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the transport knows under this name."""
+
+    async def drain(self) -> None:
+        """Waits until it is appropriate to write on.
+
+        Raises the reader's exception, if it has one, and ConnectionResetError if the connection is
+        lost."""
+
+    async def wait_closed(self) -> None:
+        """Waits until the connection is closed; raises what it was lost by."""
+
+@disjoint_base
+class StreamReaderProtocol:
+    """Gives a reader what a transport has received, and tells writers when to wait."""
+
+    # As of Event.
+    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def data_received(self, data: bytes) -> None:
+        """Gives the reader what was received."""
+
+    def eof_received(self) -> bool:
+        """Tells the reader. Over TLS, the connection is closed then."""
+
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...

@@ -104,6 +104,20 @@ attribute!(
     /// The running loop or None.
     get_running_loop, "asyncio.events", "_get_running_loop"
 );
+attribute!(
+    /// asyncio's own, looked up at import: before ours may stand in its place.
+    stream_reader, "asyncio.streams", "StreamReader"
+);
+attribute!(
+    /// As [`stream_reader`].
+    stream_reader_protocol, "asyncio.streams", "StreamReaderProtocol"
+);
+attribute!(
+    /// As [`stream_reader`].
+    stream_writer, "asyncio.streams", "StreamWriter"
+);
+attribute!(incomplete_read_error, "asyncio.exceptions", "IncompleteReadError");
+attribute!(limit_overrun_error, "asyncio.exceptions", "LimitOverrunError");
 attribute!(deque, "collections", "deque");
 attribute!(broken_barrier_error, "asyncio.exceptions", "BrokenBarrierError");
 attribute!(

@@ -10,6 +10,7 @@ loop.
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import *  # noqa: F403
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,11 @@ from ._locks import Semaphore as Semaphore
 from ._queues import LifoQueue as LifoQueue
 from ._queues import PriorityQueue as PriorityQueue
 from ._queues import Queue as Queue
+from ._streams import StreamReader as StreamReader
+from ._streams import StreamReaderProtocol as StreamReaderProtocol
+from ._streams import StreamWriter as StreamWriter
+from ._streams import open_connection as open_connection
+from ._streams import start_server as start_server
 from ._task_group import TaskGroup as TaskGroup
 from ._tasks import as_completed as as_completed
 from ._tasks import gather as gather
@@ -32,6 +38,10 @@ from ._tasks import wait_for as wait_for
 from ._timeouts import Timeout as Timeout
 from ._timeouts import timeout as timeout
 from ._timeouts import timeout_at as timeout_at
+
+if sys.platform != "win32":
+    from ._streams import open_unix_connection as open_unix_connection
+    from ._streams import start_unix_server as start_unix_server
 
 if TYPE_CHECKING:
     # What `__getattr__` finds, for the programs that name these.
@@ -64,6 +74,8 @@ REPLACED: dict[str, tuple[str, ...]] = {
         "Semaphore",
     ),
     "asyncio.queues": ("LifoQueue", "PriorityQueue", "Queue"),
+    # Its functions look these up: they need not be replaced.
+    "asyncio.streams": ("StreamReader", "StreamReaderProtocol", "StreamWriter"),
     "asyncio.taskgroups": ("TaskGroup",),
     "asyncio.tasks": ("as_completed", "gather", "shield", "sleep", "wait", "wait_for"),
     "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),

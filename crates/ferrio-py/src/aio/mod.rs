@@ -11,6 +11,7 @@
 //! | `count.rs` | a number that the program gave |
 //! | `locks/` | Lock, Event, Condition, Semaphore, Barrier |
 //! | `queues/` | Queue, PriorityQueue, LifoQueue |
+//! | `streams/` | StreamReader, StreamWriter, StreamReaderProtocol |
 //! | `timer.rs` | a timer that finishes a future |
 //! | `versions.rs` | what differs between releases of asyncio |
 //! | `tasks/` | sleep, gather, wait, ... |
@@ -27,6 +28,7 @@ mod current;
 mod locks;
 mod loop_bound;
 mod queues;
+mod streams;
 mod task_group;
 mod tasks;
 mod timeouts;
@@ -35,15 +37,17 @@ mod versions;
 mod waiter;
 mod waiters;
 
-pub(crate) use timeouts::Timeout;
-
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
+
+pub(crate) use streams::{StreamReader, StreamReaderProtocol};
+pub(crate) use timeouts::Timeout;
 
 /// Adds the classes to the module, and to them the methods that are written by hand.
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     locks::install(module)?;
     queues::install(module)?;
+    streams::install(module)?;
     tasks::install(module)?;
     timeouts::install(module)?;
     task_group::install(module)

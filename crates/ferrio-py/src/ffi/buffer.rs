@@ -135,6 +135,12 @@ impl Scratch {
     }
 }
 
+/// Has nobody but the caller a reference to this object, as of now?
+pub(crate) fn is_unshared<T>(_py: Python<'_>, object: &Py<T>) -> bool {
+    // SAFETY: attached; a live object.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+}
+
 /// A memoryview of a part of a memoryview of bytes.
 pub(crate) fn part<'py>(
     view: &Bound<'py, PyMemoryView>,

@@ -70,6 +70,39 @@ impl<'py> Receiving<'py> {
     }
 }
 
+/// The first `len` bytes of these pieces in a new object; what is missing is zero.
+///
+/// Runs no Python code: `bytes` are unknown to the collector. So the pieces may be what a
+/// [`GilCell`](super::gil_cell::GilCell) lends.
+///
+/// # Errors
+/// MemoryError.
+pub(crate) fn joined<'py, 'a>(
+    py: Python<'py>,
+    len: usize,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let size = ffi::Py_ssize_t::try_from(len)?;
+    // SAFETY: attached; the object is nobody else's until it is returned, and all of its `len` bytes
+    // are written before: each piece as far as there is room, then zeros.
+    unsafe {
+        let object = ffi::PyBytes_FromStringAndSize(ptr::null(), size);
+        let object = Bound::from_owned_ptr_or_err(py, object)?;
+        let start = ffi::PyBytes_AsString(object.as_ptr()).cast::<u8>();
+        let mut written = 0;
+        for piece in pieces {
+            let count = piece.len().min(len - written);
+            ptr::copy_nonoverlapping(piece.as_ptr(), start.add(written), count);
+            written += count;
+            if written == len {
+                break;
+            }
+        }
+        ptr::write_bytes(start.add(written), 0, len - written);
+        Ok(object.cast_into_unchecked())
+    }
+}
+
 unsafe extern "C" {
     // In the stable ABI of every CPython; pyo3-ffi has not got it.
     fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;

@@ -303,6 +303,14 @@ unsafe fn dict_of<T: Adopted>(slf: *mut ffi::PyObject) -> Option<*mut *mut ffi::
     }
 }
 
+/// Has nobody set an attribute on this instance, a method of its own say? Not before somebody has,
+/// is there a dict.
+#[inline]
+pub(crate) fn has_no_attributes<T: Adopted>(object: &Bound<'_, T>) -> bool {
+    // SAFETY: attached; a live instance, whose dict's place is only read.
+    unsafe { dict_of::<T>(object.as_ptr()).is_none_or(|dict| (*dict).is_null()) }
+}
+
 /// # Safety
 /// Attached; the slots hold NULL or owned references.
 unsafe fn clear_slots(slots: &mut [*mut ffi::PyObject]) {

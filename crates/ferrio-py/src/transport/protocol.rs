@@ -1,8 +1,12 @@
 //! `Protocol`: whom a transport gives its data to, and in which form.
 
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::tls::TlsProtocol;
+use crate::aio::StreamReaderProtocol;
+use crate::ffi::call::call_method1;
 use crate::names;
 
 /// The protocol of a transport.
@@ -20,12 +24,16 @@ pub(crate) enum Form {
     Buffered,
     /// Ours for TLS, which takes it without a call of Python.
     Tls,
+    /// Ours for streams, which does so too as long as nobody has overridden anything.
+    Streams,
 }
 
 impl Protocol {
     pub(crate) fn new(protocol: &Bound<'_, PyAny>) -> PyResult<Protocol> {
         let form = if protocol.is_instance_of::<TlsProtocol>() {
             Form::Tls
+        } else if protocol.is_instance_of::<StreamReaderProtocol>() {
+            Form::Streams
         } else if protocol.is_instance(names::buffered_protocol(protocol.py())?)? {
             Form::Buffered
         } else {
@@ -45,7 +53,30 @@ impl Protocol {
     ) -> Option<&'a Bound<'py, TlsProtocol>> {
         match self.form {
             Form::Tls => self.object.bind(py).cast().ok(),
-            Form::Bytes | Form::Buffered => None,
+            Form::Bytes | Form::Buffered | Form::Streams => None,
+        }
+    }
+
+    /// The protocol, if it is ours for streams and what it does is known.
+    pub(crate) fn as_streams<'a, 'py>(
+        &'a self,
+        py: Python<'py>,
+    ) -> Option<&'a Bound<'py, StreamReaderProtocol>> {
+        match self.form {
+            Form::Streams => StreamReaderProtocol::plain(self.object.bind(py)),
+            Form::Bytes | Form::Buffered | Form::Tls => None,
+        }
+    }
+
+    /// Gives it what was received: calls `data_received`, or does what that would do.
+    pub(crate) fn receive(&self, data: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let py = data.py();
+        match self.as_streams(py) {
+            Some(streams) => StreamReaderProtocol::feed(streams, data),
+            None => {
+                let method = intern!(py, "data_received");
+                call_method1(py, &self.object, method, data.as_any()).map(drop)
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ impl StreamTransport {
 
     /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
     /// of the loop, together with what else is written in it.
-    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let this = slf.get();
         let chunk = Chunk::from_write(data)?;
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {

@@ -7,11 +7,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::{State, StreamTransport};
+use crate::aio::{StreamReader, StreamReaderProtocol};
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::buffer::View;
 use crate::ffi::bytes::Receiving;
-use crate::ffi::call::call_method1;
+use crate::ffi::call::{Context, call_method1};
 use crate::item::Item;
 use crate::transport::TlsProtocol;
 use crate::transport::protocol::{Form, Protocol};
@@ -28,6 +29,14 @@ const PAGE: usize = 4096;
 
 /// After how many reads in a row below [`LARGE_READ`] a stream counts as one of small messages.
 const SMALL_READS: u8 = 8;
+
+/// What came of one read.
+enum Received<'py> {
+    Data(Bound<'py, PyBytes>),
+    /// Not yet.
+    Nothing,
+    Eof,
+}
 
 impl State {
     /// Learns from a read of `len` bytes how much to make room for.
@@ -59,11 +68,27 @@ impl StreamTransport {
         }) else {
             return Ok(());
         };
+        // No Python code runs in a reader of ours (bench: echo_streams_1k).
+        let reader = protocol.as_streams(py).and_then(StreamReaderProtocol::plain_reader);
+        if let Some(reader) = reader {
+            return self.receive_for(slf, looop, &protocol, &context, &reader);
+        }
         let result = context.run(py, || match protocol.form {
-            Form::Bytes => self.receive_bytes(slf, looop, &protocol.object),
+            Form::Bytes | Form::Streams => self.receive_bytes(slf, looop, &protocol),
             Form::Buffered => self.receive_into(slf, looop, &protocol.object),
             Form::Tls => self.receive_tls(slf, looop, &protocol),
         });
+        self.after_receiving(slf, looop, result)
+    }
+
+    /// The common end: what was not read yet is read in the next turn.
+    fn after_receiving(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        result: PyResult<()>,
+    ) -> PyResult<()> {
+        let py = slf.py();
         // Only what must leave `run_forever` comes back from these; a context that cannot be entered
         // is the loop's user's error.
         let result = match result {
@@ -79,71 +104,106 @@ impl StreamTransport {
         result
     }
 
+    /// For a stream reader, in no context as long as all goes well.
+    fn receive_for(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Protocol,
+        context: &Context,
+        reader: &Bound<'_, StreamReader>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let received = self.receive_data(looop);
+        let fed = match &received {
+            Ok(Received::Data(data)) => Some(reader.get().feed(data)),
+            Ok(Received::Nothing) => Some(Ok(())),
+            Ok(Received::Eof) | Err(_) => None,
+        };
+        let result = match fed {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => context.run(py, || self.failed_to_receive(slf, looop, error)),
+            None => context.run(py, || self.deliver(slf, looop, protocol, received)),
+        };
+        self.after_receiving(slf, looop, result)
+    }
+
     pub(super) fn receive_bytes(
         &self,
         slf: &Bound<'_, Self>,
         looop: &Bound<'_, Loop>,
-        protocol: &Py<PyAny>,
+        protocol: &Protocol,
     ) -> PyResult<()> {
-        let py = slf.py();
-        let expected = self.with(py, |state| state.expected_read);
-        let received = if expected < LARGE_READ {
-            self.receive_small(looop)
-        } else {
-            self.receive_large(py, expected)
-        };
-        if let Ok(Some(Some(data))) = &received {
-            let len = data.as_bytes().len();
-            self.with(py, |state| state.expect(len));
-        }
+        let received = self.receive_data(looop);
+        self.deliver(slf, looop, protocol, received)
+    }
+
+    fn deliver(
+        &self,
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        protocol: &Protocol,
+        received: PyResult<Received<'_>>,
+    ) -> PyResult<()> {
         match received {
-            Ok(Some(Some(data))) => {
-                match call_method1(py, protocol, intern!(py, "data_received"), data.as_any()) {
-                    Ok(_) => Ok(()),
-                    Err(error) => self.fatal_error(
-                        slf,
-                        looop,
-                        error,
-                        "Fatal error: protocol.data_received() call failed.",
-                    ),
-                }
-            }
-            Ok(Some(None)) => self.eof(slf, looop, protocol),
-            Ok(None) => Ok(()),
+            Ok(Received::Data(data)) => match protocol.receive(&data) {
+                Ok(()) => Ok(()),
+                Err(error) => self.failed_to_receive(slf, looop, error),
+            },
+            Ok(Received::Eof) => self.eof(slf, looop, &protocol.object),
+            Ok(Received::Nothing) => Ok(()),
             Err(error) => {
                 self.fatal_error(slf, looop, error, "Fatal read error on socket transport")
             }
         }
     }
 
-    /// Through the loop's buffer, then copied into an object of the right size. None: nothing yet;
-    /// Some(None): the end.
-    fn receive_small<'py>(
+    fn failed_to_receive(
         &self,
-        looop: &Bound<'py, Loop>,
-    ) -> PyResult<Option<Option<Bound<'py, PyBytes>>>> {
+        slf: &Bound<'_, Self>,
+        looop: &Bound<'_, Loop>,
+        error: PyErr,
+    ) -> PyResult<()> {
+        let text = "Fatal error: protocol.data_received() call failed.";
+        self.fatal_error(slf, looop, error, text)
+    }
+
+    /// Reads once.
+    fn receive_data<'py>(&self, looop: &Bound<'py, Loop>) -> PyResult<Received<'py>> {
+        let py = looop.py();
+        let expected = self.with(py, |state| state.expected_read);
+        let received = if expected < LARGE_READ {
+            self.receive_small(looop)
+        } else {
+            self.receive_large(py, expected)
+        };
+        if let Ok(Received::Data(data)) = &received {
+            let len = data.as_bytes().len();
+            self.with(py, |state| state.expect(len));
+        }
+        received
+    }
+
+    /// Through the loop's buffer, then copied into an object of the right size.
+    fn receive_small<'py>(&self, looop: &Bound<'py, Loop>) -> PyResult<Received<'py>> {
         let py = looop.py();
         looop.get().with_read_buffer(py, |buffer| {
             match self.with(py, |state| state.stream.read(buffer)).map_err(os_error)? {
-                Read::Data(count) => Ok(Some(Some(PyBytes::new(py, &buffer[..count])))),
-                Read::Blocked => Ok(None),
-                Read::Eof => Ok(Some(None)),
+                Read::Data(count) => Ok(Received::Data(PyBytes::new(py, &buffer[..count]))),
+                Read::Blocked => Ok(Received::Nothing),
+                Read::Eof => Ok(Received::Eof),
             }
         })
     }
 
     /// Into the object that the protocol gets, `expected` bytes at most: a copy of this size costs
     /// more than the call (bench: echo_protocol_64k).
-    fn receive_large<'py>(
-        &self,
-        py: Python<'py>,
-        expected: usize,
-    ) -> PyResult<Option<Option<Bound<'py, PyBytes>>>> {
+    fn receive_large<'py>(&self, py: Python<'py>, expected: usize) -> PyResult<Received<'py>> {
         let mut bytes = Receiving::new(py, expected)?;
         match self.with(py, |state| bytes.read(&mut state.stream)).map_err(os_error)? {
-            Read::Data(_) => Ok(Some(Some(bytes.finish()?))),
-            Read::Blocked => Ok(None),
-            Read::Eof => Ok(Some(None)),
+            Read::Data(_) => Ok(Received::Data(bytes.finish()?)),
+            Read::Blocked => Ok(Received::Nothing),
+            Read::Eof => Ok(Received::Eof),
         }
     }
 

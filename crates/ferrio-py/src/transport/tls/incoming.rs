@@ -236,11 +236,11 @@ impl TlsProtocol {
             let Some(protocol) = self.protocol(py) else { return Ok(()) };
             let stop = match (protocol.form, workspace) {
                 (Form::Buffered, _) => return self.deliver_buffered(slf, feed, &protocol),
-                (Form::Bytes | Form::Tls, Some(workspace)) => {
+                (Form::Bytes | Form::Tls | Form::Streams, Some(workspace)) => {
                     self.deliver_bytes(workspace, feed, &protocol)?
                 }
                 // `read` brings one whenever there is something to read.
-                (Form::Bytes | Form::Tls, None) => return Ok(()),
+                (Form::Bytes | Form::Tls | Form::Streams, None) => return Ok(()),
             };
             match stop {
                 Stop::Dry => return Ok(()),
@@ -276,10 +276,7 @@ impl TlsProtocol {
         let data = scratch.bytes(py, len);
         match protocol.as_tls(py) {
             Some(upper) => TlsProtocol::received_bytes(upper, &data)?,
-            None => {
-                let method = intern!(py, "data_received");
-                call_method1(py, &protocol.object, method, data.as_any())?;
-            }
+            None => protocol.receive(&data)?,
         }
         Ok(stop)
     }

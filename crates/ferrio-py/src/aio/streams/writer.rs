@@ -1,0 +1,207 @@
+//! `StreamWriter`: a transport, with something to wait for.
+
+use pyo3::exceptions::{PyAssertionError, PyAttributeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyModule, PyTuple};
+
+use super::{drain, lower};
+use crate::ffi::call::python_of;
+use crate::ffi::gil_cell::GilCell;
+use crate::names;
+
+/// Bytes for a transport, and coroutines that wait until they are on their way.
+#[pyclass(module = "ferrio", subclass, frozen, weakref)]
+pub(crate) struct StreamWriter(GilCell<State>);
+
+/// All of it None until `__init__` was called.
+#[derive(Default)]
+struct State {
+    transport: Option<Py<PyAny>>,
+    protocol: Option<Py<PyAny>>,
+    /// May be None for good.
+    reader: Option<Py<PyAny>>,
+    looop: Option<Py<PyAny>>,
+    /// Made when somebody asks for it.
+    complete: Option<Py<PyAny>>,
+}
+
+pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add_class::<StreamWriter>()?;
+    names::stream_writer(py)?;
+    drain::install(py)
+}
+
+#[pymethods]
+impl StreamWriter {
+    /// Takes whatever a subclass is made with; `__init__` says what a writer is made with.
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> StreamWriter {
+        let _ = (args, kwargs);
+        StreamWriter(GilCell::default())
+    }
+
+    /// A writer over a transport. `drain` raises the reader's exception, if there is a reader.
+    fn __init__(
+        &self,
+        transport: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        reader: Bound<'_, PyAny>,
+        r#loop: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = transport.py();
+        // Even an instance that is refused says when it is collected whether it was closed.
+        self.set_transport(py, Some(transport));
+        self.set_protocol(py, Some(protocol));
+        if !reader.is_none() && !reader.is_instance(names::stream_reader(py)?)? {
+            return Err(PyAssertionError::new_err(()));
+        }
+        self.set_reader(py, Some(reader).filter(|reader| !reader.is_none()));
+        self.set_loop(py, Some(r#loop));
+        Ok(())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let transport = slf.get().transport(py)?;
+        let mut text = format!("<{} transport={}", slf.get_type().name()?, transport.repr()?);
+        if let Some(reader) = slf.get()._reader(py) {
+            text += &format!(" reader={}", reader.bind(py).repr()?);
+        }
+        Ok(text + ">")
+    }
+
+    /// The transport.
+    #[getter]
+    pub(super) fn transport<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let transport =
+            self.0.with(py, |state| state.transport.as_ref().map(|it| it.clone_ref(py)));
+        transport.map(|it| it.into_bound(py)).ok_or_else(|| no_attribute("_transport"))
+    }
+
+    /// Sends bytes, without waiting: see `drain`.
+    fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        lower::write(&self.transport(data.py())?, data)
+    }
+
+    /// Sends each of an iterable of bytes.
+    fn writelines(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = data.py();
+        self.transport(py)?.call_method1(intern!(py, "writelines"), (data,)).map(drop)
+    }
+
+    /// Ends the sending side once all is sent.
+    fn write_eof<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.transport(py)?.call_method0(intern!(py, "write_eof"))
+    }
+
+    /// Whether the transport can do that.
+    fn can_write_eof<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.transport(py)?.call_method0(intern!(py, "can_write_eof"))
+    }
+
+    /// Closes the transport once all is sent: see `wait_closed`.
+    fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.transport(py)?.call_method0(intern!(py, "close"))
+    }
+
+    /// True once it was closed or lost.
+    fn is_closing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.transport(py)?.call_method0(intern!(py, "is_closing"))
+    }
+
+    /// What the transport knows under this name.
+    #[pyo3(signature = (name, default=None))]
+    fn get_extra_info<'py>(
+        &self,
+        name: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = name.py();
+        self.transport(py)?.call_method1(intern!(py, "get_extra_info"), (name, default))
+    }
+
+    #[getter(_transport)]
+    fn transport_attribute<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.transport(py)
+    }
+
+    #[setter(_transport)]
+    fn set_transport(&self, py: Python<'_>, value: Option<Bound<'_, PyAny>>) {
+        let new = value.map(Bound::unbind);
+        drop(self.0.with(py, |state| std::mem::replace(&mut state.transport, new)));
+    }
+
+    #[getter]
+    pub(super) fn _protocol<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let protocol = self.0.with(py, |state| state.protocol.as_ref().map(|it| it.clone_ref(py)));
+        protocol.map(|it| it.into_bound(py)).ok_or_else(|| no_attribute("_protocol"))
+    }
+
+    #[setter(_protocol)]
+    fn set_protocol(&self, py: Python<'_>, value: Option<Bound<'_, PyAny>>) {
+        let new = value.map(Bound::unbind);
+        drop(self.0.with(py, |state| std::mem::replace(&mut state.protocol, new)));
+    }
+
+    #[getter]
+    pub(super) fn _reader(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.0.with(py, |state| state.reader.as_ref().map(|reader| reader.clone_ref(py)))
+    }
+
+    #[setter(_reader)]
+    fn set_reader(&self, py: Python<'_>, value: Option<Bound<'_, PyAny>>) {
+        let new = value.map(Bound::unbind);
+        drop(self.0.with(py, |state| std::mem::replace(&mut state.reader, new)));
+    }
+
+    #[getter]
+    fn _loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let looop = self.0.with(py, |state| state.looop.as_ref().map(|it| it.clone_ref(py)));
+        looop.map(|it| it.into_bound(py)).ok_or_else(|| no_attribute("_loop"))
+    }
+
+    #[setter(_loop)]
+    fn set_loop(&self, py: Python<'_>, value: Option<Bound<'_, PyAny>>) {
+        let new = value.map(Bound::unbind);
+        drop(self.0.with(py, |state| std::mem::replace(&mut state.looop, new)));
+    }
+
+    /// A future that is done, which asyncio has no use for any more.
+    #[getter]
+    fn _complete_fut<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(made) =
+            self.0.with(py, |state| state.complete.as_ref().map(|it| it.clone_ref(py)))
+        {
+            return Ok(made.into_bound(py));
+        }
+        let future = self._loop(py)?.call_method0(intern!(py, "create_future"))?;
+        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        let kept = future.clone().unbind();
+        drop(self.0.with(py, |state| state.complete.replace(kept)));
+        Ok(future)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0
+            .try_with(python_of(&visit), |state| {
+                let State { transport, protocol, reader, looop, complete } = state;
+                [transport, protocol, reader, looop, complete]
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|object| visit.call(&*object))
+            })
+            .unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.0.with(py, std::mem::take));
+    }
+}
+
+fn no_attribute(name: &str) -> PyErr {
+    PyAttributeError::new_err(format!("'StreamWriter' object has no attribute '{name}'"))
+}
