@@ -40,6 +40,53 @@ def sock_ping_pong_socketpair(bench: Bench) -> Run:
         yield lambda times: bench.complete(main(one, other, times))
 
 
+LINE = b"x" * 63 + b"\n"
+
+
+@operation("readline() of 64 B from a StreamReader that has them", per_run=1000)
+def stream_readline(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        reader = asyncio.StreamReader(loop=bench.loop)
+        for _ in range(times):
+            reader.feed_data(LINE * 1000)
+            for _ in range(1000):
+                await reader.readline()
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("read() of 1 KiB that were just fed to a StreamReader", per_run=1000)
+def stream_read(bench: Bench) -> Run:
+    data = bytes(1024)
+
+    async def main(times: int) -> None:
+        reader = asyncio.StreamReader(loop=bench.loop)
+        for _ in range(times * 1000):
+            reader.feed_data(data)
+            await reader.read(65536)
+
+    yield lambda times: bench.complete(main(times))
+
+
+@operation("drain() of a StreamWriter with nothing to wait for", per_run=1000)
+def stream_drain(bench: Bench) -> Run:
+    async def main(times: int) -> None:
+        for _ in range(times * 1000):
+            await writer.drain()
+
+    async def connect(sock: socket.socket) -> asyncio.StreamWriter:
+        return (await asyncio.open_unix_connection(sock=sock))[1]
+
+    async def close() -> None:
+        writer.close()
+        await writer.wait_closed()
+
+    with socketpair() as (one, _):
+        writer = bench.loop.run_until_complete(connect(one))
+        yield lambda times: bench.complete(main(times))
+        bench.complete(close())
+
+
 @operation("64 B there and back by asyncio's streams, over TCP", per_run=10)
 def stream_ping_pong(bench: Bench) -> Run:
     loop = bench.loop
