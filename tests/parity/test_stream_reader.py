@@ -359,6 +359,18 @@ async def test_a_woken_and_cancelled_read_leaves_what_came(trace: Trace, aio: An
         trace("left", await reader.read(100))
 
 
+@pytest.mark.parametrize("args", [(5,), ()])
+@twin
+async def test_another_was_quicker(trace: Trace, aio: Any, args: tuple[int, ...]) -> None:
+    reader = make(aio)
+    first = asyncio.ensure_future(reader.read(*args))
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(reader.read(5))
+    reader.feed_data(b"12345")
+    trace("second", await second)
+    trace("first", await first)
+
+
 @twin
 async def test_exceptions_end_reading(trace: Trace, aio: Any) -> None:
     for error in (

@@ -83,6 +83,7 @@ impl Reading for Amount {
         &mut self,
         py: Python<'py>,
         reader: &StreamReader,
+        mut has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let buffer = reader.buffer();
         loop {
@@ -93,7 +94,9 @@ impl Reading for Amount {
             };
             let data = buffer.take(py, count)?;
             let is_empty = data.as_bytes().is_empty();
-            if is_empty && !reader.is_eof(py) {
+            // Who has waited takes what there is, and if another was quicker, that is nothing: asyncio
+            // does not look again.
+            if is_empty && !has_waited && !reader.is_eof(py) {
                 return Ok(None);
             }
             reader.maybe_resume(py)?;
@@ -104,6 +107,7 @@ impl Reading for Amount {
                     blocks.push(data.into());
                     // asyncio begins anew for every block.
                     reader.check_exception(py)?;
+                    has_waited = false;
                 }
             }
         }
@@ -164,6 +168,7 @@ impl Reading for Exactly {
         &mut self,
         py: Python<'py>,
         reader: &StreamReader,
+        _has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let buffer = reader.buffer();
         let Exactly(count) = *self;

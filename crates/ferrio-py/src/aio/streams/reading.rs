@@ -24,11 +24,12 @@ pub(super) trait Reading: Send + 'static {
     }
 
     /// Reads, or says by None that there is not enough yet. Not called at the end of the stream
-    /// without having an answer.
+    /// without having an answer. `has_waited` says that it was waited just before.
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
         reader: &StreamReader,
+        has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>>;
 
     /// What comes of an error, wherever it was raised.
@@ -60,6 +61,7 @@ impl<R: Reading> Read<R> {
         let reader = self.reader.get();
         let mut with = Some(with);
         loop {
+            let has_waited = self.waiter.is_some();
             if let Some(waiter) = &mut self.waiter {
                 let with = with.take().unwrap_or_else(|| none(py));
                 match waiter.step(py, with) {
@@ -75,7 +77,7 @@ impl<R: Reading> Read<R> {
                 self.reading.check()?;
                 reader.check_exception(py)?;
             }
-            if let Some(value) = self.reading.attempt(py, reader)? {
+            if let Some(value) = self.reading.attempt(py, reader, has_waited)? {
                 return Ok(Step::Returned(value));
             }
             self.waiter = Some(reader.begin_wait(py, R::WAITS_AS)?);

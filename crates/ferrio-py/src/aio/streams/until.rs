@@ -145,6 +145,7 @@ impl Reading for Until {
         &mut self,
         py: Python<'py>,
         reader: &StreamReader,
+        _has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let buffer = reader.buffer();
         let only = match &self.separators {
@@ -220,8 +221,9 @@ impl Reading for Line {
         &mut self,
         py: Python<'py>,
         reader: &StreamReader,
+        has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.attempt(py, reader)
+        self.0.attempt(py, reader, has_waited)
     }
 
     fn fail<'py>(
@@ -266,8 +268,9 @@ impl Reading for Next {
         &mut self,
         py: Python<'py>,
         reader: &StreamReader,
+        has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.attempt(py, reader)
+        self.0.attempt(py, reader, has_waited)
     }
 
     /// Only an error has nothing for a line.
