@@ -438,7 +438,9 @@ async def test_sleep(trace: Trace, aio: Any) -> None:
         trace("slept", delay, await aio.sleep(delay, result=delay))
     for wrong in ("text", None, object):
         await outcome(trace, "wrong", aio.sleep(wrong))
-    await outcome(trace, "nan", aio.wait_for(aio.sleep(float("nan")), 0.01))
+    if sys.version_info >= (3, 13):
+        # Before, it upsets the order of asyncio's timers.
+        await outcome(trace, "nan", aio.sleep(float("nan")))
     for arguments in ((), (1, 2, 3)):
         with trace.raises("arguments"):
             aio.sleep(*arguments)

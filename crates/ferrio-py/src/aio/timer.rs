@@ -6,7 +6,7 @@ use std::ffi::c_int;
 use pyo3::ffi as raw;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyFloat;
+use pyo3::types::{PyFloat, PyInt};
 
 use crate::event_loop::Loop;
 use crate::ffi::task::queue::direct_loop;
@@ -115,8 +115,12 @@ pub(super) fn plain_number(value: &Bound<'_, PyAny>) -> Option<f64> {
     if let Ok(float) = value.cast_exact::<PyFloat>() {
         return Some(float.value());
     }
-    if value.is_exact_instance_of::<pyo3::types::PyInt>() {
-        return value.extract().ok();
+    if !value.is_exact_instance_of::<PyInt>() {
+        return None;
     }
-    None
+    match value.extract::<i32>() {
+        // Without a float object in between.
+        Ok(small) => Some(small.into()),
+        Err(_) => value.extract().ok(),
+    }
 }

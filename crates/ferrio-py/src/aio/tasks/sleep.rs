@@ -23,6 +23,10 @@ pub(super) enum Sleep {
         delay: Py<PyAny>,
         result: Py<PyAny>,
     },
+    /// Not begun, of a number that means one turn (bench: sleep0_100_tasks).
+    Nothing {
+        result: Py<PyAny>,
+    },
     /// One turn of the loop.
     Turn {
         result: Py<PyAny>,
@@ -47,10 +51,18 @@ impl CoroutineFunction for Sleep {
             required: 1,
             is_method: false,
         };
-        let [delay, result] = SIGNATURE.bind(arguments)?;
-        let or_none =
-            |value: Option<Bound<'py, PyAny>>| value.map_or_else(|| py.None(), Bound::unbind);
-        Ok(Sleep::New { delay: or_none(delay), result: or_none(result) })
+        let (delay, result) = match arguments.get(0) {
+            Some(delay) if arguments.len() == 1 && !arguments.has_keywords() => (delay, None),
+            Some(_) | None => {
+                let [delay, result] = SIGNATURE.bind(arguments)?;
+                (delay.unwrap_or_else(|| py.None().into_bound(py)), result)
+            }
+        };
+        let result = result.map_or_else(|| py.None(), Bound::unbind);
+        match plain_number(&delay) {
+            Some(seconds) if seconds <= 0.0 => Ok(Sleep::Nothing { result }),
+            Some(_) | None => Ok(Sleep::New { delay: delay.unbind(), result }),
+        }
     }
 }
 
@@ -64,6 +76,10 @@ impl Body for Sleep {
             Sleep::New { delay, result } => {
                 let (delay, result) = (delay.bind(py).clone(), result.clone_ref(py));
                 self.begin(&delay, result)
+            }
+            Sleep::Nothing { result } => {
+                *self = Sleep::Turn { result: result.clone_ref(py) };
+                Ok(Step::Yielded(py.None().into_bound(py)))
             }
             Sleep::Turn { result } => match with {
                 Resume::Value(_) => Ok(Step::Returned(result.bind(py).clone())),
@@ -89,7 +105,7 @@ impl Body for Sleep {
                 let answer = visit(delay.as_ptr());
                 if answer == 0 { visit(result.as_ptr()) } else { answer }
             }
-            Sleep::Turn { result } => visit(result.as_ptr()),
+            Sleep::Nothing { result } | Sleep::Turn { result } => visit(result.as_ptr()),
             Sleep::Waiting { waiter, timer } => {
                 let answer = waiter.traverse(visit);
                 if answer == 0 { timer.traverse(visit) } else { answer }

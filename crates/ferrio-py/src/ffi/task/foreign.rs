@@ -41,7 +41,7 @@ pub(crate) fn is_task_callback(callable: &Bound<'_, PyAny>) -> bool {
             return false;
         }
         if STEP_TYPE.load(Ordering::Relaxed).is_null()
-            && CStr::from_ptr((*ty).tp_name) == c"_asyncio.TaskStepMethWrapper"
+            && is_step_name(CStr::from_ptr((*ty).tp_name))
             && ffi::PyType_HasFeature(ty, ffi::Py_TPFLAGS_BASETYPE) == 0
         {
             STEP_TYPE.store(ty, Ordering::Relaxed);
@@ -49,6 +49,11 @@ pub(crate) fn is_task_callback(callable: &Bound<'_, PyAny>) -> bool {
         }
     }
     false
+}
+
+/// Up to 3.11 the type has no module in its name.
+fn is_step_name(name: &CStr) -> bool {
+    name == c"_asyncio.TaskStepMethWrapper" || name == c"TaskStepMethWrapper"
 }
 
 /// # Safety
