@@ -44,26 +44,46 @@ from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVarTuple, disjoint_base
 
 __all__ = [
+    "Barrier",
     "BaseLoop",
     "BaseSSLProtocol",
     "BaseServer",
+    "BoundedSemaphore",
     "ChildWatch",
+    "Condition",
     "Coroutine",
     "DatagramTransport",
+    "Event",
     "Future",
+    "LifoQueue",
+    "Lock",
+    "PriorityQueue",
+    "Queue",
     "ReadPipeTransport",
     "SSLTransport",
+    "Semaphore",
     "StreamReader",
     "StreamReaderProtocol",
     "StreamTransport",
     "StreamWriter",
     "Task",
+    "TaskGroup",
+    "Timeout",
     "WritePipeTransport",
+    "_AsCompletedIterator",
     "__version__",
+    "_adopt_gathering_future",
     "build_info",
     "die_after_shutdown",
+    "gather",
     "report_uncaught",
     "run_file",
+    "shield",
+    "sleep",
+    "timeout",
+    "timeout_at",
+    "wait",
+    "wait_for",
 ]
 
 _T = TypeVar("_T")
@@ -817,6 +837,7 @@ class Timeout:
     """Asynchronous context manager for cancelling overdue coroutines."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     def when(self) -> float | None:
         """The deadline, in the time of the loop's clock."""
 
@@ -839,6 +860,7 @@ class TaskGroup:
     """Asynchronous context manager for managing groups of tasks."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     def create_task(self, coro: _CoroutineLike[_T], **kwargs: Any) -> _Task[_T]:
         """Create a new task in this group and return it."""
 
