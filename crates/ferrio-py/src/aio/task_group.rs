@@ -599,6 +599,9 @@ impl CoroutineMethod for Enter {
         arguments.none("TaskGroup.__aenter__")?;
         Ok(Enter(slf.clone().unbind()))
     }
+
+    const PLAIN: Option<method::Plain<TaskGroup, Enter>> =
+        Some(method::Plain::new(0, |slf| Enter(slf.clone().unbind())));
 }
 
 impl Body for Enter {

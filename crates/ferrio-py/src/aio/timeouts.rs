@@ -574,6 +574,9 @@ impl CoroutineMethod for Enter {
         arguments.none("Timeout.__aenter__")?;
         Ok(Enter(slf.clone().unbind()))
     }
+
+    const PLAIN: Option<method::Plain<Timeout, Enter>> =
+        Some(method::Plain::new(0, |slf| Enter(slf.clone().unbind())));
 }
 
 impl Body for Enter {
