@@ -38,7 +38,18 @@ from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
 from types import CoroutineType, GenericAlias, TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, SupportsIndex, TypeVar, final, overload
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Never,
+    Protocol,
+    Self,
+    SupportsIndex,
+    TypeVar,
+    final,
+    overload,
+)
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVarTuple, disjoint_base
@@ -552,6 +563,10 @@ class Coroutine(Generic[_T_co]):
     """
 
     def send(self, value: None, /) -> Any: ...
+    @property
+    def cr_origin(self) -> tuple[tuple[str, int, str], ...] | None:
+        """Where it was made, if origins are tracked: (file, line, function), innermost first."""
+
     def throw(
         self,
         typ: type[BaseException] | BaseException,
@@ -569,6 +584,9 @@ class Coroutine(Generic[_T_co]):
 
 def build_info() -> dict[str, str]:
     """What was fixed when this module was built, by name: profile, target, compiler, driver."""
+
+def track_coroutine_origins() -> None:
+    """From now on coroutines ask how deep their origin is to be tracked (`cr_origin`)."""
 
 def report_uncaught(exception: BaseException) -> None:
     """Report an exception that nobody caught, as the interpreter does: by `sys.excepthook`."""
@@ -590,6 +608,7 @@ class Event:
 
     # A subclass may be made with anything, and passes nothing on to `__init__`.
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     def is_set(self) -> bool:
         """True if the flag is set."""
 
@@ -607,6 +626,7 @@ class Lock:
     """What one task at a time can have."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     def locked(self) -> bool:
         """True if somebody has the lock."""
 
@@ -730,7 +750,7 @@ class Queue(Generic[_T]):
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
     def __init__(self, maxsize: int = 0) -> None: ...
-    def __class_getitem__(cls, key: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     def qsize(self) -> int:
         """How many items there are."""
 

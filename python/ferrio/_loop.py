@@ -14,7 +14,7 @@ from asyncio import coroutines
 from typing import TYPE_CHECKING, Any
 
 from . import _tasks
-from ._ferrio import BaseLoop
+from ._ferrio import BaseLoop, track_coroutine_origins
 from ._like import coroutine_function, like
 from ._sendfile import sendfile_fallback, sendfile_native
 from ._server import Server
@@ -118,9 +118,11 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
 
     # Debug mode.
     _check_callback = BaseEventLoop._check_callback  # type: ignore[attr-defined]
-    _set_coroutine_origin_tracking = (
-        BaseEventLoop._set_coroutine_origin_tracking  # type: ignore[attr-defined]
-    )
+
+    def _set_coroutine_origin_tracking(self, enabled: bool) -> None:
+        if enabled:
+            track_coroutine_origins()
+        BaseEventLoop._set_coroutine_origin_tracking(self, enabled)  # type: ignore[attr-defined]
 
     # Asynchronous generators.
     _asyncgen_firstiter_hook = BaseEventLoop._asyncgen_firstiter_hook  # type: ignore[attr-defined]

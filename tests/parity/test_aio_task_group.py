@@ -299,7 +299,7 @@ async def test_cancel(trace: Trace, aio: Any, when: str) -> None:
 
 @twin
 async def test_subclasses(trace: Trace, aio: Any) -> None:
-    class Own(aio.TaskGroup):
+    class Own(aio.TaskGroup):  # type: ignore[misc]
         def __init__(self, word: str) -> None:
             super().__init__()
             self.word = word

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import inspect
 import pickle
@@ -55,7 +56,7 @@ async def stubborn(trace: Trace, name: str, turns: int = 3) -> str:
 
 def chain(error: BaseException | None) -> list[str]:
     """The exception, what it was raised from, and while what was being handled."""
-    shown = []
+    shown: list[str] = []
     while error is not None and len(shown) < 6:
         cause, context = error.__cause__, error.__context__
         shown.append(
@@ -238,7 +239,7 @@ def test_gather_outside_of_a_loop() -> None:
 
     loop = asyncio.new_event_loop()
     future = loop.create_future()
-    gathered = aio.gather(future)
+    gathered: Any = aio.gather(future)
     future.set_result(1)
     assert loop.run_until_complete(gathered) == [1]
     loop.close()
@@ -308,7 +309,18 @@ async def test_wait(trace: Trace, aio: Any, when: str, timeout: float | None) ->
 async def test_wait_refuses(trace: Trace, aio: Any) -> None:
     future = asyncio.get_running_loop().create_future()
     coro = returns(1)
-    for arguments in ([], [future], [coro], [future, 1], [[]], [[coro]], [set()], [1], [None]):
+    wrong: list[list[Any]] = [
+        [],
+        [future],
+        [coro],
+        [future, 1],
+        [[]],
+        [[coro]],
+        [set()],
+        [1],
+        [None],
+    ]
+    for arguments in wrong:
         try:
             await aio.wait(*arguments)
         except (TypeError, ValueError) as error:
@@ -522,7 +534,8 @@ async def test_futures_of_other_kinds(trace: Trace, aio: Any) -> None:
             trace("add", sorted(kwargs))
             super().add_done_callback(*args, **kwargs)
 
-    for kind in (Own, futures._PyFuture, asyncio.Future):
+    kinds: list[Any] = [Own, futures._PyFuture, asyncio.Future]
+    for kind in kinds:
         one, two, three = (kind(loop=loop) for _ in range(3))
         loop.call_soon(one.set_result, 1)
         loop.call_soon(two.set_exception, Broken(2))
@@ -698,6 +711,9 @@ async def test_cycles_are_collected(trace: Trace, aio: Any) -> None:
     class Marker(asyncio.Future):  # type: ignore[type-arg]
         pass
 
+    def refer(task: object, future: object) -> None:
+        """A callback that has the task in it."""
+
     async def forgotten(way: str, inner: Any) -> None:
         await (aio.wait([inner]) if way == "wait" else WAYS[way](aio, inner))
 
@@ -707,7 +723,7 @@ async def test_cycles_are_collected(trace: Trace, aio: Any) -> None:
         task = loop.create_task(forgotten(way, inner))
         await settle(3)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        inner.add_done_callback(lambda _, task=task: None)
+        inner.add_done_callback(functools.partial(refer, task))
         del task, inner
         gc.collect()
         trace(way, "is gone", alive() is None)

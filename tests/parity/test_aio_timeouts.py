@@ -184,7 +184,7 @@ async def test_outside_of_a_task(trace: Trace, aio: Any) -> None:
 
 @twin
 async def test_subclasses(trace: Trace, aio: Any) -> None:
-    class Own(aio.Timeout):
+    class Own(aio.Timeout):  # type: ignore[misc]
         def __init__(self, when: float, word: str) -> None:
             super().__init__(when)
             self.word = word

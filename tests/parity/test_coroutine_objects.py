@@ -25,7 +25,7 @@ from .twin import Loop, twin
 def test_it_is_a_coroutine(trace: Trace, loop: Loop) -> None:
     one, other = socket_pair()
     with one, other:
-        receiving = loop.sock_recv(one, 1)
+        receiving: Any = loop.sock_recv(one, 1)
         trace("inspect", inspect.iscoroutine(receiving), inspect.isawaitable(receiving))
         trace("asyncio", asyncio.iscoroutine(receiving))
         trace("types", isinstance(receiving, types.CoroutineType))
@@ -64,8 +64,31 @@ def test_closing_throwing_sending(trace: Trace, loop: Loop) -> None:
 def test_nobody_awaits_it(trace: Trace, loop: Loop) -> None:
     one, other = socket_pair()
     with one, other:
-        loop.sock_recv(one, 1)
+        loop.sock_recv(one, 1)  # type: ignore[unused-coroutine]
         gc.collect()
+
+
+@twin
+def test_debug_mode_says_where_it_was_made(trace: Trace, loop: Loop) -> None:
+    one, other = socket_pair()
+    loop.set_debug(True)
+
+    async def forget() -> None:
+        loop.sock_recv(one, 1)  # type: ignore[unused-coroutine]
+        origin = loop.sock_recv(one, 1)
+        frames: Any = origin.cr_origin  # type: ignore[attr-defined]
+        trace("innermost", frames[0][2], "made_by" in [frame[2] for frame in frames])
+        origin.close()
+
+    async def made_by() -> None:
+        await forget()
+
+    with one, other:
+        loop.run_until_complete(made_by())
+        gc.collect()
+        untracked: Any = loop.sock_recv(one, 1)
+        trace("after the run", untracked.cr_origin)
+        untracked.close()
 
 
 @twin
@@ -154,7 +177,7 @@ def test_warnings_can_be_errors(new_loop: loops.Factory) -> None:
     try:
         with one, other, warnings.catch_warnings():
             warnings.simplefilter("error")
-            loop.sock_recv(one, 1)
+            loop.sock_recv(one, 1)  # type: ignore[unused-coroutine]
             gc.collect()
     finally:
         sys.unraisablehook = hook

@@ -73,12 +73,14 @@ async def test_arguments(trace: Trace, aio: Any, name: str) -> None:
             with trace.raises(method):
                 getattr(lock, method)(x=1)
     if hasattr(lock, "wait_for"):
-        for args, kwargs in ([(), {}], [(1,), {"predicate": 2}], [(), {"x": 2}], [(1, 2), {}]):
+        given: list[tuple[Any, Any]] = [((), {}), ((1,), {"predicate": 2}), ((), {"x": 2})]
+        for args, kwargs in [*given, ((1, 2), {})]:
             with trace.raises("wait_for"):
                 lock.wait_for(*args, **kwargs)
         lock.wait_for(predicate=lambda: True).close()
     if name != "Barrier" and hasattr(lock, "__aexit__"):
-        for args, kwargs in ([(), {}], [(1, 2), {}], [(1,), {"tb": 2}], [(1, 2, 3, 4), {}]):
+        given = [((), {}), ((1, 2), {}), ((1,), {"tb": 2}), ((1, 2, 3, 4), {})]
+        for args, kwargs in given:
             with trace.raises("__aexit__"):
                 lock.__aexit__(*args, **kwargs)
         lock.__aexit__(None, exc=None, tb=None).close()
@@ -573,7 +575,7 @@ async def test_barrier_methods_are_called(trace: Trace, aio: Any) -> None:
 # A condition has the methods of its lock, see above.
 @pytest.mark.parametrize("name", [name for name in LOCKS if name != "Condition"])
 async def test_overridden_methods_are_called(trace: Trace, aio: Any, name: str) -> None:
-    base = getattr(aio, name)
+    base: Any = getattr(aio, name)
 
     class Mine(base):  # type: ignore[misc]
         async def acquire(self) -> Any:

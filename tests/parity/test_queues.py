@@ -482,7 +482,7 @@ async def test_another_container(trace: Trace, aio: Any) -> None:
     class Unique(aio.Queue):  # type: ignore[misc]
         def _init(self, maxsize: int) -> None:
             trace("_init", maxsize)
-            self._queue = set()
+            self._queue: set[object] = set()
 
         def _put(self, item: object) -> None:
             self._queue.add(item)

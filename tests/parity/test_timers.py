@@ -284,3 +284,19 @@ def test_a_clock_that_fails(trace: Trace, loop: Loop) -> None:
     clock.is_broken = False
     loop.call_later(0.02, loop.stop)
     loop.run_forever()
+
+
+@twin
+async def test_call_later_goes_by_call_at(trace: Trace) -> None:
+    loop: Any = asyncio.get_running_loop()
+    call_at = loop.call_at
+
+    def own(when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        trace("call_at", args, context)
+        return call_at(when, callback, *args, context=context)
+
+    loop.call_at = own
+    done = loop.create_future()
+    loop.call_later(0.001, done.set_result, "rang")
+    trace("done", await done)
+    trace("slept", await asyncio.sleep(0.001, "well"))

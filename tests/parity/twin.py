@@ -114,6 +114,8 @@ def observed(trace: Trace) -> Iterator[None]:
         logger.removeHandler(recorder)
         logger.propagate = True
         sys.unraisablehook = hook
+        # asyncio leaves it on where a loop in debug mode was run from a foreign thread.
+        sys.set_coroutine_origin_tracking_depth(0)
 
 
 class Recorder(logging.Handler):

@@ -48,6 +48,8 @@ mod _ferrio {
     #[pymodule_export]
     use crate::faults::{inject_faults, injected_faults};
     #[pymodule_export]
+    use crate::ffi::coroutine::origin::track_coroutine_origins;
+    #[pymodule_export]
     use crate::program::report_uncaught;
     #[cfg(unix)]
     #[pymodule_export]
@@ -72,6 +74,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::interpreter::claim(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     names::warn(py)?;
+    names::warn_unawaited_coroutine(py)?;
     ffi::handle::HandleTypes::install(py)?;
     if let Some(types) = ffi::future::install(py)? {
         module.add("Future", types.future_class(py))?;

@@ -81,6 +81,10 @@ attribute!(
     /// `warnings.warn`: looked up at import, for it is needed while the interpreter ends.
     warn, "warnings", "warn"
 );
+attribute!(
+    /// As [`warn`].
+    warn_unawaited_coroutine, "warnings", "_warn_unawaited_coroutine"
+);
 attribute!(concurrent_future, "concurrent.futures", "Future");
 attribute!(wrap_future, "asyncio.futures", "wrap_future");
 attribute!(copy_future_state, "asyncio.futures", "_copy_future_state");

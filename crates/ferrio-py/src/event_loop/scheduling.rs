@@ -8,7 +8,7 @@ use ferrio_engine::Instant;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyTuple};
 
 use super::{Loop, clock};
 use crate::ffi::call::Context;
@@ -16,6 +16,7 @@ use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpe
 use crate::ffi::handle::{Handle, Kind, Parts};
 use crate::ffi::task::callback::{Scheduled, scheduled};
 use crate::ffi::task::is_task_callback;
+use crate::ffi::task::queue::are_replaced;
 use crate::item::Item;
 use crate::names;
 
@@ -218,6 +219,15 @@ impl FastMethod for CallLater {
             (Ok(delay), Ok(now)) => PyFloat::new(py, now.value() + delay.value()).into_any(),
             (Err(_), _) | (_, Err(_)) => now.add(&delay)?,
         };
+        if are_replaced(slf) {
+            // asyncio's goes by `call_at`, whoever's that is.
+            let context = PyDict::new(py);
+            context.set_item(intern!(py, "context"), parsed.context)?;
+            let mut args = vec![when, parsed.callback];
+            args.extend(parsed.args.iter());
+            let args = PyTuple::new(py, args)?;
+            return slf.getattr(intern!(py, "call_at"))?.call(args, Some(&context));
+        }
         schedule(slf, parsed, when, c"call_at")
     }
 }

@@ -225,7 +225,7 @@ impl Condition {
     }
 
     /// Wakes up to `n` of those who wait. RuntimeError if nobody has the lock.
-    #[pyo3(signature = (n=Argument::Missing), text_signature = "(n=1)")]
+    #[pyo3(signature = (n=Argument::Missing), text_signature = "($self, n=1)")]
     fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         if !Condition::is_locked(slf)? {

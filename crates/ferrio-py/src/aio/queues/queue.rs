@@ -493,7 +493,7 @@ impl Queue {
     /// From now on `put` raises QueueShutDown, and `get` too once the queue is empty. With
     /// `immediate` it is emptied at once, and what was in it counts as done.
     #[cfg(Py_3_13)]
-    #[pyo3(signature = (immediate=Argument::Missing), text_signature = "(immediate=False)")]
+    #[pyo3(signature = (immediate=Argument::Missing), text_signature = "($self, immediate=False)")]
     fn shutdown(slf: &Bound<'_, Self>, immediate: Argument<'_>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         this.is_shut_down.store(true, Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod function;
 mod iterator;
 pub(crate) mod method;
 mod object;
+pub(crate) mod origin;
 
 use std::ffi::c_int;
 

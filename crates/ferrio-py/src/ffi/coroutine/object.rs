@@ -8,26 +8,27 @@
 //!      +----------> Finished
 //! ```
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::exceptions::{
-    PyGeneratorExit, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
+    PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
 };
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::iterator::new_iterator;
-use super::{Body, End, Resume};
+use super::{Body, End, Resume, origin};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
 use crate::ffi::iter::{Step, is_exact_coroutine};
 use crate::ffi::stop_iteration;
+use crate::names;
 
 /// The class, made by [`install`].
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
@@ -45,11 +46,13 @@ struct Object {
     weakrefs: *mut ffi::PyObject,
     state: State,
     qualname: &'static str,
+    /// Where it was made, or NULL.
+    origin: *mut ffi::PyObject,
     /// Of the type of what is in `body`, while there is something in it.
     vtable: &'static Vtable,
     /// By [`finalize`]; not for a coroutine that has finished before anybody asked.
     was_finalized: bool,
-    _room: [u8; 10],
+    _room: [u8; 2],
     /// Always [`FRAME_CLEARED`], where coroutines of Python's have `gi_frame_state`.
     frame_state: u8,
     body: Storage,
@@ -130,6 +133,7 @@ pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<
         (*this).weakrefs = ptr::null_mut();
         (*this).state = State::Created;
         (*this).qualname = body.qualname();
+        (*this).origin = origin::current(py);
         (*this).was_finalized = false;
         (*this).frame_state = FRAME_CLEARED;
         (*this).vtable = const { &VtableOf::<B>::VTABLE };
@@ -188,6 +192,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         getter(c"__name__", name),
         getter(c"__qualname__", qualname),
         getter(c"__class__", class_of),
+        getter(c"cr_origin", origin_of),
         getter(c"cr_running", is_running),
         ffi::PyGetSetDef::default(),
     ]);
@@ -491,7 +496,7 @@ unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
         let pending = PyErr::take(py);
         (*this).was_finalized = true;
         match (*this).state {
-            State::Created => warn_never_awaited(py, (*this).qualname),
+            State::Created => warn_never_awaited(&Bound::from_borrowed_ptr(py, slf)),
             // As a coroutine object is closed that nobody will step again: its cleanup runs.
             State::Suspended => {
                 if let Err(error) = closed(py, slf) {
@@ -506,14 +511,11 @@ unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
     });
 }
 
-/// The RuntimeWarning for a coroutine object that nobody awaited.
-fn warn_never_awaited(py: Python<'_>, qualname: &str) {
-    let text = format!("coroutine '{qualname}' was never awaited");
-    let warned = CString::new(text)
-        .map_err(PyErr::from)
-        .and_then(|text| PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1));
+/// The RuntimeWarning for a coroutine object that nobody awaited, in the interpreter's own words.
+fn warn_never_awaited(slf: &Bound<'_, PyAny>) {
+    let warned = names::warn_unawaited_coroutine(slf.py()).and_then(|warn| warn.call1((slf,)));
     if let Err(error) = warned {
-        error.write_unraisable(py, None);
+        error.write_unraisable(slf.py(), Some(slf));
     }
 }
 
@@ -530,6 +532,7 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
         if !(*this).weakrefs.is_null() {
             ffi::PyObject_ClearWeakRefs(slf);
         }
+        ffi::Py_XDECREF((*this).origin);
         if (*this).state != State::Finished {
             as_attached(|_py| finish(this));
         }
@@ -602,6 +605,17 @@ unsafe extern "C" fn qualname(
 ) -> *mut ffi::PyObject {
     // SAFETY: as name.
     new_string(unsafe { (*slf.cast::<Object>()).qualname })
+}
+
+unsafe extern "C" fn origin_of(
+    slf: *mut ffi::PyObject,
+    _closure: *mut c_void,
+) -> *mut ffi::PyObject {
+    // SAFETY: as name.
+    unsafe {
+        let origin = (*slf.cast::<Object>()).origin;
+        ffi::Py_NewRef(if origin.is_null() { ffi::Py_None() } else { origin })
+    }
 }
 
 unsafe extern "C" fn is_running(

@@ -23,17 +23,35 @@ pub(crate) const METHODS: [&str; 5] =
 /// Attached; `looop` is alive for `'a`.
 #[inline]
 pub(crate) unsafe fn direct<'a>(py: Python<'_>, looop: *mut ffi::PyObject) -> Option<&'a Loop> {
-    // SAFETY: passed on; a class is changed together with its tag.
+    // SAFETY: passed on.
     unsafe {
-        let ty = ffi::Py_TYPE(looop);
-        let tag = (*ty).tp_version_tag;
-        let is_known =
-            tag != 0 && ty == KNOWN.load(Ordering::Relaxed) && tag == TAG.load(Ordering::Relaxed);
-        if !is_known && !verify(py, ty) {
+        if !inherits(py, ffi::Py_TYPE(looop)) {
             return None;
         }
         let this: &'a Loop = Borrowed::from_ptr(py, looop).cast_unchecked::<Loop>().get();
         (this.takes_plain_callbacks() && !this.has_own_methods()).then_some(this)
+    }
+}
+
+/// Are the [`METHODS`] of a loop of ours not ours?
+#[inline]
+pub(crate) fn are_replaced(looop: &Bound<'_, Loop>) -> bool {
+    // SAFETY: the type of a live object.
+    unsafe { looop.get().has_own_methods() || !inherits(looop.py(), ffi::Py_TYPE(looop.as_ptr())) }
+}
+
+/// Does the class inherit our [`METHODS`]?
+///
+/// # Safety
+/// Attached; the class is alive.
+#[inline]
+unsafe fn inherits(py: Python<'_>, ty: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: passed on; a class is changed together with its tag.
+    unsafe {
+        let tag = (*ty).tp_version_tag;
+        let is_known =
+            tag != 0 && ty == KNOWN.load(Ordering::Relaxed) && tag == TAG.load(Ordering::Relaxed);
+        is_known || verify(py, ty)
     }
 }
 
@@ -49,7 +67,7 @@ pub(crate) fn direct_loop<'a, 'py>(looop: &'a Bound<'py, PyAny>) -> Option<&'a B
 static KNOWN: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 static TAG: AtomicU32 = AtomicU32::new(0);
 
-/// Does this class inherit our [`METHODS`]?
+/// [`inherits`], looked up.
 #[cold]
 fn verify(py: Python<'_>, ty: *mut ffi::PyTypeObject) -> bool {
     let base = Loop::type_object(py);
