@@ -65,7 +65,7 @@ struct Object {
 const FRAME_CLEARED: u8 = if cfg!(Py_3_15) { 5 } else { 4 };
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(std::mem::offset_of!(Object, frame_state) == 67);
+const _: () = assert!(std::mem::offset_of!(Object, frame_state) == size_of::<ffi::PyObject>() + 51);
 
 type Storage = MaybeUninit<[usize; WORDS]>;
 
