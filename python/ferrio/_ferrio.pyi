@@ -93,6 +93,7 @@ __all__ = [
     "sleep",
     "timeout",
     "timeout_at",
+    "track_coroutine_origins",
     "wait",
     "wait_for",
 ]
