@@ -183,3 +183,68 @@ def test_warnings_can_be_errors(new_loop: loops.Factory) -> None:
         sys.unraisablehook = hook
         loop.close()
     assert [type(report.exc_value) for report in seen] == [RuntimeWarning]
+
+
+# What waits is told of its end by whatever takes the objects apart.
+LEFT_WAITING = """
+import asyncio, socket, sys
+import ferrio
+from ferrio import aio
+
+async def guarded(name, waiting):
+    try:
+        await waiting
+    except GeneratorExit:
+        print(name, "is closed")
+        raise
+
+async def main():
+    loop = asyncio.get_running_loop()
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    lock, reader = aio.Lock(), aio.StreamReader()
+    await lock.acquire()
+    async def timed():
+        async with aio.timeout(60):
+            await aio.Event().wait()
+    async def grouped():
+        async with aio.TaskGroup() as group:
+            group.create_task(aio.sleep(60))
+    for name, waiting in {
+        "sleep": aio.sleep(60),
+        "event": aio.Event().wait(),
+        "lock": lock.acquire(),
+        "queue": aio.Queue().get(),
+        "read": reader.read(1),
+        "readline": aio.StreamReader().readline(),
+        "timeout": timed(),
+        "group": grouped(),
+        "wait_for": aio.wait_for(loop.create_future(), 60),
+        "wait": aio.wait([loop.create_future()]),
+        "gather": aio.gather(aio.sleep(60)),
+        "shield": aio.shield(aio.sleep(60)),
+        "sock_recv": loop.sock_recv(one, 1),
+    }.items():
+        kept.append(loop.create_task(guarded(name, waiting)))
+    kept.append((one, other))
+    await asyncio.sleep(0)
+
+kept = []
+loop = ferrio.new_event_loop()
+loop.run_until_complete(main())
+if sys.argv[1] == "closed":
+    loop.close()
+print("the end")
+"""
+
+
+@pytest.mark.parametrize("loop_is", ["closed", "open"])
+def test_what_waits_at_the_interpreters_end(loop_is: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_WAITING, loop_is], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "panicked" not in done.stderr
+    assert "ImportError" not in done.stderr
+    # All but the one at the queue, where the cleanup fails as asyncio's does: it wakes the next one.
+    assert done.stdout.count(" is closed") == 12, done.stdout + done.stderr

@@ -23,6 +23,7 @@ use pyo3::prelude::*;
 
 use crate::ffi::coroutine::{Body, Resume, new_coroutine};
 use crate::ffi::future::awaiting::{Awaiting, Begun};
+use crate::ffi::interpreter;
 use crate::ffi::iter::Step;
 
 /// Makes a coroutine that runs `future`; `qualname` is what its repr and warnings say,
@@ -94,6 +95,11 @@ impl Body for Block {
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
+        // A future attaches, which is refused then. The loop that it waits on is gone, too.
+        let with = match with {
+            Resume::Error(error) if interpreter::is_ending(py) => return Err(error),
+            with @ (Resume::Value(_) | Resume::Error(_)) => with,
+        };
         let awaiting = self.awaiting.take();
         let resume = awaiting.is_some().then(|| match with {
             Resume::Value(value) => Resumed::Value(value.unbind()),

@@ -73,8 +73,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     ffi::interpreter::claim(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    names::warn(py)?;
-    names::warn_unawaited_coroutine(py)?;
+    names::look_up_for_the_end(py)?;
     ffi::handle::HandleTypes::install(py)?;
     if let Some(types) = ffi::future::install(py)? {
         module.add("Future", types.future_class(py))?;

@@ -77,14 +77,8 @@ attribute!(
     /// The same for datagrams.
     datagram_object_transport, "ferrio._socket_transport", "DatagramObjectTransport"
 );
-attribute!(
-    /// `warnings.warn`: looked up at import, for it is needed while the interpreter ends.
-    warn, "warnings", "warn"
-);
-attribute!(
-    /// As [`warn`].
-    warn_unawaited_coroutine, "warnings", "_warn_unawaited_coroutine"
-);
+attribute!(warn, "warnings", "warn");
+attribute!(warn_unawaited_coroutine, "warnings", "_warn_unawaited_coroutine");
 attribute!(concurrent_future, "concurrent.futures", "Future");
 attribute!(wrap_future, "asyncio.futures", "wrap_future");
 attribute!(copy_future_state, "asyncio.futures", "_copy_future_state");
@@ -167,6 +161,24 @@ attribute!(ssl_want_read, "ssl", "SSLWantReadError");
 attribute!(ssl_syscall_error, "ssl", "SSLSyscallError");
 attribute!(ssl_certificate_error, "ssl", "CertificateError");
 attribute!(tls_protocol, "ferrio._tls", "SSLProtocol");
+
+/// Looks up what is needed while the interpreter ends, when nothing can be imported any more: what
+/// waits then is closed, and its cleanup tells exceptions apart.
+pub(crate) fn look_up_for_the_end(py: Python<'_>) -> PyResult<()> {
+    for look_up in [
+        warn,
+        warn_unawaited_coroutine,
+        cancelled_error,
+        invalid_state_error,
+        incomplete_read_error,
+        limit_overrun_error,
+        exception_group,
+        get_running_loop,
+    ] {
+        look_up(py)?;
+    }
+    Ok(())
+}
 
 /// What `write()` accepts, as this version's TypeError says it: the words changed between two
 /// releases, so they are taken from asyncio's own method.

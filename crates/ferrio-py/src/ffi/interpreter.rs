@@ -27,3 +27,10 @@ pub(crate) fn claim(_py: Python<'_>) -> PyResult<()> {
 }
 
 const NOBODY: i64 = -1;
+
+/// Has the interpreter begun to end? Objects of modules are taken apart then, in any order, and PyO3
+/// refuses to attach.
+pub(crate) fn is_ending(_py: Python<'_>) -> bool {
+    // SAFETY: no precondition.
+    unsafe { ffi::Py_IsInitialized() == 0 }
+}

@@ -89,7 +89,7 @@ def barrier(bench: Bench) -> Run:
     yield lambda times: bench.complete(main(times))
 
 
-@operation("put_nowait and get_nowait", per_run=1000, quick=True)
+@operation("put_nowait and get_nowait", per_run=1000)
 def queue_put_get_nowait(bench: Bench) -> Run:
     async def main(times: int) -> None:
         queue: asyncio.Queue[None] = asyncio.Queue()

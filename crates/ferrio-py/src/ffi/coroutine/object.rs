@@ -467,6 +467,9 @@ unsafe extern "C" fn close(
 /// # Safety
 /// As [`resume`].
 unsafe fn closed(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<()> {
+    // Made at once: PyO3 makes an exception that it only describes in a way which it refuses while
+    // the interpreter ends.
+    let exit = || py.get_type::<PyGeneratorExit>().call0().map(PyErr::from_value);
     // SAFETY: passed on.
     let stepped = unsafe {
         let this = slf.cast::<Object>();
@@ -478,7 +481,7 @@ unsafe fn closed(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<()> {
             }
             State::Running | State::Suspended => {}
         }
-        resume(py, slf, Resume::Error(PyGeneratorExit::new_err(())))
+        resume(py, slf, Resume::Error(exit()?))
     };
     match stepped {
         Ok(Step::Yielded(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
