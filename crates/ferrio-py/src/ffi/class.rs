@@ -15,6 +15,7 @@
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyImportError;
 use pyo3::impl_::pycell::{PyClassObjectBaseLayout, PyStaticClassObject};
@@ -154,29 +155,38 @@ pub(crate) trait Adopted:
     /// # Errors
     /// MemoryError.
     fn make(self, py: Python<'_>) -> PyResult<Py<Self>> {
-        let _paused = CollectorPaused::new(py);
+        let _making = Making::new(py);
         Py::new(py, self)
     }
 }
 
-/// No collection runs while it exists.
-///
-/// Up to 3.11 any allocation may start one, and making an instance allocates its dict when the
-/// instance is known to the collector and not yet filled. Later ones run between bytecodes only.
-struct CollectorPaused {
+/// An instance is being made, which matters up to 3.11: its dict is allocated when the collector
+/// knows it already and nothing of ours is in it yet. Any allocation may start a collection there, so
+/// none is allowed; and if there is no memory for the dict, CPython drops the instance as it is.
+struct Making {
     was_enabled: bool,
 }
 
-impl CollectorPaused {
-    fn new(_py: Python<'_>) -> CollectorPaused {
+/// See [`Making`].
+static IS_MAKING: AtomicBool = AtomicBool::new(false);
+
+impl Making {
+    fn new(_py: Python<'_>) -> Making {
+        if cfg!(Py_3_12) {
+            return Making { was_enabled: false };
+        }
+        IS_MAKING.store(true, Ordering::Relaxed);
         // SAFETY: attached.
-        let was_enabled = cfg!(not(Py_3_12)) && unsafe { ffi::PyGC_Disable() } != 0;
-        CollectorPaused { was_enabled }
+        Making { was_enabled: unsafe { ffi::PyGC_Disable() } != 0 }
     }
 }
 
-impl Drop for CollectorPaused {
+impl Drop for Making {
     fn drop(&mut self) {
+        if cfg!(Py_3_12) {
+            return;
+        }
+        IS_MAKING.store(false, Ordering::Relaxed);
         if self.was_enabled {
             // SAFETY: attached, as when it was made: it does not leave `make`.
             unsafe { ffi::PyGC_Enable() };
@@ -215,8 +225,13 @@ pub(crate) fn adopt<T: Adopted>(py: Python<'_>) -> PyResult<()> {
 
 unsafe extern "C" fn dealloc<T: Adopted>(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls tp_dealloc attached, with the last reference; the finalizer may
-    // resurrect the object, which then stays as it is.
+    // resurrect the object, which then stays as it is. One that is being made has nothing in it.
     unsafe {
+        if cfg!(not(Py_3_12)) && IS_MAKING.load(Ordering::Relaxed) {
+            ffi::PyObject_GC_UnTrack(slf.cast());
+            free(slf);
+            return;
+        }
         if ffi::PyObject_CallFinalizerFromDealloc(slf) < 0 {
             return;
         }

@@ -7,7 +7,7 @@
 //! which carries the mark that `inspect.markcoroutinefunction` leaves, and up to 3.11
 //! `types.coroutine`-like functions of asyncio. Bound, it is an ordinary `types.MethodType`.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -114,11 +114,23 @@ pub(super) fn document(attributes: &Bound<'_, PyDict>, doc: &CStr) -> PyResult<(
 fn mark(descriptor: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = descriptor.py();
     if cfg!(Py_3_12) {
-        py.import("inspect")?.getattr("markcoroutinefunction")?.call1((descriptor,)).map(drop)
-    } else {
-        let mark = py.import("asyncio.coroutines")?.getattr("_is_coroutine")?;
-        descriptor.setattr("_is_coroutine", mark)
+        let mark = py.import("inspect")?.getattr("markcoroutinefunction")?;
+        return mark.call1((descriptor,)).map(drop);
     }
+    let mark = py.import("asyncio.coroutines")?.getattr("_is_coroutine")?;
+    descriptor.setattr("_is_coroutine", mark)?;
+    // `inspect` knows no marks yet: it asks for the code of whatever has the attributes of a
+    // function. That of one that does nothing, with our signature.
+    let name = descriptor.getattr("__name__")?;
+    let signature = descriptor.getattr("__text_signature__")?.to_string().replace('$', "");
+    let text = CString::new(format!("async def {name}{signature}: pass"))?;
+    let namespace = PyDict::new(py);
+    py.run(&text, None, Some(&namespace))?;
+    let Some(function) = namespace.get_item(&name)? else { return Ok(()) };
+    for attribute in ["__code__", "__defaults__", "__kwdefaults__", "__annotations__"] {
+        descriptor.setattr(attribute, function.getattr(attribute)?)?;
+    }
+    Ok(())
 }
 
 fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
