@@ -246,5 +246,5 @@ def test_what_waits_at_the_interpreters_end(loop_is: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "panicked" not in done.stderr
     assert "ImportError" not in done.stderr
-    # All but the one at the queue, where the cleanup fails as asyncio's does: it wakes the next one.
+    # All but the one at the queue, whose cleanup fails as it does in asyncio: it calls the loop.
     assert done.stdout.count(" is closed") == 12, done.stdout + done.stderr
