@@ -160,9 +160,9 @@ pub(crate) trait Adopted:
     }
 }
 
-/// An instance is being made, which matters up to 3.11: its dict is allocated when the collector
-/// knows it already and nothing of ours is in it yet. Any allocation may start a collection there, so
-/// none is allowed; and if there is no memory for the dict, CPython drops the instance as it is.
+/// An instance is being made, which matters up to 3.12: its dict is allocated when nothing of ours
+/// is in it yet, and if there is no memory for that, CPython drops the instance as it is. Up to 3.11
+/// the collector knows it by then, and any allocation may start a collection: none is allowed.
 struct Making {
     was_enabled: bool,
 }
@@ -172,21 +172,19 @@ static IS_MAKING: AtomicBool = AtomicBool::new(false);
 
 impl Making {
     fn new(_py: Python<'_>) -> Making {
-        if cfg!(Py_3_12) {
-            return Making { was_enabled: false };
+        if cfg!(not(Py_3_13)) {
+            IS_MAKING.store(true, Ordering::Relaxed);
         }
-        IS_MAKING.store(true, Ordering::Relaxed);
         // SAFETY: attached.
-        Making { was_enabled: unsafe { ffi::PyGC_Disable() } != 0 }
+        Making { was_enabled: cfg!(not(Py_3_12)) && unsafe { ffi::PyGC_Disable() } != 0 }
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        if cfg!(Py_3_12) {
-            return;
+        if cfg!(not(Py_3_13)) {
+            IS_MAKING.store(false, Ordering::Relaxed);
         }
-        IS_MAKING.store(false, Ordering::Relaxed);
         if self.was_enabled {
             // SAFETY: attached, as when it was made: it does not leave `make`.
             unsafe { ffi::PyGC_Enable() };
@@ -227,7 +225,7 @@ unsafe extern "C" fn dealloc<T: Adopted>(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls tp_dealloc attached, with the last reference; the finalizer may
     // resurrect the object, which then stays as it is. One that is being made has nothing in it.
     unsafe {
-        if cfg!(not(Py_3_12)) && IS_MAKING.load(Ordering::Relaxed) {
+        if cfg!(not(Py_3_13)) && IS_MAKING.load(Ordering::Relaxed) {
             ffi::PyObject_GC_UnTrack(slf.cast());
             free(slf);
             return;
