@@ -21,10 +21,18 @@ READMES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").glob("*/
 
 #: Programs that serve until Ctrl-C, by example and a word of their command.
 SERVICES = {
-    "microservices": {"up": Background("Ctrl-C ends it")},
+    "microservices": {"up": Background("Ctrl-C ends it", own_port="8000")},
     "sockets": {"serve": Background("listening on")},
-    "web_apps": {"serve": Background(" on http://")},
+    "web_apps": {"serve": Background(" on http://", own_port="8000")},
     "web_requests": {"serve": Background("Ctrl-C ends it")},
+}
+
+#: Ports that a page names. Two pages, which may be followed at once, name the same.
+PORTS = {
+    "microservices": ("8000",),
+    "sockets": ("7000",),
+    "web_apps": ("8000",),
+    "web_requests": ("8080",),
 }
 
 #: Commands that cannot be followed here, by a word of them.
@@ -38,8 +46,7 @@ NOT_FOLLOWED = {
 @pytest.mark.parametrize("page", READMES, ids=lambda page: page.parent.name)
 def test_the_readme_is_right(page: Path, tmp_path: Path) -> None:
     services = SERVICES.get(page.parent.name, {})
-    # The programs know their ports as the page does.
-    with Session(page, tmp_path, ports=()) as session:
+    with Session(page, tmp_path, ports=PORTS.get(page.parent.name, ())) as session:
         for block in blocks_of(page, (ROOT / page).read_text()):
             word = NOT_FOLLOWED.get(page.parent.name)
             if is_run(block) and not (word and re.search(rf"^\$ .* {word}$", block.text, re.M)):

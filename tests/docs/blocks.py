@@ -37,6 +37,8 @@ class Background:
     """What it prints before the page goes on."""
     ended_by: signal.Signals = signal.SIGINT
     """What it gets in the end."""
+    own_port: str | None = None
+    """Where it serves unless it is told another port, as it is here: that one may be taken."""
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,12 @@ class Session:
         assert differs is None, f"{block}: prints something else\n{differs}\n{report(block, done)}"
 
     def _start(self, block: Block, command: Command, background: Background) -> Beside:
+        words = self._with_free_ports(command.words)
+        if background.own_port is not None:
+            command_itself = words.partition(" #")[0]
+            words = f"{command_itself} --port {self._ports[background.own_port]}"
         process = subprocess.Popen(
-            ["bash", "-c", "exec " + self._with_free_ports(command.words)],
+            ["bash", "-c", f"exec {words}"],
             cwd=self._folder,
             env=environment(),
             text=True,
