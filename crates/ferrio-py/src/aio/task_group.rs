@@ -653,14 +653,24 @@ impl CoroutineMethod for Exit {
             is_method: true,
         };
         let [class, error, _] = SIGNATURE.bind(arguments)?;
-        Ok(Exit {
-            group: slf.clone().unbind(),
-            error: exception(class, error)?.map(Bound::unbind),
+        Ok(Exit { error: exception(class, error)?.map(Bound::unbind), ..Exit::new(slf) })
+    }
+
+    const PLAIN: Option<method::Plain<TaskGroup, Exit>> =
+        Some(method::Plain::without_error(Exit::new));
+}
+
+impl Exit {
+    /// Leaving it without an exception.
+    fn new(group: &Bound<'_, TaskGroup>) -> Exit {
+        Exit {
+            group: group.clone().unbind(),
+            error: None,
             propagated: None,
             pending: None,
             waiter: None,
             has_begun: false,
-        })
+        }
     }
 }
 

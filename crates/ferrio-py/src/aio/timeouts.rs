@@ -626,6 +626,10 @@ impl CoroutineMethod for Exit {
             error: exception(class, error)?.map(Bound::unbind),
         })
     }
+
+    const PLAIN: Option<method::Plain<Timeout, Exit>> = Some(method::Plain::without_error(|slf| {
+        Exit { timeout: slf.clone().unbind(), error: None }
+    }));
 }
 
 /// The exception that an `__aexit__` is told of. By hand, it may be called with a class alone.

@@ -5,7 +5,8 @@
 //! marked as one. So these methods have a descriptor class of their own, which CPython calls as
 //! quickly as a builtin's (`Py_TPFLAGS_METHOD_DESCRIPTOR`: no bound method is made for a call) and
 //! which carries the mark that `inspect.markcoroutinefunction` leaves, and up to 3.11
-//! `types.coroutine`-like functions of asyncio. Bound, it is an ordinary `types.MethodType`.
+//! `types.coroutine`-like functions of asyncio. Bound, it is an ordinary `types.MethodType`, or passes
+//! for one ([`bound`]).
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
@@ -18,7 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
-use super::{Body, new_coroutine};
+use super::{Body, bound, new_coroutine};
 use crate::ffi::fastcall::Arguments;
 
 /// A method of `Self::Class` that returns a coroutine.
@@ -43,12 +44,29 @@ pub(crate) trait CoroutineMethod: 'static {
 /// interest. Must not panic.
 pub(crate) struct Plain<C, B> {
     arguments: usize,
+    /// Of interest if they are not.
+    are_none: bool,
     body: fn(&Bound<'_, C>) -> B,
 }
 
 impl<C, B> Plain<C, B> {
     pub(crate) const fn new(arguments: usize, body: fn(&Bound<'_, C>) -> B) -> Plain<C, B> {
-        Plain { arguments, body }
+        Plain { arguments, are_none: false, body }
+    }
+
+    /// For `__aexit__(None, None, None)`.
+    pub(crate) const fn without_error(body: fn(&Bound<'_, C>) -> B) -> Plain<C, B> {
+        Plain { arguments: 3, are_none: true, body }
+    }
+
+    /// # Safety
+    /// So many live objects after the instance.
+    #[inline]
+    unsafe fn is_for(&self, args: *const *mut ffi::PyObject, count: usize) -> bool {
+        // SAFETY: passed on.
+        count == self.arguments
+            && (!self.are_none
+                || (0..count).all(|index| unsafe { *args.add(1 + index) == ffi::Py_None() }))
     }
 }
 
@@ -63,6 +81,8 @@ struct Descriptor {
     owner: *mut ffi::PyTypeObject,
     /// Attributes: `__name__`, `__doc__`, the mark...
     dict: *mut ffi::PyObject,
+    /// Is it bound for an `async with` that calls it at once, in all likelihood?
+    is_for_async_with: bool,
 }
 
 /// Adds the method to its class; before the first instance is made.
@@ -76,6 +96,10 @@ pub(crate) fn install<M: CoroutineMethod>(py: Python<'_>) -> PyResult<()> {
     attributes.set_item("__objclass__", &class)?;
     document(&attributes, M::DOC)?;
     let descriptor = new_descriptor(entry::<M>, Some(&class), attributes)?;
+    if cfg!(not(Py_3_14)) && (M::NAME == c"__aenter__" || M::NAME == c"__aexit__") {
+        // SAFETY: a descriptor that nobody else has seen.
+        unsafe { (*descriptor.as_ptr().cast::<Descriptor>()).is_for_async_with = true };
+    }
     class.setattr(name, descriptor)
 }
 
@@ -95,6 +119,7 @@ pub(super) fn new_descriptor<'py>(
         (*this).vectorcall = Some(vectorcall);
         (*this).owner = owner.map_or(ptr::null_mut(), |class| class.as_type_ptr());
         (*this).dict = attributes.into_ptr();
+        (*this).is_for_async_with = false;
         object
     };
     mark(&descriptor)?;
@@ -184,6 +209,7 @@ fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
     };
     // SAFETY: name and definitions live for ever, the spec is read during the call only; attached.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
+    bound::install(py)?;
     TYPE.store(class.into_ptr().cast(), Ordering::Relaxed);
     Ok(TYPE.load(Ordering::Relaxed))
 }
@@ -206,8 +232,8 @@ unsafe extern "C" fn entry<M: CoroutineMethod>(
             return ptr::null_mut();
         }
         if let Some(plain) = M::PLAIN
-            && nargs as usize == plain.arguments + 1
             && kwnames.is_null()
+            && plain.is_for(args, nargs as usize - 1)
         {
             let py = Python::assume_attached();
             let slf = Borrowed::from_ptr(py, *args);
@@ -282,13 +308,29 @@ unsafe extern "C" fn bind(
         if object.is_null() || object == ffi::Py_None() {
             return ffi::Py_NewRef(descriptor);
         }
+        if (*descriptor.cast::<Descriptor>()).is_for_async_with {
+            return bound::new_bound(descriptor, object);
+        }
         PyMethod_New(descriptor, object)
     }
 }
 
 unsafe extern "C" {
     // Public (Include/cpython/classobject.h), missing from pyo3-ffi.
-    fn PyMethod_New(function: *mut ffi::PyObject, slf: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    pub(super) fn PyMethod_New(
+        function: *mut ffi::PyObject,
+        slf: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// How a descriptor is called.
+///
+/// # Safety
+/// Attached; a live descriptor of this class.
+#[inline]
+pub(super) unsafe fn vectorcall_of(descriptor: *mut ffi::PyObject) -> Option<ffi::vectorcallfunc> {
+    // SAFETY: passed on.
+    unsafe { (*descriptor.cast::<Descriptor>()).vectorcall }
 }
 
 /// What pickle and copy ask: it is found by its name, as a function or a builtin's method is.

@@ -9,8 +9,10 @@
 //! - [`object`]: the coroutine object around one, made for every call and therefore small and
 //!   taken from a free list;
 //! - [`method`]: methods that return one, and are seen as coroutine functions;
+//! - [`bound`]: such a method of an instance, where `async with` would make an object of it;
 //! - [`function`]: functions that do.
 
+mod bound;
 mod function;
 mod iterator;
 pub(crate) mod method;
