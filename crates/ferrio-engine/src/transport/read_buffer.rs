@@ -5,7 +5,8 @@
 //! how much is there, where does a separator end, and the first so many bytes, please.
 
 use std::collections::VecDeque;
-use std::io::BufRead;
+
+use memchr::memchr;
 
 /// Pieces up to this size in bytes are put together: each by itself would cost more memory for its
 /// bookkeeping than for its bytes.
@@ -194,7 +195,7 @@ pub fn find_separator<'a>(
             return found;
         }
         let mut at = from.saturating_sub(base).min(piece.len());
-        while let Some(index) = position(first, &piece[at..]) {
+        while let Some(index) = memchr(first, &piece[at..]) {
             let start = at + index;
             let behind = &piece[start + 1..];
             if behind.starts_with(rest) {
@@ -209,14 +210,6 @@ pub fn find_separator<'a>(
         base += piece.len();
     }
     None
-}
-
-/// Where `byte` is, in memory looked through as quickly as the C library can.
-fn position(byte: u8, bytes: &[u8]) -> Option<usize> {
-    // `skip_until` is what the standard library shows of its memchr.
-    let mut left = bytes;
-    let skipped = left.skip_until(byte).ok()?;
-    (skipped > 0 && bytes[skipped - 1] == byte).then(|| skipped - 1)
 }
 
 #[cfg(test)]

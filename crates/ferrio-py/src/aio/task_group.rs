@@ -601,7 +601,7 @@ impl CoroutineMethod for Enter {
     }
 
     const PLAIN: Option<method::Plain<TaskGroup, Enter>> =
-        Some(method::Plain::new(0, |slf| Enter(slf.clone().unbind())));
+        Some(method::Plain::new(0, |slf| Some(Enter(slf.clone().unbind()))));
 }
 
 impl Body for Enter {
@@ -657,7 +657,7 @@ impl CoroutineMethod for Exit {
     }
 
     const PLAIN: Option<method::Plain<TaskGroup, Exit>> =
-        Some(method::Plain::without_error(Exit::new));
+        Some(method::Plain::without_error(|slf| Some(Exit::new(slf))));
 }
 
 impl Exit {

@@ -576,7 +576,7 @@ impl CoroutineMethod for Enter {
     }
 
     const PLAIN: Option<method::Plain<Timeout, Enter>> =
-        Some(method::Plain::new(0, |slf| Enter(slf.clone().unbind())));
+        Some(method::Plain::new(0, |slf| Some(Enter(slf.clone().unbind()))));
 }
 
 impl Body for Enter {
@@ -628,7 +628,7 @@ impl CoroutineMethod for Exit {
     }
 
     const PLAIN: Option<method::Plain<Timeout, Exit>> = Some(method::Plain::without_error(|slf| {
-        Exit { timeout: slf.clone().unbind(), error: None }
+        Some(Exit { timeout: slf.clone().unbind(), error: None })
     }));
 }
 

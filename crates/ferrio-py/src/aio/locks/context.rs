@@ -95,7 +95,7 @@ impl<G: Guard> CoroutineMethod for Enter<G> {
     }
 
     const PLAIN: Option<method::Plain<G, Enter<G>>> =
-        Some(method::Plain::new(0, |slf| Enter(Acquiring::new(slf))));
+        Some(method::Plain::new(0, |slf| Some(Enter(Acquiring::new(slf)))));
 }
 
 impl<G: Guard> Body for Enter<G> {
@@ -149,7 +149,7 @@ impl<G: Guard> CoroutineMethod for Exit<G> {
     }
 
     const PLAIN: Option<method::Plain<G, Exit<G>>> =
-        Some(method::Plain::new(3, |slf| Exit(slf.clone().unbind())));
+        Some(method::Plain::new(3, |slf| Some(Exit(slf.clone().unbind()))));
 }
 
 impl<G: Guard> Body for Exit<G> {

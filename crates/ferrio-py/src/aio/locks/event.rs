@@ -159,7 +159,8 @@ impl CoroutineMethod for Wait {
         Ok(Waiting::new(slf))
     }
 
-    const PLAIN: Option<method::Plain<Event, Waiting>> = Some(method::Plain::new(0, Waiting::new));
+    const PLAIN: Option<method::Plain<Event, Waiting>> =
+        Some(method::Plain::new(0, |slf| Some(Waiting::new(slf))));
 }
 
 /// The state of [`Wait`]'s coroutine.

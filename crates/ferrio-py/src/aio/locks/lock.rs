@@ -274,5 +274,5 @@ impl CoroutineMethod for Acquire {
     }
 
     const PLAIN: Option<method::Plain<Lock, Acquisition<Lock>>> =
-        Some(method::Plain::new(0, Acquisition::new));
+        Some(method::Plain::new(0, |slf| Some(Acquisition::new(slf))));
 }

@@ -404,5 +404,5 @@ impl CoroutineMethod for Acquire {
     }
 
     const PLAIN: Option<method::Plain<Semaphore, Acquisition<Semaphore>>> =
-        Some(method::Plain::new(0, Acquisition::new));
+        Some(method::Plain::new(0, |slf| Some(Acquisition::new(slf))));
 }

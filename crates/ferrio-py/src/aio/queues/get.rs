@@ -41,7 +41,8 @@ impl CoroutineMethod for Get {
         Ok(Get::new(slf))
     }
 
-    const PLAIN: Option<method::Plain<Queue, Get>> = Some(method::Plain::new(0, Get::new));
+    const PLAIN: Option<method::Plain<Queue, Get>> =
+        Some(method::Plain::new(0, |slf| Some(Get::new(slf))));
 }
 
 impl Body for Get {

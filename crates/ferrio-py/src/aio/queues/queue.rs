@@ -166,8 +166,14 @@ impl Queue {
     /// `_wakeup_next(waiters)`, whoever's method that is.
     #[inline]
     pub(super) fn wake_up_next(slf: &Bound<'_, Queue>, waiters: &Waiters) -> PyResult<()> {
+        Queue::wake_up_next_in(slf, waiters, Queue::order(slf).is_some())
+    }
+
+    /// [`wake_up_next`](Queue::wake_up_next), where it is known whose method that is.
+    #[inline]
+    fn wake_up_next_in(slf: &Bound<'_, Queue>, waiters: &Waiters, is_ours: bool) -> PyResult<()> {
         let py = slf.py();
-        if Queue::order(slf).is_none() {
+        if !is_ours {
             let waiters = waiters.deque(py)?;
             let name = intern!(py, "_wakeup_next");
             return slf.call_method1(name, (waiters.as_any(),)).map(drop);
@@ -193,7 +199,8 @@ impl Queue {
         if this.is_shut_down() {
             return Err(shut_down(py));
         }
-        match Queue::items(slf) {
+        let items = Queue::items(slf);
+        match &items {
             Some(items) => {
                 if this.is_full_with(py, items.len())? {
                     return Err(raised(names::queue_full(py)));
@@ -215,7 +222,7 @@ impl Queue {
         if let Some(event) = event {
             event.into_bound(py).get().clear();
         }
-        Queue::wake_up_next(slf, &this.getters)
+        Queue::wake_up_next_in(slf, &this.getters, items.is_some())
     }
 
     /// `get_nowait()`, which is ours.
@@ -233,11 +240,11 @@ impl Queue {
                 false => raised(names::queue_empty(py)),
             });
         }
-        let item = match items {
+        let item = match &items {
             Some(items) => items.pop()?,
             None => slf.call_method0(intern!(py, "_get"))?,
         };
-        Queue::wake_up_next(slf, &this.putters)?;
+        Queue::wake_up_next_in(slf, &this.putters, items.is_some())?;
         Ok(item)
     }
 

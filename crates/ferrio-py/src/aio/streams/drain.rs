@@ -51,11 +51,18 @@ impl CoroutineMethod for Drain {
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Drain> {
         arguments.none("StreamWriter.drain")?;
-        Ok(Drain { writer: slf.clone().unbind(), stage: Stage::Created })
+        Ok(Drain::new(slf))
     }
+
+    const PLAIN: Option<method::Plain<StreamWriter, Drain>> =
+        Some(method::Plain::new(0, |slf| Some(Drain::new(slf))));
 }
 
 impl Drain {
+    fn new(writer: &Bound<'_, StreamWriter>) -> Drain {
+        Drain { writer: writer.clone().unbind(), stage: Stage::Created }
+    }
+
     fn wait<'py>(&mut self, py: Python<'py>) -> PyResult<Step<'py>> {
         let protocol = self.writer.get()._protocol(py)?;
         let helper = intern!(py, "_drain_helper");

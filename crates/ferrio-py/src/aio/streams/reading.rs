@@ -57,6 +57,11 @@ impl<R: Reading> Read<R> {
         Read { reader: reader.clone().unbind(), reading, has_begun: false, waiter: None }
     }
 
+    /// None if the reader is not to be read by us.
+    pub(super) fn plain(reader: &Bound<'_, StreamReader>, reading: R) -> Option<Either<R>> {
+        reader.get().is_plain(reader).then(|| Either::Ours(Read::new(reader, reading)))
+    }
+
     fn step<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
         let reader = self.reader.get();
         let mut with = Some(with);

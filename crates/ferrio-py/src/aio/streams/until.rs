@@ -104,6 +104,9 @@ impl CoroutineMethod for ReaduntilMethod {
             }
         }
     }
+
+    const PLAIN: Option<method::Plain<StreamReader, Either<Until>>> =
+        Some(method::Plain::new(0, |slf| Read::plain(slf, Until::default())));
 }
 
 /// Up to and with a separator.
@@ -200,13 +203,13 @@ impl CoroutineMethod for ReadlineMethod {
         slf: &Bound<'py, StreamReader>,
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Either<Line>> {
-        if arguments.len() == 0 && !arguments.has_keywords() && slf.get().is_plain(slf) {
-            return Ok(Either::Ours(Read::new(slf, Line::default())));
-        }
         let class = names::stream_reader(slf.py())?;
         let borrowed = Borrowed::new(slf.as_any(), class, "readline", arguments)?;
         Ok(Either::Asyncios(Box::new(borrowed)))
     }
+
+    const PLAIN: Option<method::Plain<StreamReader, Either<Line>>> =
+        Some(method::Plain::new(0, |slf| Read::plain(slf, Line::default())));
 }
 
 /// A line.

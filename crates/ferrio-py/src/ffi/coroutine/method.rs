@@ -41,21 +41,21 @@ pub(crate) trait CoroutineMethod: 'static {
 }
 
 /// What a method does when it is called with just so many arguments, all by their places and none of
-/// interest. Must not panic.
+/// interest; None leaves it to [`CoroutineMethod::call`]. Must not panic.
 pub(crate) struct Plain<C, B> {
     arguments: usize,
     /// Of interest if they are not.
     are_none: bool,
-    body: fn(&Bound<'_, C>) -> B,
+    body: fn(&Bound<'_, C>) -> Option<B>,
 }
 
 impl<C, B> Plain<C, B> {
-    pub(crate) const fn new(arguments: usize, body: fn(&Bound<'_, C>) -> B) -> Plain<C, B> {
+    pub(crate) const fn new(arguments: usize, body: fn(&Bound<'_, C>) -> Option<B>) -> Plain<C, B> {
         Plain { arguments, are_none: false, body }
     }
 
     /// For `__aexit__(None, None, None)`.
-    pub(crate) const fn without_error(body: fn(&Bound<'_, C>) -> B) -> Plain<C, B> {
+    pub(crate) const fn without_error(body: fn(&Bound<'_, C>) -> Option<B>) -> Plain<C, B> {
         Plain { arguments: 3, are_none: true, body }
     }
 
@@ -237,13 +237,15 @@ unsafe extern "C" fn entry<M: CoroutineMethod>(
         {
             let py = Python::assume_attached();
             let slf = Borrowed::from_ptr(py, *args);
-            return match new_coroutine(py, (plain.body)(&slf.cast_unchecked::<M::Class>())) {
-                Ok(coroutine) => coroutine.into_ptr(),
-                Err(error) => {
-                    error.restore(py);
-                    ptr::null_mut()
-                }
-            };
+            if let Some(body) = (plain.body)(&slf.cast_unchecked::<M::Class>()) {
+                return new_coroutine(py, body).map_or_else(
+                    |error| {
+                        error.restore(py);
+                        ptr::null_mut()
+                    },
+                    Bound::into_ptr,
+                );
+            }
         }
         fastcall_cfunction_with_keywords::<Raw<M>>(*args, args.add(1), nargs - 1, kwnames)
     }
