@@ -4,13 +4,15 @@ use ferrio_engine::DriverKind;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::ffi::make;
+
 /// What was fixed when this module was built, by name.
 ///
 /// `profile` is "release" or "debug" (assertions on, much slower), `target` the Rust target triple,
 /// `rustc` the compiler's version, `driver` what loops wait for events with.
 #[pyfunction]
 pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let info = PyDict::new(py);
+    let info = make::dict(py)?;
     info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     info.set_item("target", env!("FERRIO_TARGET"))?;
     info.set_item("rustc", env!("FERRIO_RUSTC"))?;

@@ -21,6 +21,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 
+use crate::error::WithText;
 use crate::ffi::coroutine::{Body, Resume, new_coroutine};
 use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::interpreter;
@@ -114,7 +115,7 @@ impl Body for Block {
             Poll::Pending => {
                 let (Some(yielded), Some(awaiting)) = (exchange.yielded, exchange.awaiting) else {
                     // Only `Await` returns Pending, and it fills both.
-                    return Err(PyRuntimeError::new_err("coroutine waits for nothing"));
+                    return Err(PyRuntimeError::with_text("coroutine waits for nothing"));
                 };
                 self.awaiting = Some(awaiting);
                 Ok(Step::Yielded(yielded.into_bound(py)))
@@ -196,5 +197,5 @@ impl Future for Await {
 }
 
 fn not_in_a_coroutine() -> PyErr {
-    PyRuntimeError::new_err("await_object polled outside of a coroutine, or after its end")
+    PyRuntimeError::with_text("await_object polled outside of a coroutine, or after its end")
 }

@@ -7,6 +7,8 @@ use ferrio_engine::faults::{Faults, Injection, inject};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::ffi::make;
+
 static CURRENT: Mutex<Option<Injection>> = Mutex::new(None);
 
 /// From now on one of the engine's system calls in `one_in` has a fault; with 0, none. Only such
@@ -23,7 +25,7 @@ pub(crate) fn inject_faults(seed: u64, one_in: u32, harmless: bool) {
 /// How many calls there were since, and how often each fault: `(8000, {"recv EINTR": 50})`.
 #[pyfunction]
 pub(crate) fn injected_faults(py: Python<'_>) -> PyResult<(u64, Bound<'_, PyDict>)> {
-    let counts = PyDict::new(py);
+    let counts = make::dict(py)?;
     let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(injection) = &*current else { return Ok((0, counts)) };
     for injected in injection.injected() {

@@ -4,16 +4,19 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyModule, PyTuple};
+use pyo3::types::{PyModule, PyTuple};
 
 use crate::ffi::call::thread_ident;
+use crate::ffi::make;
 
 macro_rules! module {
     ($(#[$doc:meta])* $name:ident, $path:literal) => {
         $(#[$doc])*
         pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
             static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-            Ok(MODULE.get_or_try_init(py, || py.import($path).map(Bound::unbind))?.bind(py))
+            Ok(MODULE.get_or_try_init(py, || {
+                py.import(make::text(py, $path)?).map(Bound::unbind)
+            })?.bind(py))
         }
     };
 }
@@ -24,7 +27,8 @@ macro_rules! attribute {
         pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
             static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             let object = OBJECT.get_or_try_init(py, || {
-                py.import($module)?.getattr($attribute).map(Bound::unbind)
+                let module = py.import(make::text(py, $module)?)?;
+                module.getattr(make::text(py, $attribute)?).map(Bound::unbind)
             })?;
             Ok(object.bind(py))
         }
@@ -210,12 +214,12 @@ pub(crate) fn writelines_skips_false(py: Python<'_>) -> PyResult<bool> {
     static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
     ANSWER
         .get_or_try_init(py, || {
-            let fields = PyDict::new(py);
+            let fields = make::dict(py)?;
             fields.set_item("_eof", false)?;
             fields.set_item("_empty_waiter", py.None())?;
             fields.set_item("_conn_lost", 0)?;
             fields.set_item("_buffer_size", 0)?;
-            fields.set_item("_buffer", PyList::empty(py))?;
+            fields.set_item("_buffer", make::list(py)?)?;
             let transport =
                 py.import("types")?.getattr("SimpleNamespace")?.call((), Some(&fields))?;
             let writelines = py
@@ -235,7 +239,7 @@ pub(crate) fn writelines_skips_false(py: Python<'_>) -> PyResult<bool> {
 pub(crate) fn loop_keyword(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
     static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let names =
-        NAMES.get_or_try_init(py, || PyTuple::new(py, [intern!(py, "loop")]).map(Bound::unbind))?;
+        NAMES.get_or_try_init(py, || make::tuple(py, [intern!(py, "loop")]).map(Bound::unbind))?;
     Ok(names.bind(py))
 }
 

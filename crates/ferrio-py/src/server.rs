@@ -19,6 +19,7 @@ use pyo3::types::{PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
 
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make::{self, Returned};
 use crate::names;
 
 /// The native half of `ferrio.Server`.
@@ -187,7 +188,7 @@ impl Server {
     /// The open transports, as a WeakSet of its own: a copy.
     #[getter]
     fn _clients<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        names::weak_set(py)?.call1((self.transports(py),))
+        names::weak_set(py)?.call1((make::list_of(py, self.transports(py))?,))
     }
 
     /// asyncio's constructor sets an empty one.
@@ -196,8 +197,8 @@ impl Server {
 
     /// How many connections are open.
     #[getter]
-    fn _active_count(&self, py: Python<'_>) -> usize {
-        self.state.with(py, |state| state.active_count())
+    fn _active_count(&self, py: Python<'_>) -> Returned<usize> {
+        Returned(self.state.with(py, |state| state.active_count()))
     }
 
     /// asyncio's constructor sets zero.

@@ -1,20 +1,19 @@
 //! Python's sockets: which of them are nothing but a descriptor, their fields, and addresses as
 //! the `socket` module shows them.
 
-use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
 
 use ferrio_engine::net::{Address, ip_text};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyInt, PyString, PyTuple, PyType};
 
 use crate::ffi::audit;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::ffi::version::Version;
 use crate::names;
 
@@ -59,7 +58,7 @@ fn has_c_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
         }
     }
     // A function of the module's own; there is no other place to compare it with.
-    let accept = class.getattr("accept")?;
+    let accept = class.getattr(intern!(class.py(), "accept"))?;
     let name =
         accept.getattr_opt("__qualname__")?.map_or(Ok(false), |name| name.eq("socket.accept"))?;
     let module = accept.getattr_opt("__module__")?.map_or(Ok(false), |name| name.eq("socket"))?;
@@ -100,11 +99,12 @@ pub(crate) fn adopt<'py>(
     fd: OwnedFd,
     (family, kind, proto): (i32, i32, i32),
 ) -> PyResult<Bound<'py, PyAny>> {
-    let options = PyDict::new(py);
-    options.set_item(intern!(py, "fileno"), fd.as_raw_fd())?;
+    let options = make::dict(py)?;
+    options.set_item(intern!(py, "fileno"), make::int(py, fd.as_raw_fd())?)?;
     // An audit hook is told what asyncio would have asked for.
     let hint = if audit::is_listening(py) { 0 } else { NONBLOCK };
-    let socket = names::socket_class(py)?.call((family, kind | hint, proto), Some(&options))?;
+    let [family, kind, proto] = [family, kind | hint, proto].map(|number| make::int(py, number));
+    let socket = names::socket_class(py)?.call((family?, kind?, proto?), Some(&options))?;
     // The object closes it from here on.
     let _owned = fd.into_raw_fd();
     if hint == 0 {
@@ -127,17 +127,22 @@ pub(crate) fn address_object<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     Ok(match address {
         Address::Inet(SocketAddr::V4(inet)) => {
-            (ip_text((*inet.ip()).into()), inet.port()).into_pyobject(py)?.into_any()
+            let ip = make::text(py, ip_text((*inet.ip()).into()))?;
+            let port = make::int(py, inet.port())?;
+            make::tuple(py, [ip.into_any(), port.into_any()])?.into_any()
         }
         Address::Inet(SocketAddr::V6(inet)) => {
-            let ip = ip_text((*inet.ip()).into());
-            (ip, inet.port(), inet.flowinfo(), inet.scope_id()).into_pyobject(py)?.into_any()
+            let ip = make::text(py, ip_text((*inet.ip()).into()))?;
+            let port = make::int(py, inet.port())?;
+            let (flow, scope) = (make::int(py, inet.flowinfo())?, make::int(py, inet.scope_id())?);
+            let parts = [ip.into_any(), port.into_any(), flow.into_any(), scope.into_any()];
+            make::tuple(py, parts)?.into_any()
         }
         Address::Path(path) => text(py, path)?.into_any(),
         Address::Abstract(name) => {
             let mut whole = vec![0];
             whole.extend_from_slice(name);
-            PyBytes::new(py, &whole).into_any()
+            make::bytes(py, &whole)?.into_any()
         }
         Address::Unnamed => PyString::new(py, "").into_any(),
     })
@@ -149,7 +154,7 @@ pub(crate) const FLOW_BITS: u32 = 0xf_ffff;
 /// Bytes of the system as text, in the file system's encoding, with surrogates for what it cannot
 /// say.
 pub(crate) fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
-    Ok(OsStr::from_bytes(bytes).into_pyobject(py)?)
+    make::path(py, bytes)
 }
 
 /// The member of `socket.AddressFamily`; the number where it has none.
@@ -185,10 +190,10 @@ pub(crate) fn kind_enum(py: Python<'_>, kind: i32) -> PyResult<Py<PyAny>> {
 /// `socket._intenum_converter`
 fn int_enum(class: &Bound<'_, PyAny>, number: i32) -> PyResult<Py<PyAny>> {
     let py = class.py();
-    match class.call1((number,)) {
+    match class.call1((make::int(py, number)?,)) {
         Ok(member) => Ok(member.unbind()),
         Err(error) if error.is_instance_of::<PyValueError>(py) => {
-            Ok(number.into_pyobject(py)?.into_any().unbind())
+            Ok(make::int(py, number)?.into_any().unbind())
         }
         Err(error) => Err(error),
     }

@@ -2,6 +2,8 @@
 
 use pyo3::prelude::*;
 
+use crate::ffi::make;
+
 /// The argument; `None` in Python is an argument like any other.
 pub(super) enum Argument<'py> {
     Missing,
@@ -13,7 +15,7 @@ impl<'py> Argument<'py> {
     pub(super) fn or(self, py: Python<'py>, default: i64) -> PyResult<Bound<'py, PyAny>> {
         match self {
             Argument::Given(object) => Ok(object),
-            Argument::Missing => Ok(default.into_pyobject(py)?.into_any()),
+            Argument::Missing => Ok(make::int(py, default)?.into_any()),
         }
     }
 }

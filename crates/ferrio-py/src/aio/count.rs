@@ -8,6 +8,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
+use crate::error::WithText;
+use crate::ffi::make;
+
 /// The number.
 pub(super) enum Count {
     /// Exactly an int, of this size.
@@ -34,7 +37,7 @@ impl Count {
 
     pub(super) fn to_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self {
-            Count::Int(number) => Ok(number.into_pyobject(py)?.into_any()),
+            Count::Int(number) => Ok(make::int(py, *number)?.into_any()),
             Count::Other(number) => Ok(number.bind(py).clone()),
         }
     }
@@ -52,7 +55,7 @@ impl Count {
             Count::Int(number) => number
                 .checked_add(more)
                 .map(Count::Int)
-                .ok_or_else(|| PyOverflowError::new_err("too many")),
+                .ok_or_else(|| PyOverflowError::with_text("too many")),
             // As asyncio's statements do, whose operators a class may tell apart.
             Count::Other(number) if more < 0 => Ok(Count::of(&number.bind(py).sub(-more)?)),
             Count::Other(number) => Ok(Count::of(&number.bind(py).add(more)?)),

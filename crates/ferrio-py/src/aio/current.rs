@@ -4,6 +4,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::error::WithText;
 use crate::ffi::call::call1;
 use crate::names;
 
@@ -14,7 +15,7 @@ use crate::names;
 pub(super) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let looop = names::get_running_loop(py)?.call0()?;
     if looop.is_none() {
-        return Err(PyRuntimeError::new_err("no running event loop"));
+        return Err(PyRuntimeError::with_text("no running event loop"));
     }
     Ok(looop)
 }

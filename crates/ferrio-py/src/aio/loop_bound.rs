@@ -4,6 +4,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
 use crate::names;
@@ -34,7 +35,7 @@ impl LoopBound {
         if bound {
             return Ok(running);
         }
-        Err(PyRuntimeError::new_err(format!(
+        Err(PyRuntimeError::with_text(format!(
             "{} is bound to a different event loop",
             owner.repr()?
         )))

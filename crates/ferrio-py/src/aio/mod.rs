@@ -43,6 +43,8 @@ use pyo3::types::PyModule;
 pub(crate) use streams::{StreamReader, StreamReaderProtocol};
 pub(crate) use timeouts::Timeout;
 
+use crate::ffi::make::Returned;
+
 /// Adds the classes to the module, and to them the methods that are written by hand.
 pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     locks::install(module)?;
@@ -55,7 +57,7 @@ pub(crate) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// `<asyncio.locks.Event object at 0x...>` with more before the last bracket, as asyncio's own
 /// class would say it: programs print these, and logs are searched for them.
-fn repr(object: &Bound<'_, PyAny>, extra: &str) -> PyResult<String> {
+fn repr(object: &Bound<'_, PyAny>, extra: &str) -> PyResult<Returned<String>> {
     let class = object.get_type();
     let (module, name) = (class.module()?, class.qualname()?);
     let module = module.to_str()?;
@@ -64,5 +66,5 @@ fn repr(object: &Bound<'_, PyAny>, extra: &str) -> PyResult<String> {
         Some(own) => format!("asyncio.{own}"),
         None => module.to_owned(),
     };
-    Ok(format!("<{module}.{name} object at {:p} [{extra}]>", object.as_ptr()))
+    Ok(Returned(format!("<{module}.{name} object at {:p} [{extra}]>", object.as_ptr())))
 }

@@ -13,6 +13,7 @@ use super::current::{current_task, running_loop};
 use super::timeouts::exception;
 use super::versions::{GroupVersions, Versions};
 use super::waiter::Waiter;
+use crate::error::WithText;
 use crate::event_loop::tasks::{create_future, create_plain_task};
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
@@ -22,6 +23,7 @@ use crate::ffi::future::awaited_by;
 use crate::ffi::future::state::{self, raised};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::iter::Step;
+use crate::ffi::make::{self, Returned};
 use crate::ffi::signature::Signature;
 use crate::names;
 
@@ -91,14 +93,14 @@ impl TaskGroup {
     }
 
     /// The list of errors, made if there is none.
-    fn errors<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+    fn errors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         if let Some(errors) = self.known_errors(py) {
-            return errors;
+            return Ok(errors);
         }
-        let made = PyList::empty(py);
+        let made = make::list(py)?;
         let shared = Errors::List(made.clone().unbind());
         drop(self.with(py, |state| std::mem::replace(&mut state.errors, shared)));
-        made
+        Ok(made)
     }
 
     fn known_errors<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyList>> {
@@ -145,7 +147,8 @@ impl TaskGroup {
         self.with(py, |state| state.aborting = true);
         let Some(tasks) = self.known_tasks(py) else { return Ok(()) };
         // What a cancellation runs may change the set.
-        for task in PyTuple::new(py, tasks.iter())? {
+        let tasks = tasks.as_any().try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        for task in tasks {
             if !state::is_done(&task)? {
                 state::cancel(&task)?;
             }
@@ -173,7 +176,7 @@ impl TaskGroup {
             return Ok(());
         }
         let Some(error) = state::exception(task)? else { return Ok(()) };
-        this.errors(py).append(&error)?;
+        this.errors(py)?.append(&error)?;
         if is_base_error(&error) {
             let base = error.clone().unbind();
             let old = this.with(py, |state| match &state.base_error {
@@ -206,15 +209,15 @@ impl TaskGroup {
         error: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let Some(looop) = self.looop(py) else { return Ok(()) };
-        let context = PyDict::new(py);
+        let context = make::dict(py)?;
         let message = format!(
             "Task {} has errored out but its parent task {} is already completed",
             task.repr()?,
             parent.str()?
         );
-        context.set_item("message", message)?;
-        context.set_item("exception", error)?;
-        context.set_item("task", task)?;
+        context.set_item(intern!(py, "message"), make::text(py, message)?)?;
+        context.set_item(intern!(py, "exception"), error)?;
+        context.set_item(intern!(py, "task"), task)?;
         looop.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
     }
 
@@ -223,7 +226,7 @@ impl TaskGroup {
         let this = slf.get();
         if this.with(py, |state| state.entered) {
             let text = format!("TaskGroup {} has already been entered", slf.repr()?);
-            return Err(PyRuntimeError::new_err(text));
+            return Err(PyRuntimeError::with_text(text));
         }
         let looop = match this.looop(py) {
             Some(looop) => looop,
@@ -236,7 +239,7 @@ impl TaskGroup {
         };
         let Some(parent) = current_task(py, Some(&looop))? else {
             let text = format!("TaskGroup {} cannot determine the parent task", slf.repr()?);
-            return Err(PyRuntimeError::new_err(text));
+            return Err(PyRuntimeError::with_text(text));
         };
         let parent = parent.unbind();
         let (old, cancels) = this.with(py, |state| {
@@ -272,10 +275,10 @@ impl TaskGroup {
                 coro.call_method0(intern!(py, "close"))?;
             }
             let text = format!("TaskGroup {} {reason}", slf.repr()?);
-            return Err(PyRuntimeError::new_err(text));
+            return Err(PyRuntimeError::with_text(text));
         }
         let Some(looop) = this.looop(py) else {
-            return Err(PyRuntimeError::new_err("TaskGroup has no loop"));
+            return Err(PyRuntimeError::with_text("TaskGroup has no loop"));
         };
         let task = new_task(versions, &looop, coro, kwargs)?;
         if awaited_by::EXISTS
@@ -365,7 +368,7 @@ fn new_task<'py>(
         Ok(kwargs.map_or(Ok(None), |kwargs| kwargs.get_item(name))?.filter(|it| !it.is_none()))
     };
     let (name, context) = (given("name")?, given("context")?);
-    let passed = PyDict::new(py);
+    let passed = make::dict(py)?;
     if !versions.names_afterwards {
         passed.set_item(intern!(py, "name"), name.as_ref())?;
     }
@@ -399,7 +402,7 @@ impl TaskGroup {
     /// An empty group.
     fn __init__(&self) {}
 
-    fn __repr__(&self, py: Python<'_>) -> String {
+    fn __repr__(&self, py: Python<'_>) -> Returned<String> {
         let mut info = String::new();
         let count = self.known_tasks(py).map_or(0, |tasks| tasks.len());
         if count > 0 {
@@ -415,7 +418,7 @@ impl TaskGroup {
         } else if entered {
             info += " entered";
         }
-        format!("<TaskGroup{info}>")
+        Returned(format!("<TaskGroup{info}>"))
     }
 
     fn _is_base_error(&self, exc: &Bound<'_, PyAny>) -> bool {
@@ -443,9 +446,9 @@ impl TaskGroup {
     }
 
     #[getter]
-    fn _errors<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyList>> {
+    fn _errors<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         let is_forgotten = self.with(py, |state| matches!(state.errors, Errors::Forgotten));
-        if is_forgotten { None } else { Some(self.errors(py)) }
+        if is_forgotten { Ok(None) } else { self.errors(py).map(Some) }
     }
 
     #[getter]
@@ -566,7 +569,7 @@ impl FastMethod for CreateTask {
             required: 1,
             is_method: true,
         };
-        let kwargs = PyDict::new(py);
+        let kwargs = make::dict(py)?;
         let coro = if Versions::get(py)?.group.passes_keywords && arguments.len() == 1 {
             for (name, value) in arguments.keywords() {
                 kwargs.set_item(name, value)?;
@@ -828,7 +831,7 @@ impl Exit {
         if let Some(error) = &error
             && !Exit::is_cancellation(versions, error)?
         {
-            this.errors(py).append(error)?;
+            this.errors(py)?.append(error)?;
         }
         if this.error_count(py) > 0 {
             return Err(self.grouped(py, versions, error.as_ref())?);
@@ -858,15 +861,15 @@ impl Exit {
             state::uncancel(&parent)?;
             state::cancel(&parent)?;
         }
-        let errors = this.errors(py);
+        let errors = this.errors(py)?;
         if versions.raises_generator_exit
             && errors.len() == 1
             && let Some(error) = error.filter(|it| it.is_instance_of::<PyGeneratorExit>())
         {
             return Ok(raised(error));
         }
-        let group =
-            names::base_exception_group(py)?.call1(("unhandled errors in a TaskGroup", &errors))?;
+        let group = names::base_exception_group(py)?
+            .call1((intern!(py, "unhandled errors in a TaskGroup"), &errors))?;
         let old = this.with(py, |state| std::mem::replace(&mut state.errors, Errors::Forgotten));
         drop(old);
         let error = raised(&group);

@@ -20,6 +20,7 @@ use pyo3::types::{PyDict, PyFloat, PyModule, PyTuple, PyType};
 use super::current::{current_task, running_loop};
 use super::timer::plain_number;
 use super::versions::Versions;
+use crate::error::WithText;
 use crate::event_loop::{Loop, report};
 use crate::ffi::Context;
 use crate::ffi::call::python_of;
@@ -29,6 +30,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::iter::Step;
+use crate::ffi::make::{self, Returned};
 use crate::ffi::signature::Signature;
 use crate::ffi::task::queue::direct_loop;
 use crate::item::Item;
@@ -126,12 +128,12 @@ impl When {
         }
     }
 
-    fn object<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        match self {
+    fn object<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(match self {
             When::Never => None,
-            When::At(seconds) => Some(PyFloat::new(py, *seconds).into_any()),
+            When::At(seconds) => Some(make::float(py, *seconds)?.into_any()),
             When::Object(object) => Some(object.bind(py).clone()),
-        }
+        })
     }
 }
 
@@ -224,10 +226,10 @@ impl Timeout {
         let py = slf.py();
         let this = slf.get();
         if this.phase(py) != Phase::Created {
-            return Err(PyRuntimeError::new_err("Timeout has already been entered"));
+            return Err(PyRuntimeError::with_text("Timeout has already been entered"));
         }
         let Some(task) = current_task(py, None)? else {
-            return Err(PyRuntimeError::new_err("Timeout should be used inside a task"));
+            return Err(PyRuntimeError::with_text("Timeout should be used inside a task"));
         };
         let cancelling = state::cancelling(&task)?;
         let task = task.unbind();
@@ -259,7 +261,7 @@ impl Timeout {
         let looop = running_loop(py)?;
         let timer = match seconds.and_then(|seconds| Timeout::direct(slf, &looop, seconds)) {
             Some(timer) => timer?,
-            None => match when.object(py) {
+            None => match when.object(py)? {
                 Some(when) => Timeout::by_method(slf, &looop, &when)?,
                 None => Timer::None,
             },
@@ -469,7 +471,7 @@ impl Timeout {
     }
 
     /// Return the current deadline.
-    fn when<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    fn when<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.state.with(py, |state| state.when.clone_ref(py)).object(py)
     }
 
@@ -480,11 +482,11 @@ impl Timeout {
         match this.phase(py) {
             Phase::Active => {}
             Phase::Created => {
-                return Err(PyRuntimeError::new_err("Timeout has not been entered"));
+                return Err(PyRuntimeError::with_text("Timeout has not been entered"));
             }
             phase @ (Phase::Expiring | Phase::Expired | Phase::Finished) => {
                 let text = format!("Cannot change state of {} Timeout", phase.value());
-                return Err(PyRuntimeError::new_err(text));
+                return Err(PyRuntimeError::with_text(text));
             }
         }
         let when = When::of(Some(when));
@@ -502,9 +504,9 @@ impl Timeout {
         matches!(self.phase(py), Phase::Expiring | Phase::Expired)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<Returned<String>> {
         let phase = self.phase(py);
-        let info = match (phase, self.when(py)) {
+        let info = match (phase, self.when(py)?) {
             (Phase::Active, Some(when)) => {
                 let rounded = names::round(py)?.call1((when, 3))?;
                 format!(" when={}", rounded.str()?)
@@ -514,7 +516,7 @@ impl Timeout {
                 String::new()
             }
         };
-        Ok(format!("<Timeout [{}]{info}>", phase.value()))
+        Ok(Returned(format!("<Timeout [{}]{info}>", phase.value())))
     }
 
     /// asyncio's name for what its timer calls.
@@ -524,11 +526,11 @@ impl Timeout {
 
     #[getter]
     fn _state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        names::timeout_state(py)?.getattr(self.phase(py).member())
+        names::timeout_state(py)?.getattr(make::text(py, self.phase(py).member())?)
     }
 
     #[getter]
-    fn _when<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    fn _when<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.when(py)
     }
 

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::deque::Deque;
 use crate::ffi::future::state;
@@ -43,7 +44,7 @@ impl Waiters {
             None
         } else {
             let deque = Deque::of(deque.clone()).map_err(|other| {
-                PyTypeError::new_err(format!("waiters are kept in a deque, not in {other:?}"))
+                PyTypeError::with_text(format!("waiters are kept in a deque, not in {other:?}"))
             })?;
             Some(deque.into_any().unbind())
         };

@@ -15,13 +15,14 @@ use ferrio_engine::net::{Address, Connecting};
 use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyTuple};
+use pyo3::types::PyCFunction;
 use pyo3::{ffi as raw, intern};
 
 use super::{Loop, watch};
 use crate::coroutine::await_object;
-use crate::error::os_error;
+use crate::error::{WithText, numbered, os_error};
 use crate::ffi::audit;
+use crate::ffi::make;
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::transport::Endpoint;
 use crate::{names, socket};
@@ -174,7 +175,7 @@ impl<'a> Socket<'a> {
             return Err(last);
         }
         let family = names::address_family(py)?.call1((candidate.family,))?.repr()?;
-        Err(PyOSError::new_err(format!("no matching local address with family={family} found")))
+        Err(PyOSError::with_text(format!("no matching local address with family={family} found")))
     }
 
     fn bind_to(&self, py: Python<'_>, local: &Candidate) -> PyResult<()> {
@@ -322,7 +323,7 @@ fn connect_error(py: Python<'_>, candidate: &Candidate, error: &std::io::Error) 
     match shown {
         Ok(address) => {
             let errno = error.raw_os_error().unwrap_or(0);
-            PyOSError::new_err((errno, format!("Connect call failed {address}")))
+            numbered(py, errno, make::text(py, format!("Connect call failed {address}")))
         }
         Err(error) => error,
     }
@@ -337,6 +338,6 @@ fn bind_error(py: Python<'_>, local: &Candidate, error: &PyErr) -> PyResult<PyEr
     let reason = reason.to_str()?.to_lowercase();
     let text = format!("error while attempting to bind on address {address}: {reason}");
     let errno = error.getattr(intern!(py, "errno"))?;
-    let arguments = PyTuple::new(py, [errno, text.into_pyobject(py)?.into_any()])?;
+    let arguments = make::tuple(py, [errno, make::text(py, text)?.into_any()])?;
     Ok(PyOSError::new_err(arguments.unbind()))
 }

@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 
 use super::{Loop, watch};
 use crate::coroutine::await_object;
+use crate::error::WithText;
 use crate::item::{Item, Native};
 
 /// Runs `call` in a thread and awaits what it returns. If the coroutine is cancelled, a call that has
@@ -47,14 +48,14 @@ where
             Ok(ticket) => Ok((future, ticket)),
             Err(refused) => {
                 drop(refused.job);
-                Err(PyRuntimeError::new_err("can't start new thread"))
+                Err(PyRuntimeError::with_text("can't start new thread"))
             }
         }
     })?;
     await_object(future).await?;
     let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     // Without an answer the future was completed by somebody else, or the call has panicked.
-    answer.ok_or_else(|| PyRuntimeError::new_err("a blocking call did not return"))
+    answer.ok_or_else(|| PyRuntimeError::with_text("a blocking call did not return"))
 }
 
 /// As many threads as asyncio's default executor has, which is where it makes such calls.

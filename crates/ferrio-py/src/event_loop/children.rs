@@ -17,6 +17,7 @@ use crate::error::os_error;
 use crate::ffi::Context;
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::item::{Item, Native, NativeSource, Source};
 
 /// A child process whose end a loop waits for.
@@ -103,12 +104,15 @@ impl ChildWatch {
         drop(source);
         let Waiting { callback, context, .. } = waiting;
         let callback = callback.into_bound(py);
-        match context.run(py, || callback.call1((returncode,)).map(drop)) {
+        let returncode = match returncode {
+            Some(code) => make::int(py, code)?.into_any(),
+            None => py.None().into_bound(py),
+        };
+        match context.run(py, || callback.call1((&returncode,)).map(drop)) {
             Ok(()) => Ok(()),
             Err(error) => {
-                let argument = returncode.into_pyobject(py)?.into_any();
                 let context = context.into_object();
-                report::failed_call(looop, error, &callback, Some(&argument), context)
+                report::failed_call(looop, error, &callback, Some(&returncode), context)
             }
         }
     }

@@ -7,13 +7,15 @@ use ferrio_engine::net::interleave;
 use pyo3::exceptions::{PyOSError, PyTimeoutError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString};
+use pyo3::types::{PyBool, PyInt, PyString};
 
 use super::Loop;
 use super::attempt::{Candidate, attempt};
 use super::opening::{Given, Opening};
 use super::race::race;
 use crate::coroutine::await_object;
+use crate::error::WithText;
+use crate::ffi::make;
 use crate::names;
 use crate::transport::Endpoint;
 use crate::transport::tls::Settings;
@@ -78,15 +80,19 @@ impl Loop {
             let (transport, protocol) = opening.finish(endpoint, tls).await?;
             Python::attach(|py| {
                 if opening.looop.get().is_debug() {
-                    let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
+                    let socket = transport.call_method1(
+                        py,
+                        intern!(py, "get_extra_info"),
+                        (intern!(py, "socket"),),
+                    )?;
                     let (host, port) = shown;
-                    let text = "%r connected to %s:%r: (%r, %r)";
+                    let text = intern!(py, "%r connected to %s:%r: (%r, %r)");
                     names::logger(py)?.call_method1(
                         intern!(py, "debug"),
                         (text, socket, host, port, &transport, &protocol),
                     )?;
                 }
-                Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
+                pair(py, transport, protocol)
             })
         })
     }
@@ -117,13 +123,17 @@ impl Loop {
             let (transport, protocol) = opening.finish(Given::Socket(sock), tls).await?;
             Python::attach(|py| {
                 if opening.looop.get().is_debug() {
-                    let socket = transport.call_method1(py, "get_extra_info", ("socket",))?;
+                    let socket = transport.call_method1(
+                        py,
+                        intern!(py, "get_extra_info"),
+                        (intern!(py, "socket"),),
+                    )?;
                     names::logger(py)?.call_method1(
                         intern!(py, "debug"),
-                        ("%r handled: (%r, %r)", socket, &transport, &protocol),
+                        (intern!(py, "%r handled: (%r, %r)"), socket, &transport, &protocol),
                     )?;
                 }
-                Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
+                pair(py, transport, protocol)
             })
         })
     }
@@ -148,10 +158,16 @@ impl Loop {
         Opening::run(slf, protocol_factory, py, name, |opening| async move {
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             let tls = Python::attach(|py| tls.into_settings(py, server_side))?;
-            let made = opening.finish(Given::Socket(sock), tls).await?;
-            Python::attach(|py| Ok(made.into_pyobject(py)?.into_any().unbind()))
+            let (transport, protocol) = opening.finish(Given::Socket(sock), tls).await?;
+            Python::attach(|py| pair(py, transport, protocol))
         })
     }
+}
+
+/// What the coroutines return.
+fn pair(py: Python<'_>, transport: Py<PyAny>, protocol: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let pair = make::tuple(py, [transport.bind(py), protocol.bind(py)])?;
+    Ok(pair.into_any().unbind())
 }
 
 // -------------------------------------------------------------------------- checks of the arguments
@@ -172,11 +188,11 @@ impl Tls {
     fn check_client(&self, py: Python<'_>, host: Option<&Py<PyAny>>) -> PyResult<()> {
         let is_wanted = self.is_wanted(py)?;
         if self.server_hostname.is_some() && !is_wanted {
-            return Err(PyValueError::new_err("server_hostname is only meaningful with ssl"));
+            return Err(PyValueError::with_text("server_hostname is only meaningful with ssl"));
         }
         if self.server_hostname.is_none() && is_wanted && !is_true(py, host)? {
             let text = "You must set server_hostname when using ssl without a host";
-            return Err(PyValueError::new_err(text));
+            return Err(PyValueError::with_text(text));
         }
         self.check_timeouts(py)
     }
@@ -186,10 +202,14 @@ impl Tls {
             return Ok(());
         }
         if self.ssl_handshake_timeout.is_some() {
-            return Err(PyValueError::new_err("ssl_handshake_timeout is only meaningful with ssl"));
+            return Err(PyValueError::with_text(
+                "ssl_handshake_timeout is only meaningful with ssl",
+            ));
         }
         if self.ssl_shutdown_timeout.is_some() {
-            return Err(PyValueError::new_err("ssl_shutdown_timeout is only meaningful with ssl"));
+            return Err(PyValueError::with_text(
+                "ssl_shutdown_timeout is only meaningful with ssl",
+            ));
         }
         Ok(())
     }
@@ -232,7 +252,7 @@ impl Route {
         }
         let is_named = host.is_some() || port.is_some();
         match sock {
-            Some(_) if is_named => Err(PyValueError::new_err(
+            Some(_) if is_named => Err(PyValueError::with_text(
                 "host/port and sock can not be specified at the same time",
             )),
             Some(sock) => {
@@ -240,9 +260,9 @@ impl Route {
                 Ok(Route::Given(sock))
             }
             None if is_named => Ok(Route::Named { host, port }),
-            None => {
-                Err(PyValueError::new_err("host and port was not specified and no sock specified"))
-            }
+            None => Err(PyValueError::with_text(
+                "host and port was not specified and no sock specified",
+            )),
         }
     }
 }
@@ -252,7 +272,7 @@ fn check_stream(sock: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     let text = format!("A Stream Socket was expected, got {}", sock.repr()?);
-    Err(PyValueError::new_err(text))
+    Err(PyValueError::with_text(text))
 }
 
 fn is_true(py: Python<'_>, object: Option<&Py<PyAny>>) -> PyResult<bool> {
@@ -279,7 +299,15 @@ impl Names<'_> {
         let resolving =
             Python::attach(|py| match self.literal(py, host.as_ref(), port.as_ref()) {
                 Some(address) => Ok(Err(Candidate::tcp(address))),
-                None => self.ask(py, &(host, port).into_pyobject(py)?.into_any()).map(Ok),
+                None => {
+                    let object = |part: &Option<Py<PyAny>>| {
+                        part.as_ref()
+                            .map_or_else(|| py.None(), |part| part.clone_ref(py))
+                            .into_bound(py)
+                    };
+                    let address = make::tuple(py, [object(host), object(port)])?;
+                    self.ask(py, address.as_any()).map(Ok)
+                }
             })?;
         match resolving {
             Ok(resolving) => candidates(await_object(resolving).await?),
@@ -295,7 +323,7 @@ impl Names<'_> {
     /// asyncio's own function: it answers literals itself, and calls `getaddrinfo` for the rest,
     /// which programs replace.
     fn ask(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         let number = |number: &Option<Py<PyAny>>| {
             number.as_ref().map_or_else(|| PyInt::new(py, 0).into_any(), |n| n.bind(py).clone())
         };
@@ -339,7 +367,7 @@ fn candidates(infos: Py<PyAny>) -> PyResult<Vec<Candidate>> {
             .map(|info| Candidate::from_info(&info?))
             .collect::<PyResult<Vec<_>>>()?;
         if candidates.is_empty() {
-            return Err(PyOSError::new_err("getaddrinfo() returned empty list"));
+            return Err(PyOSError::with_text("getaddrinfo() returned empty list"));
         }
         Ok(candidates)
     })
@@ -416,8 +444,10 @@ async fn one_by_one(
 /// The exception for attempts that all failed.
 fn failure(py: Python<'_>, mut failures: Vec<PyErr>, all: bool) -> PyResult<PyErr> {
     if all {
-        let failures: Vec<_> = failures.into_iter().map(|error| error.into_value(py)).collect();
-        let group = names::exception_group(py)?.call1(("create_connection failed", failures))?;
+        let failures = failures.into_iter().map(|error| error.into_value(py).into_bound(py));
+        let failures = make::list_of(py, failures)?;
+        let group = names::exception_group(py)?
+            .call1((intern!(py, "create_connection failed"), failures))?;
         return Ok(PyErr::from_value(group));
     }
     let texts = failures
@@ -426,8 +456,8 @@ fn failure(py: Python<'_>, mut failures: Vec<PyErr>, all: bool) -> PyResult<PyEr
         .collect::<PyResult<Vec<_>>>()?;
     match texts.as_slice() {
         // Only Happy Eyeballs can end so. (asyncio before 3.14 fails over it.)
-        [] => Ok(PyTimeoutError::new_err("create_connection failed")),
+        [] => Ok(PyTimeoutError::with_text("create_connection failed")),
         [first, rest @ ..] if rest.iter().all(|text| text == first) => Ok(failures.swap_remove(0)),
-        texts => Ok(PyOSError::new_err(format!("Multiple exceptions: {}", texts.join(", ")))),
+        texts => Ok(PyOSError::with_text(format!("Multiple exceptions: {}", texts.join(", ")))),
     }
 }

@@ -9,12 +9,13 @@ use std::ffi::c_int;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyTuple;
 use pyo3::{ffi as raw, intern};
 
 use super::Loop;
 use crate::ffi::call::{call_method1, python_of};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::item::{Item, Native};
 use crate::names;
 
@@ -36,7 +37,7 @@ impl Loop {
             if executor.is_none() { default_executor(slf)? } else { Some(executor.clone()) };
         let arguments = |first: &[&Bound<'py, PyAny>]| {
             let all: Vec<_> = first.iter().copied().cloned().chain(args.iter()).collect();
-            PyTuple::new(py, all)
+            make::tuple(py, all)
         };
         let Some(known) = known.filter(|_| !this.is_debug()) else {
             return names::base_event_loop(py)?
@@ -45,7 +46,7 @@ impl Loop {
         };
         let source = known.call_method1(intern!(py, "submit"), arguments(&[func])?)?;
         if !source.get_type().is(names::concurrent_future(py)?) {
-            let options = PyDict::new(py);
+            let options = make::dict(py)?;
             options.set_item(intern!(py, "loop"), slf)?;
             return names::wrap_future(py)?.call((source,), Some(&options));
         }

@@ -1,18 +1,18 @@
 //! Running, stopping and closing a loop; one turn of it (Lib/asyncio/base_events.py:
 //! `run_forever`, `run_until_complete`, `_run_once`, `close`).
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use ferrio_engine::{Instant, Ready, Timeout};
-use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::{Loop, signals, watch};
-use crate::error::os_error;
+use crate::error::{self, WithText, os_error};
 use crate::ffi::call::{check_signals, thread_ident};
+use crate::ffi::make::{self, Returned};
 use crate::item::{Item, Source};
 use crate::names;
 use crate::transport::StreamTransport;
@@ -29,7 +29,13 @@ impl Loop {
     /// Runs until `stop()` is called.
     fn run_forever(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
-        begin(slf)?;
+        this.check_closed()?;
+        check_running(slf)?;
+        if let Err(error) = begin(slf) {
+            // What has begun ends: the loop can be closed, and run again.
+            end(slf)?;
+            return Err(error);
+        }
         let run = || loop {
             if let Err(error) = this.turn(slf) {
                 break Err(error);
@@ -38,14 +44,12 @@ impl Loop {
                 break Ok(());
             }
         };
-        // PyO3 panics where there is no memory for an object: the run is over then, too.
+        // A panic ends the run as an exception does: the loop can be closed after it.
         let result = catch_unwind(AssertUnwindSafe(run));
-        let pending = if result.is_err() { PyErr::take(slf.py()) } else { None };
         let ended = end(slf);
-        match (result, pending) {
-            (Ok(result), _) => result.and(ended),
-            (Err(_), Some(error)) if error.is_instance_of::<PyMemoryError>(slf.py()) => Err(error),
-            (Err(panic), _) => resume_unwind(panic),
+        match result {
+            Ok(result) => result.and(ended),
+            Err(panic) => Err(error::of_panic(&*panic, "the event loop has failed")),
         }
     }
 
@@ -59,7 +63,7 @@ impl Loop {
         slf.get().check_closed()?;
         check_running(slf)?;
         let is_new = !names::is_future(py)?.call1((future,))?.is_truthy()?;
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         options.set_item(intern!(py, "loop"), slf)?;
         let future = names::ensure_future(py)?.call((future,), Some(&options))?;
         if is_new {
@@ -76,7 +80,7 @@ impl Loop {
         future.call_method1(intern!(py, "remove_done_callback"), (callback,))?;
         run?;
         if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
+            return Err(PyRuntimeError::with_text("Event loop stopped before Future completed."));
         }
         future.call_method0(intern!(py, "result"))
     }
@@ -92,13 +96,14 @@ impl Loop {
         let py = slf.py();
         let this = slf.get();
         if this.is_running() {
-            return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
+            return Err(PyRuntimeError::with_text("Cannot close a running event loop"));
         }
         if this.is_closed() {
             return Ok(());
         }
         if this.is_debug() {
-            names::logger(py)?.call_method1(intern!(py, "debug"), ("Close %r", slf))?;
+            names::logger(py)?
+                .call_method1(intern!(py, "debug"), (intern!(py, "Close %r"), slf))?;
         }
         this.closed.store(true, Ordering::Relaxed);
         this.release(py);
@@ -108,7 +113,7 @@ impl Loop {
         let executor = slf.getattr(intern!(py, "_default_executor"))?;
         if !executor.is_none() {
             slf.setattr(intern!(py, "_default_executor"), py.None())?;
-            let options = PyDict::new(py);
+            let options = make::dict(py)?;
             options.set_item(intern!(py, "wait"), false)?;
             executor.call_method(intern!(py, "shutdown"), (), Some(&options))?;
         }
@@ -178,10 +183,10 @@ impl Loop {
 
     /// The thread that runs the loop, as `threading.get_ident()` gives it; None if none does.
     #[getter]
-    fn _thread_id(&self) -> Option<u64> {
+    fn _thread_id(&self) -> Option<Returned<u64>> {
         match self.thread.load(Ordering::Relaxed) {
             0 => None,
-            thread => Some(thread),
+            thread => Some(Returned(thread)),
         }
     }
 
@@ -359,36 +364,46 @@ impl Loop {
 fn begin(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let py = looop.py();
     let this = looop.get();
-    this.check_closed()?;
-    check_running(looop)?;
     set_origin_tracking(looop, this.is_debug())?;
     let sys = names::sys(py)?;
     let hooks = sys.call_method0(intern!(py, "get_asyncgen_hooks"))?;
     this.run.with(py, |run| run.asyncgen_hooks = Some(hooks.unbind()));
     this.whereabouts.begin(py)?;
     this.thread.store(thread_ident(), Ordering::Relaxed);
-    let hooks = PyDict::new(py);
-    hooks.set_item("firstiter", looop.getattr(intern!(py, "_asyncgen_firstiter_hook"))?)?;
-    hooks.set_item("finalizer", looop.getattr(intern!(py, "_asyncgen_finalizer_hook"))?)?;
+    let hooks = make::dict(py)?;
+    hooks.set_item(
+        intern!(py, "firstiter"),
+        looop.getattr(intern!(py, "_asyncgen_firstiter_hook"))?,
+    )?;
+    hooks.set_item(
+        intern!(py, "finalizer"),
+        looop.getattr(intern!(py, "_asyncgen_finalizer_hook"))?,
+    )?;
     sys.call_method(intern!(py, "set_asyncgen_hooks"), (), Some(&hooks))?;
     names::set_running_loop(py)?.call1((looop,)).map(drop)
 }
 
-/// `_run_forever_cleanup`.
+/// `_run_forever_cleanup`: all of it, whatever part of it fails.
 fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let py = looop.py();
     let this = looop.get();
     this.stopping.store(false, Ordering::Relaxed);
     this.thread.store(0, Ordering::Relaxed);
     this.whereabouts.end();
-    names::set_running_loop(py)?.call1((py.None(),))?;
-    set_origin_tracking(looop, false)?;
-    signals::unsettle(looop)?;
-    if let Some(hooks) = this.run.with(py, |run| run.asyncgen_hooks.take()) {
-        let hooks = hooks.into_bound(py).cast_into::<pyo3::types::PyTuple>()?;
-        names::sys(py)?.getattr(intern!(py, "set_asyncgen_hooks"))?.call1(hooks)?;
-    }
-    Ok(())
+    let left = names::set_running_loop(py).and_then(|set| set.call1((py.None(),)));
+    let untracked = set_origin_tracking(looop, false);
+    let unsettled = signals::unsettle(looop);
+    let restored = match this.run.with(py, |run| run.asyncgen_hooks.take()) {
+        Some(hooks) => restore_asyncgen_hooks(hooks.into_bound(py)),
+        None => Ok(()),
+    };
+    left.map(drop).and(untracked).and(unsettled).and(restored)
+}
+
+fn restore_asyncgen_hooks(hooks: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = hooks.py();
+    let hooks = hooks.cast_into::<pyo3::types::PyTuple>()?;
+    names::sys(py)?.getattr(intern!(py, "set_asyncgen_hooks"))?.call1(hooks).map(drop)
 }
 
 fn set_origin_tracking(looop: &Bound<'_, Loop>, enabled: bool) -> PyResult<()> {
@@ -398,10 +413,10 @@ fn set_origin_tracking(looop: &Bound<'_, Loop>, enabled: bool) -> PyResult<()> {
 
 fn check_running(looop: &Bound<'_, Loop>) -> PyResult<()> {
     if looop.get().is_running() {
-        return Err(PyRuntimeError::new_err("This event loop is already running"));
+        return Err(PyRuntimeError::with_text("This event loop is already running"));
     }
     if !names::running_loop(looop.py())?.call0()?.is_none() {
-        return Err(PyRuntimeError::new_err(
+        return Err(PyRuntimeError::with_text(
             "Cannot run the event loop while another loop is running",
         ));
     }

@@ -42,6 +42,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{ffi as raw, intern};
 
+use crate::error::WithText;
 use crate::ffi::call::{python_of, thread_ident};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Source};
@@ -407,7 +408,7 @@ impl Loop {
         if running == 0 || running == thread_ident() {
             return Ok(());
         }
-        Err(PyRuntimeError::new_err(
+        Err(PyRuntimeError::with_text(
             "Non-thread-safe operation invoked on an event loop other than the current one",
         ))
     }
@@ -436,7 +437,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
 }
 
 fn closed() -> PyErr {
-    PyRuntimeError::new_err("Event loop is closed")
+    PyRuntimeError::with_text("Event loop is closed")
 }
 
 /// `loop.get_debug()`, without the call where the loop is ours.

@@ -19,12 +19,13 @@ use ferrio_engine::net::{
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyFunction, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFunction, PyInt, PyString, PyTuple};
 
 use super::Loop;
 use super::blocking::blocking;
 use crate::coroutine::{self, await_object};
 use crate::error::os_error;
+use crate::ffi::make;
 use crate::{names, socket};
 
 #[pymethods]
@@ -110,7 +111,7 @@ fn ask_address(
         query(py, host, port, arguments)?
     };
     let Some(query) = query else {
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         for (name, value) in ["family", "type", "proto", "flags"].into_iter().zip(arguments) {
             if let Some(value) = value {
                 options.set_item(name, value)?;
@@ -157,14 +158,14 @@ fn original<'py>(py: Python<'py>, function: &Bound<'py, PyString>) -> PyResult<B
     static FUNCTIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
     let functions = FUNCTIONS.get_or_try_init(py, || {
-        let found = PyDict::new(py);
+        let found = make::dict(py)?;
         let module = names::socket_module(py)?;
-        let native = py.import("_socket")?;
+        let native = py.import(intern!(py, "_socket"))?;
         for name in ["getaddrinfo", "getnameinfo"] {
             let current = module.getattr(name)?;
             // The one is written in Python, the other is `_socket`'s.
             let is_own = match current.cast::<PyFunction>() {
-                Ok(function) => function.getattr("__globals__")?.is(module.dict()),
+                Ok(function) => function.getattr(intern!(py, "__globals__"))?.is(module.dict()),
                 Err(_) => current.is(native.getattr(name)?),
             };
             found.set_item(name, if is_own { current } else { py.None().into_bound(py) })?;
@@ -265,24 +266,25 @@ fn is_address(host: &str) -> bool {
 
 /// The list that `socket.getaddrinfo` returns.
 fn address_list(py: Python<'_>, found: Result<Vec<Resolved>, GaiError>) -> PyResult<Py<PyAny>> {
-    let list = PyList::empty(py);
+    let list = make::list(py)?;
     for entry in found.map_err(|error| gai_error(py, error))? {
         let canonical_name = match entry.canonical_name {
             Some(name) => PyString::from_encoded_object(
-                PyBytes::new(py, &name).as_any(),
+                make::bytes(py, &name)?.as_any(),
                 Some(c"utf-8"),
                 None,
             )?,
             None => intern!(py, "").clone(),
         };
         let address = socket::address_object(py, &Address::Inet(entry.address))?;
-        list.append((
-            socket::family_enum(py, entry.family)?,
-            socket::kind_enum(py, entry.socktype)?,
-            entry.protocol,
-            canonical_name,
+        let parts = [
+            socket::family_enum(py, entry.family)?.into_bound(py),
+            socket::kind_enum(py, entry.socktype)?.into_bound(py),
+            make::int(py, entry.protocol)?.into_any(),
+            canonical_name.into_any(),
             address,
-        ))?;
+        ];
+        list.append(make::tuple(py, parts)?)?;
     }
     Ok(list.into_any().unbind())
 }
@@ -293,7 +295,11 @@ fn gai_error(py: Python<'_>, error: GaiError) -> PyErr {
     if let Some(errno) = error.errno {
         return os_error(std::io::Error::from_raw_os_error(errno));
     }
-    match names::gaierror(py).and_then(|class| class.call1((error.code, error.to_string()))) {
+    let made = || {
+        let (code, text) = (make::int(py, error.code)?, make::text(py, error.to_string())?);
+        names::gaierror(py)?.call1((code, text))
+    };
+    match made() {
         Ok(value) => PyErr::from_value(value),
         Err(error) => error,
     }
@@ -314,8 +320,8 @@ fn ask_name(
     let Some((address, flags)) = parts else {
         let coroutine = names::base_event_loop(py)?.getattr(intern!(py, "getnameinfo"))?.call1(
             match flags {
-                Some(flags) => PyTuple::new(py, [looop.as_any(), sockaddr, flags])?,
-                None => PyTuple::new(py, [looop.as_any(), sockaddr])?,
+                Some(flags) => make::tuple(py, [looop.as_any(), sockaddr, flags])?,
+                None => make::tuple(py, [looop.as_any(), sockaddr])?,
             },
         )?;
         return Ok(Question::Asyncio(coroutine.unbind()));
@@ -355,6 +361,6 @@ fn plain_address(sockaddr: &Bound<'_, PyAny>) -> PyResult<Option<SocketAddr>> {
 /// The pair that `socket.getnameinfo` returns.
 fn name_pair(py: Python<'_>, found: Result<NameInfo, GaiError>) -> PyResult<Py<PyAny>> {
     let NameInfo { host, service } = found.map_err(|error| gai_error(py, error))?;
-    let pair = (socket::text(py, &host)?, socket::text(py, &service)?);
-    Ok(pair.into_pyobject(py)?.into_any().unbind())
+    let pair = [socket::text(py, &host)?, socket::text(py, &service)?];
+    Ok(make::tuple(py, pair)?.into_any().unbind())
 }

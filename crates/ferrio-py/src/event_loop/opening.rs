@@ -11,6 +11,7 @@ use pyo3::{ffi as raw, intern};
 
 use super::Loop;
 use crate::coroutine::{self, await_object};
+use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::gil_cell::GilCell;
 use crate::transport::foreign::over_socket;
@@ -94,7 +95,7 @@ impl Opening {
     ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
         let waiter = Python::attach(|py| {
             let Held::Factory(factory) = self.replace(py, Held::Nothing) else {
-                return Err(PyRuntimeError::new_err("a connection is opened once"));
+                return Err(PyRuntimeError::with_text("a connection is opened once"));
             };
             let (transport, protocol, waiter) =
                 make(self.looop.bind(py), given, factory.bind(py), tls)?;
@@ -110,7 +111,7 @@ impl Opening {
             }
             // Cleared by nobody but us.
             (Held::Factory(_) | Held::Nothing, result) => {
-                Err(result.err().unwrap_or_else(|| PyRuntimeError::new_err("opened twice")))
+                Err(result.err().unwrap_or_else(|| PyRuntimeError::with_text("opened twice")))
             }
         })
     }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::Loop;
 use super::attempt::{Candidate, attempt};
 use crate::coroutine::{self, await_object};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::names;
 use crate::transport::Endpoint;
 
@@ -36,7 +36,8 @@ pub(crate) async fn race(
                 Py::new(py, Runner { looop, candidate: Arc::new(candidate), race: shared.clone() })
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let options = PyDict::new(py);
+        let runners = make::list_of(py, runners.into_iter().map(|runner| runner.into_bound(py)))?;
+        let options = make::dict(py)?;
         options.set_item(intern!(py, "loop"), looop)?;
         names::staggered(py)?
             .call_method(intern!(py, "staggered_race"), (runners, delay), Some(&options))

@@ -14,6 +14,7 @@ use pyo3::{ffi as raw, intern};
 use super::Loop;
 use super::scheduling::source_traceback;
 use super::watch::Direction;
+use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::handle::{Handle, Kind, Parts};
 use crate::item::Native;
@@ -120,7 +121,7 @@ fn add<'py>(
         Number::Fd(fd) => fd,
         Number::Invalid(error) => return Err(error),
         Number::Huge => {
-            return Err(PyOverflowError::new_err("Python int too large to convert to C int"));
+            return Err(PyOverflowError::with_text("Python int too large to convert to C int"));
         }
     };
     let object = (!file.is_instance_of::<PyInt>()).then(|| file.clone().unbind());
@@ -176,7 +177,7 @@ fn number(file: &Bound<'_, PyAny>) -> PyResult<Number> {
     };
     if number.lt(0)? {
         let text = format!("Invalid file descriptor: {number}");
-        return Ok(Number::Invalid(PyValueError::new_err(text)));
+        return Ok(Number::Invalid(PyValueError::with_text(text)));
     }
     Ok(number.extract::<RawFd>().map_or(Number::Huge, Number::Fd))
 }
@@ -195,7 +196,7 @@ fn fileno<'py>(file: &Bound<'py, PyAny>) -> PyResult<Result<Bound<'py, PyInt>, P
                 || error.is_instance_of::<PyValueError>(py) =>
         {
             let text = format!("Invalid file object: {}", file.repr()?);
-            Ok(Err(PyValueError::new_err(text)))
+            Ok(Err(PyValueError::with_text(text)))
         }
         Err(error) => Err(error),
     }
@@ -229,7 +230,7 @@ pub(super) fn ensure_not_owned(
     if owner.call_method0(intern!(py, "is_closing"))?.is_truthy()? {
         return Ok(());
     }
-    Err(PyRuntimeError::new_err(format!(
+    Err(PyRuntimeError::with_text(format!(
         "File descriptor {} is used by transport {}",
         shown.repr()?,
         owner.repr()?

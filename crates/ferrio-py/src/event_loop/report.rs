@@ -4,11 +4,12 @@
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 
 use super::{Loop, clock};
 use crate::ffi::Context;
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::make;
 use crate::names;
 
 /// True for what asyncio lets through everywhere: the program is to end.
@@ -49,7 +50,7 @@ fn run_watched(py: Python<'_>, looop: &Bound<'_, Loop>, handle: &Handle) -> PyRe
             .call1((handle.as_object(),))?;
         names::logger(py)?.call_method1(
             intern!(py, "warning"),
-            ("Executing %s took %.3f seconds", shown, elapsed),
+            (intern!(py, "Executing %s took %.3f seconds"), shown, make::float(py, elapsed)?),
         )?;
     }
     Ok(())
@@ -69,7 +70,7 @@ fn failed_handle(
         let object = handle.as_object().bind(py);
         let callback = object.getattr(intern!(py, "_callback"))?;
         let args = object.getattr(intern!(py, "_args"))?;
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         if names::callback_source_takes_debug(py)? {
             options.set_item(intern!(py, "debug"), looop.get().is_debug())?;
         }
@@ -77,8 +78,11 @@ fn failed_handle(
             .getattr(intern!(py, "_format_callback_source"))?
             .call((callback, args), Some(&options))?
     };
-    let context = PyDict::new(py);
-    context.set_item(intern!(py, "message"), format!("Exception in callback {shown}"))?;
+    let context = make::dict(py)?;
+    context.set_item(
+        intern!(py, "message"),
+        make::text(py, format!("Exception in callback {shown}"))?,
+    )?;
     context.set_item(intern!(py, "exception"), error.into_value(py))?;
     context.set_item(intern!(py, "handle"), handle.as_object())?;
     let traceback = handle.as_object().bind(py).getattr(intern!(py, "_source_traceback"))?;
@@ -100,7 +104,7 @@ pub(crate) fn failed_call(
     if is_fatal(py, &error) {
         return Err(error);
     }
-    let args = PyTuple::new(py, argument)?;
+    let args = make::tuple(py, argument)?;
     let parts = Parts {
         looop: looop.as_any(),
         callback: callback.clone(),
@@ -130,8 +134,8 @@ pub(crate) fn transport_error(
     protocol: Option<&Py<PyAny>>,
 ) -> PyResult<()> {
     let py = looop.py();
-    let context = PyDict::new(py);
-    context.set_item(intern!(py, "message"), message)?;
+    let context = make::dict(py)?;
+    context.set_item(intern!(py, "message"), make::text(py, message)?)?;
     context.set_item(intern!(py, "exception"), error.into_value(py))?;
     context.set_item(intern!(py, "transport"), transport)?;
     context.set_item(intern!(py, "protocol"), protocol)?;
@@ -146,8 +150,8 @@ pub(crate) fn warn_unclosed(object: &Bound<'_, PyAny>, noun: &str) -> PyResult<(
 /// A ResourceWarning about an object.
 pub(crate) fn resource_warning(object: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
     let py = object.py();
-    let options = PyDict::new(py);
+    let options = make::dict(py)?;
     options.set_item(intern!(py, "source"), object)?;
     let category = py.get_type::<pyo3::exceptions::PyResourceWarning>();
-    names::warn(py)?.call((text, category), Some(&options)).map(drop)
+    names::warn(py)?.call((make::text(py, text)?, category), Some(&options)).map(drop)
 }

@@ -8,12 +8,14 @@ use ferrio_engine::Instant;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyTuple};
+use pyo3::types::{PyFloat, PyTuple};
 
 use super::{Loop, clock};
+use crate::error::WithText;
 use crate::ffi::call::Context;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpected_keyword};
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::make::{self, Returned};
 use crate::ffi::task::callback::{Scheduled, scheduled};
 use crate::ffi::task::is_task_callback;
 use crate::ffi::task::queue::are_replaced;
@@ -105,7 +107,7 @@ pub(super) fn source_traceback<'py>(
 
 /// Debug mode: `_check_callback` of this version of asyncio, and for most methods the thread.
 fn check(looop: &Bound<'_, Loop>, callback: &Bound<'_, PyAny>, method: &CStr) -> PyResult<()> {
-    let name = method.to_string_lossy();
+    let name = make::text(looop.py(), method.to_string_lossy())?;
     looop.call_method1(intern!(looop.py(), "_check_callback"), (callback, name)).map(drop)
 }
 
@@ -212,20 +214,20 @@ impl FastMethod for CallLater {
         let parsed = Callback::parse(Self::NAME, Some("delay"), &arguments)?;
         let delay = parsed.leading.clone().unwrap_or_else(|| py.None().into_bound(py));
         if delay.is_none() {
-            return Err(PyTypeError::new_err("delay must not be None"));
+            return Err(PyTypeError::with_text("delay must not be None"));
         }
         let now = now(slf)?;
         let when = match (delay.cast_exact::<PyFloat>(), now.cast_exact::<PyFloat>()) {
-            (Ok(delay), Ok(now)) => PyFloat::new(py, now.value() + delay.value()).into_any(),
+            (Ok(delay), Ok(now)) => make::float(py, now.value() + delay.value())?.into_any(),
             (Err(_), _) | (_, Err(_)) => now.add(&delay)?,
         };
         if are_replaced(slf) {
             // asyncio's goes by `call_at`, whoever's that is.
-            let context = PyDict::new(py);
+            let context = make::dict(py)?;
             context.set_item(intern!(py, "context"), parsed.context)?;
             let mut args = vec![when, parsed.callback];
             args.extend(parsed.args.iter());
-            let args = PyTuple::new(py, args)?;
+            let args = make::tuple(py, args)?;
             return slf.getattr(intern!(py, "call_at"))?.call(args, Some(&context));
         }
         schedule(slf, parsed, when, c"call_at")
@@ -248,7 +250,7 @@ impl FastMethod for CallAt {
         let parsed = Callback::parse(Self::NAME, Some("when"), &arguments)?;
         let when = parsed.leading.clone().unwrap_or_else(|| slf.py().None().into_bound(slf.py()));
         if when.is_none() {
-            return Err(PyTypeError::new_err("when cannot be None"));
+            return Err(PyTypeError::with_text("when cannot be None"));
         }
         schedule(slf, parsed, when, Self::NAME)
     }
@@ -282,14 +284,15 @@ fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
     if looop.get().has_own_clock.load(Ordering::Relaxed) {
         return looop.call_method0(intern!(looop.py(), "time"));
     }
-    Ok(PyFloat::new(looop.py(), looop.get().time()).into_any())
+    Ok(make::float(looop.py(), looop.get().time())?.into_any())
 }
 
 #[pymethods]
 impl Loop {
     /// The loop's clock: seconds as a float, monotonic, the same as `time.monotonic()`.
-    pub(crate) fn time(&self) -> f64 {
-        clock::seconds(Instant::now())
+    #[pyo3(name = "time")]
+    fn py_time(&self) -> Returned<f64> {
+        Returned(self.time())
     }
 
     /// From now on timers go by what the method `time` says, which is no longer ours.
@@ -303,6 +306,11 @@ impl Loop {
 }
 
 impl Loop {
+    /// What `time()` says, unless the program has a clock of its own.
+    fn time(&self) -> f64 {
+        clock::seconds(Instant::now())
+    }
+
     /// What `time()` says, None where the program has a clock of its own.
     pub(crate) fn own_clock(&self) -> Option<f64> {
         if self.has_own_clock.load(Ordering::Relaxed) { None } else { Some(self.time()) }

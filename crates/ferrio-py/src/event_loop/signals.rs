@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferrio_engine::{Interest, Readiness, SignalPipe, Trigger};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
 
 use super::{Loop, report};
@@ -134,7 +134,8 @@ fn remove_all(looop: &Bound<'_, Loop>) -> PyResult<()> {
         handlers.clear();
         return Ok(());
     }
-    for signal in PyList::new(py, handlers.keys())? {
+    let all: Vec<_> = handlers.iter().map(|(signal, _)| signal).collect();
+    for signal in all {
         looop.call_method1(intern!(py, "remove_signal_handler"), (signal,))?;
     }
     Ok(())

@@ -11,18 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferrio_engine::net::Address;
 use ferrio_engine::{Io, LentFd};
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyMemoryView, PySlice, PyTuple};
+use pyo3::types::{PyInt, PyMemoryView};
 use pyo3::{ffi as raw, intern};
 
 use super::readers::ensure_not_owned;
 use super::watch::{Direction, Waiter};
 use super::{Loop, READ_BUFFER_LEN};
 use crate::coroutine::{self, Held, await_object};
-use crate::error::os_error;
+use crate::error::{WithText, numbered, os_error};
 use crate::ffi::audit;
 use crate::ffi::buffer::View;
+use crate::ffi::make;
 use crate::{names, socket};
 
 #[pymethods]
@@ -224,7 +225,7 @@ impl Operation {
             names::check_ssl_socket(py)?.call1((sock,))?;
         }
         if self.looop.get().is_debug() && !socket::is_nonblocking(sock)? {
-            return Err(PyValueError::new_err("the socket must be non-blocking"));
+            return Err(PyValueError::with_text("the socket must be non-blocking"));
         }
         Ok(())
     }
@@ -249,7 +250,7 @@ impl Operation {
             let sock = self.sock(py);
             let looop = self.looop.bind(py);
             let fd = socket::fileno(sock)?;
-            ensure_not_owned(looop, fd, fd.into_pyobject(py)?.as_any())?;
+            ensure_not_owned(looop, fd, make::int(py, fd)?.as_any())?;
             let future = Loop::create_future(looop)?.unbind();
             let waiting = future.clone_ref(py);
             let waiter = Waiter::new(looop, sock, fd, direction, waiting, self.is_plain())?;
@@ -275,9 +276,10 @@ impl Operation {
         {
             let received = self.looop.get().with_read_buffer(py, |buffer| {
                 let received = fd.recv(&mut buffer[..len]);
-                received.map(|count| PyBytes::new(py, &buffer[..count]).into_any().unbind())
+                received.map(|count| make::bytes(py, &buffer[..count]))
             });
-            return native(received);
+            let Some(data) = native(received)?.transpose()? else { return Ok(None) };
+            return Ok(Some(data.into_any().unbind()));
         }
         method(py, self.sock(py).call_method1(intern!(py, "recv"), (n,)))
     }
@@ -301,10 +303,10 @@ impl Operation {
         {
             let received = self.looop.get().with_read_buffer(py, |buffer| {
                 let received = fd.recv_from(&mut buffer[..len]);
-                received.map(|(count, from)| (PyBytes::new(py, &buffer[..count]), from))
+                received.map(|(count, from)| (make::bytes(py, &buffer[..count]), from))
             });
             let Some((data, from)) = native(received)? else { return Ok(None) };
-            return with_address(py, data.into_any(), from).map(Some);
+            return with_address(py, data?.into_any(), from).map(Some);
         }
         method(py, self.sock(py).call_method1(intern!(py, "recvfrom"), (n,)))
     }
@@ -313,7 +315,7 @@ impl Operation {
         let buf = self.first(py);
         let mut nbytes = self.second(py).clone();
         if !nbytes.is_truthy()? {
-            nbytes = buf.len()?.into_pyobject(py)?.into_any();
+            nbytes = make::count(py, buf.len()?)?.into_any();
         }
         if let Some(fd) = self.addressed_fd(py)?
             && let Some(len) = length(&nbytes)
@@ -398,7 +400,7 @@ impl Operation {
         if !family.eq(libc::AF_INET)? && !family.eq(libc::AF_INET6)? {
             return Ok(None);
         }
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         options.set_item(intern!(py, "family"), family)?;
         options.set_item(intern!(py, "type"), sock.getattr(intern!(py, "type"))?)?;
         options.set_item(intern!(py, "proto"), sock.getattr(intern!(py, "proto"))?)?;
@@ -435,7 +437,7 @@ impl Operation {
                 Ok(()) => 0,
             }
         } else {
-            let arguments = (libc::SOL_SOCKET, libc::SO_ERROR);
+            let arguments = (make::int(py, libc::SOL_SOCKET)?, make::int(py, libc::SO_ERROR)?);
             match method(py, sock.call_method1(intern!(py, "getsockopt"), arguments))? {
                 Some(errno) => errno.extract(py)?,
                 None => return Ok(false),
@@ -445,7 +447,7 @@ impl Operation {
             return Ok(true);
         }
         let text = format!("Connect call failed {}", address.str()?);
-        Err(PyOSError::new_err((failed, text)))
+        Err(numbered(py, failed, make::text(py, text)))
     }
 
     fn accept(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
@@ -458,7 +460,7 @@ impl Operation {
             let Some((connection, peer)) = native(fd.accept())? else { return Ok(None) };
             let connection = socket::adopt(py, connection, kind)?;
             let peer = socket::address_object(py, &peer)?;
-            return Ok(Some((connection, peer).into_pyobject(py)?.into_any().unbind()));
+            return Ok(Some(make::tuple(py, [connection, peer])?.into_any().unbind()));
         }
         let Some(accepted) = method(py, sock.call_method0(intern!(py, "accept")))? else {
             return Ok(None);
@@ -512,7 +514,7 @@ fn method(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> PyResult<Option
 }
 
 fn number(py: Python<'_>, count: usize) -> PyResult<Py<PyAny>> {
-    Ok(count.into_pyobject(py)?.into_any().unbind())
+    Ok(make::count(py, count)?.into_any().unbind())
 }
 
 /// `(value, address)`, where a stream's peer is None.
@@ -525,12 +527,12 @@ fn with_address(
         Some(address) => socket::address_object(py, &address)?,
         None => py.None().into_bound(py),
     };
-    Ok(PyTuple::new(py, [value, address])?.into_any().unbind())
+    Ok(make::tuple(py, [value, address])?.into_any().unbind())
 }
 
 /// `view[start:]`
 fn rest_of<'py>(view: &Bound<'py, PyAny>, start: usize) -> PyResult<Bound<'py, PyAny>> {
     let py = view.py();
     let start = isize::try_from(start)?;
-    view.get_item(PySlice::new(py, start, isize::MAX, 1))
+    view.get_item(make::slice(py, start, isize::MAX)?)
 }

@@ -10,10 +10,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use super::Loop;
+use crate::error::WithText;
 use crate::ffi::call::{call_with_keyword, is_context};
 use crate::ffi::coroutine;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument};
 use crate::ffi::future::{self, Types};
+use crate::ffi::make;
 use crate::ffi::task;
 use crate::names;
 
@@ -42,12 +44,12 @@ impl FastMethod for CreateTask {
         }
         let mut coro = arguments.get(0);
         if arguments.len() > 1 {
-            return Err(PyTypeError::new_err(format!(
+            return Err(PyTypeError::with_text(format!(
                 "Loop.create_task() takes 1 positional arguments but {} were given",
                 arguments.len()
             )));
         }
-        let kwargs = PyDict::new(slf.py());
+        let kwargs = make::dict(slf.py())?;
         for (name, value) in arguments.keywords() {
             if coro.is_none() && name == "coro" {
                 coro = Some(value);
@@ -209,7 +211,7 @@ impl Loop {
         if let Some(factory) = &factory
             && !factory.is_callable()
         {
-            return Err(PyTypeError::new_err("task factory must be a callable or None"));
+            return Err(PyTypeError::with_text("task factory must be a callable or None"));
         }
         let new = factory.map(Bound::unbind);
         drop(self.task_factory.with(py, |factory| std::mem::replace(factory, new)));
@@ -231,7 +233,7 @@ impl Loop {
 /// know name and context; up to 3.13.2, `asyncio.create_task` never comes without one of them.
 fn passes_keywords(py: Python<'_>, kwargs: &Bound<'_, PyDict>) -> PyResult<bool> {
     let is_known = |name: &str| name == "name" || name == "context";
-    let all_known = kwargs.keys().iter().all(|name| name.extract::<&str>().is_ok_and(is_known));
+    let all_known = kwargs.iter().all(|(name, _)| name.extract::<&str>().is_ok_and(is_known));
     Ok(all_known || passes_all_keywords(py)?)
 }
 

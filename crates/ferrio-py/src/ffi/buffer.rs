@@ -5,7 +5,9 @@ use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PySlice};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+use crate::ffi::make;
 
 /// A contiguous view of an object's memory; released when dropped.
 pub(crate) struct View<'py> {
@@ -127,11 +129,11 @@ impl Scratch {
     }
 
     /// A copy of the first bytes.
-    pub(crate) fn bytes<'py>(&self, py: Python<'py>, len: usize) -> Bound<'py, PyBytes> {
+    pub(crate) fn bytes<'py>(&self, py: Python<'py>, len: usize) -> PyResult<Bound<'py, PyBytes>> {
         let memory = self.memory.bind(py);
         // SAFETY: as in `with`. Making a bytes object runs no Python code: it is not tracked by
         // the collector.
-        PyBytes::new(py, unsafe { memory.as_bytes().get(..len).unwrap_or_default() })
+        make::bytes(py, unsafe { memory.as_bytes().get(..len).unwrap_or_default() })
     }
 }
 
@@ -148,5 +150,5 @@ pub(crate) fn part<'py>(
     end: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (start, end) = (start as isize, end as isize);
-    view.get_item(PySlice::new(view.py(), start, end, 1))
+    view.get_item(make::slice(view.py(), start, end)?)
 }

@@ -10,11 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::free_list::FreeList;
+use crate::error::{self, WithText};
 
 /// What is done when a future is done.
 pub(crate) trait DoneCallback: Send + Sized + 'static {
@@ -162,7 +163,7 @@ unsafe extern "C" fn call(
             let count = ffi::PyVectorcall_NARGS(nargsf);
             let has_keywords = !kwnames.is_null() && ffi::PyTuple_GET_SIZE(kwnames) > 0;
             if count != 1 || has_keywords {
-                return Err(PyTypeError::new_err("a done callback takes exactly one argument"));
+                return Err(PyTypeError::with_text("a done callback takes exactly one argument"));
             }
             let Some(vtable) = (*this).vtable else { return Ok(()) };
             let future = Bound::from_borrowed_ptr(py, *args);
@@ -180,7 +181,7 @@ unsafe extern "C" fn call(
         let error = match outcome {
             Ok(Ok(())) => return ffi::Py_NewRef(ffi::Py_None()),
             Ok(Err(error)) => error,
-            Err(_panic) => PyRuntimeError::new_err("a done callback of the event loop has failed"),
+            Err(panic) => error::of_panic(&*panic, "a done callback of the event loop has failed"),
         };
         error.restore(Python::assume_attached());
     }

@@ -14,6 +14,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyClass, PyTypeInfo, ffi, intern};
 
+use crate::error::WithText;
+use crate::ffi::make;
+
 /// A method of `Self::Class` that takes its arguments raw.
 pub(crate) trait FastMethod {
     type Class: PyClass + PyTypeInfo;
@@ -102,7 +105,7 @@ impl<'py> Arguments<'_, 'py> {
     /// For a method that takes none; `method` is its qualified name.
     pub(crate) fn none(&self, method: &str) -> PyResult<()> {
         if let Some((name, _)) = self.keywords().next() {
-            return Err(PyTypeError::new_err(format!(
+            return Err(PyTypeError::with_text(format!(
                 "{method}() got an unexpected keyword argument '{name}'"
             )));
         }
@@ -135,19 +138,19 @@ impl<'py> Arguments<'_, 'py> {
         let mut values: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|i| self.get(i));
         for (keyword, value) in self.keywords() {
             let Some(index) = names.iter().position(|&name| keyword == name) else {
-                return Err(PyTypeError::new_err(format!(
+                return Err(PyTypeError::with_text(format!(
                     "{method}() got an unexpected keyword argument '{keyword}'"
                 )));
             };
             if values[index].replace(value).is_some() {
-                return Err(PyTypeError::new_err(format!(
+                return Err(PyTypeError::with_text(format!(
                     "{method}() got multiple values for argument '{keyword}'"
                 )));
             }
         }
         if self.positional > N {
             // As Python counts, `self` included.
-            return Err(PyTypeError::new_err(format!(
+            return Err(PyTypeError::with_text(format!(
                 "{method}() takes {} positional arguments but {} were given",
                 N + 1,
                 self.positional + 1
@@ -169,7 +172,7 @@ impl<'py> Arguments<'_, 'py> {
                 first.join(", ")
             ),
         };
-        Err(PyTypeError::new_err(format!("{method}() missing {text}")))
+        Err(PyTypeError::with_text(format!("{method}() missing {text}")))
     }
 
     /// The value of `context=`, if that is the only keyword argument: so nearly every call has it
@@ -234,7 +237,7 @@ pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
     let descriptor = unsafe {
         Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))?
     };
-    class.setattr(PyString::new(py, &M::NAME.to_string_lossy()), descriptor)
+    class.setattr(make::text(py, &M::NAME.to_string_lossy())?, descriptor)
 }
 
 /// # Safety
@@ -288,7 +291,7 @@ pub(crate) fn no_arguments(method: &str, given: usize) -> PyResult<()> {
     // As Python counts, `self` included.
     match given {
         0 => Ok(()),
-        given => Err(PyTypeError::new_err(format!(
+        given => Err(PyTypeError::with_text(format!(
             "{method}() takes 1 positional argument but {} were given",
             given + 1
         ))),
@@ -297,12 +300,12 @@ pub(crate) fn no_arguments(method: &str, given: usize) -> PyResult<()> {
 
 /// The TypeError for a keyword argument that a method does not know.
 pub(crate) fn unexpected_keyword(method: &str, name: &Bound<'_, PyString>) -> PyErr {
-    PyTypeError::new_err(format!("Loop.{method}() got an unexpected keyword argument '{name}'"))
+    PyTypeError::with_text(format!("Loop.{method}() got an unexpected keyword argument '{name}'"))
 }
 
 /// The TypeError for a required argument that was not given.
 pub(crate) fn missing_argument(method: &str, name: &str) -> PyErr {
-    PyTypeError::new_err(format!(
+    PyTypeError::with_text(format!(
         "Loop.{method}() missing 1 required positional argument: '{name}'"
     ))
 }

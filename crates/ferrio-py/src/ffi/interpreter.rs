@@ -6,6 +6,8 @@ use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::error::WithText;
+
 /// Refuses all interpreters but the first one that imports the module: what is looked up once is
 /// kept in statics, and objects of one interpreter must not get into another. CPython itself asks
 /// only for interpreters with a GIL of their own.
@@ -20,7 +22,7 @@ pub(crate) fn claim(_py: Python<'_>) -> PyResult<()> {
     match OWNER.compare_exchange(NOBODY, ours, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => Ok(()),
         Err(owner) if owner == ours => Ok(()),
-        Err(_) => Err(PyImportError::new_err(
+        Err(_) => Err(PyImportError::with_text(
             "ferrio is in use by another interpreter of this process, and can be by one only",
         )),
     }

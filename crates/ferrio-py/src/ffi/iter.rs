@@ -6,6 +6,8 @@ use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::{ffi, intern};
 
+use crate::error::WithText;
+
 /// What one step of an iterator gave.
 pub(crate) enum Step<'py> {
     Yielded(Bound<'py, PyAny>),
@@ -35,7 +37,7 @@ pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bou
         } else {
             format!("object {name} can't be used in 'await' expression")
         };
-        return Err(PyTypeError::new_err(text));
+        return Err(PyTypeError::with_text(text));
     };
     // SAFETY: the slot takes the object it was found on and returns a new reference or an error.
     unsafe { Bound::from_owned_ptr_or_err(py, am_await(awaitable.as_ptr())) }

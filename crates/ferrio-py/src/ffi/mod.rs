@@ -18,6 +18,7 @@ pub(crate) mod handle;
 pub(crate) mod inherited;
 pub(crate) mod interpreter;
 pub(crate) mod iter;
+pub(crate) mod make;
 pub(crate) mod overrides;
 #[cfg(unix)]
 pub(crate) mod process;

@@ -8,6 +8,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyDict;
 use pyo3::{Bound, PyResult, Python, ffi};
 
+use crate::error::WithText;
+
 /// Runs the source file `path` in `globals`, as `python FILE` does.
 ///
 /// `compile()` and `exec()` would be the same but for the errors of files that are not proper text:
@@ -56,7 +58,7 @@ pub(crate) fn die_after_shutdown(_: Python<'_>, signum: i32) -> PyResult<()> {
     if unsafe { ffi::Py_AtExit(Some(die)) } == 0 {
         Ok(())
     } else {
-        Err(PyRuntimeError::new_err("no room for one more exit handler"))
+        Err(PyRuntimeError::with_text("no room for one more exit handler"))
     }
 }
 

@@ -4,6 +4,8 @@ use std::os::fd::RawFd;
 
 use pyo3::prelude::*;
 
+use crate::ffi::make;
+
 /// Sets it and returns what it was; -1 is none.
 ///
 /// Only for the main thread, which alone handles signals.
@@ -25,9 +27,9 @@ pub(crate) fn set_wakeup_fd(fd: RawFd) -> RawFd {
 #[cfg(not(Py_3_13))]
 pub(crate) fn set_wakeup_fd(fd: RawFd) -> RawFd {
     Python::attach(|py| -> PyResult<RawFd> {
-        let options = pyo3::types::PyDict::new(py);
+        let options = make::dict(py)?;
         options.set_item(pyo3::intern!(py, "warn_on_full_buffer"), fd != -1)?;
-        crate::names::set_wakeup_fd(py)?.call((fd,), Some(&options))?.extract()
+        crate::names::set_wakeup_fd(py)?.call((make::int(py, fd)?,), Some(&options))?.extract()
     })
     .unwrap_or(-1)
 }
@@ -38,14 +40,14 @@ pub(crate) fn forget_wakeup_in_children(py: Python<'_>) -> PyResult<()> {
     #[cfg(not(Py_3_12))]
     {
         use pyo3::sync::PyOnceLock;
-        use pyo3::types::{PyCFunction, PyDict};
+        use pyo3::types::PyCFunction;
 
         static HOOK: PyOnceLock<()> = PyOnceLock::new();
         HOOK.get_or_try_init(py, || {
             let forget = PyCFunction::new_closure(py, None, None, |_, _| {
                 set_wakeup_fd(-1);
             })?;
-            let options = PyDict::new(py);
+            let options = make::dict(py)?;
             options.set_item("after_in_child", forget)?;
             py.import("os")?.call_method("register_at_fork", (), Some(&options)).map(drop)
         })?;

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::fastcall::Arguments;
+use crate::error::WithText;
 
 /// `def function(required, optional=..., *, keyword=...)`, for functions and, without their `self`,
 /// methods.
@@ -56,7 +57,7 @@ impl<const N: usize> Signature<N> {
     }
 
     fn error(&self, what: &str) -> PyErr {
-        PyTypeError::new_err(format!("{}() {what}", self.function))
+        PyTypeError::with_text(format!("{}() {what}", self.function))
     }
 
     #[cold]

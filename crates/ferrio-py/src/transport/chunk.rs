@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
+use crate::error::WithText;
 use crate::ffi::buffer;
 use crate::names;
 
@@ -43,7 +44,7 @@ impl Chunk {
         }
         let kind = data.get_type().name()?;
         let expected = names::what_write_takes(data.py())?;
-        Err(PyTypeError::new_err(format!("data argument must be {expected}, not '{kind}'")))
+        Err(PyTypeError::with_text(format!("data argument must be {expected}, not '{kind}'")))
     }
 
     /// The argument of `writelines()`: an iterable of objects with the buffer protocol. All are

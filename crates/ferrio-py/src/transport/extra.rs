@@ -9,8 +9,9 @@ use ferrio_engine::net::{Address, local_address};
 use pyo3::exceptions::PyOSError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString};
 
+use crate::ffi::make;
 use crate::{names, socket};
 
 /// What a stream transport reads and writes: the one owner of its descriptor.
@@ -115,14 +116,15 @@ impl Description {
     /// A `socket.socket` over the same descriptor, which the caller hands over if this succeeds;
     /// a closed one for a closed endpoint.
     pub(crate) fn make_socket(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let arguments = (self.family, self.kind, self.proto);
+        let number = |number| make::int(py, number);
+        let arguments = (number(self.family)?, number(self.kind)?, number(self.proto)?);
         let Some(fd) = self.fd else {
             let socket = names::socket_class(py)?.call1(arguments)?;
             socket.call_method0(intern!(py, "close"))?;
             return Ok(socket.unbind());
         };
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "fileno"), fd)?;
+        let options = make::dict(py)?;
+        options.set_item(intern!(py, "fileno"), make::int(py, fd)?)?;
         // With all four given, the constructor asks the kernel nothing.
         let socket = names::socket_class(py)?.call(arguments, Some(&options))?;
         if let Err(error) = socket.call_method1(intern!(py, "setblocking"), (false,)) {
@@ -144,8 +146,8 @@ impl Description {
 
 /// What `get_extra_info()` tells of a socket, which is asked; a name that it cannot tell is None.
 pub(crate) fn extra_of(socket: &Bound<'_, PyAny>) -> PyResult<Py<PyDict>> {
-    let sockname = name_or_none(socket, "getsockname")?;
-    extra(socket, sockname, name_or_none(socket, "getpeername")?)
+    let sockname = name_or_none(socket, intern!(socket.py(), "getsockname"))?;
+    extra(socket, sockname, name_or_none(socket, intern!(socket.py(), "getpeername"))?)
 }
 
 /// The dict behind `get_extra_info()`, in asyncio's order.
@@ -155,16 +157,16 @@ fn extra(
     peername: Py<PyAny>,
 ) -> PyResult<Py<PyDict>> {
     let py = socket.py();
-    let extra = PyDict::new(py);
+    let extra = make::dict(py)?;
     extra.set_item(intern!(py, "socket"), names::transport_socket(py)?.call1((socket,))?)?;
     extra.set_item(intern!(py, "sockname"), sockname)?;
     extra.set_item(intern!(py, "peername"), peername)?;
     Ok(extra.unbind())
 }
 
-fn name_or_none(socket: &Bound<'_, PyAny>, method: &str) -> PyResult<Py<PyAny>> {
+fn name_or_none(socket: &Bound<'_, PyAny>, method: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
     let py = socket.py();
-    match socket.call_method1(method, PyTuple::empty(py)) {
+    match socket.call_method0(method) {
         Ok(name) => Ok(name.unbind()),
         Err(error) if error.is_instance_of::<PyOSError>(py) => Ok(py.None()),
         Err(error) => Err(error),

@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use super::{Endpoint, StreamTransport};
 use crate::event_loop::Loop;
 use crate::ffi::Context;
+use crate::ffi::make;
 use crate::{names, socket};
 
 /// A stream transport over a connected, non-blocking socket object: ours if it is a plain
@@ -30,7 +31,7 @@ pub(crate) fn over_socket(
         return Ok(transport.into_any());
     }
     keep_registry(looop)?;
-    let options = PyDict::new(py);
+    let options = make::dict(py)?;
     options.set_item(intern!(py, "server"), server)?;
     if cfg!(Py_3_15) {
         options.set_item(intern!(py, "context"), context.map(Context::into_object))?;

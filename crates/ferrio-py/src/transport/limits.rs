@@ -5,6 +5,8 @@ use ferrio_engine::Limits;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::error::WithText;
+
 /// The arguments of `set_write_buffer_limits`. `default_high` is what a program that names neither gets, in bytes.
 ///
 /// # Errors
@@ -26,7 +28,7 @@ pub(crate) fn from_arguments(
     };
     limits.ok_or_else(|| {
         let text = format!("high ({high}) must be >= low ({low}) must be >= 0");
-        PyValueError::new_err(text)
+        PyValueError::with_text(text)
     })
 }
 

@@ -18,16 +18,16 @@ use ferrio_engine::{Accept, Instant, Interest, Key, LentFd, RETRY_DELAY, TimerKe
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
 
 use super::{Endpoint, StreamTransport};
-use crate::error::os_error;
+use crate::error::{WithText, os_error};
 use crate::event_loop::{Loop, report};
 use crate::ffi::Context;
 use crate::ffi::audit;
 use crate::ffi::call::call0;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::item::{Item, Native, Source};
 use crate::names;
 use crate::server::Server;
@@ -90,7 +90,7 @@ impl Listener {
         let socket = service.socket.bind(py);
         let number: i32 = socket.call_method0(intern!(py, "fileno"))?.extract()?;
         let Some(fd) = LentFd::new(number) else {
-            return Err(PyValueError::new_err(format!("Invalid file descriptor: {number}")));
+            return Err(PyValueError::with_text(format!("Invalid file descriptor: {number}")));
         };
         let listener = Listener {
             family: socket.getattr(intern!(py, "family"))?.extract()?,
@@ -209,9 +209,11 @@ impl Listener {
         if report::is_fatal(py, &error) {
             return Err(error);
         }
-        let context = PyDict::new(py);
-        context
-            .set_item(intern!(py, "message"), "Exception in callback Loop._accept_connection()")?;
+        let context = make::dict(py)?;
+        context.set_item(
+            intern!(py, "message"),
+            intern!(py, "Exception in callback Loop._accept_connection()"),
+        )?;
         context.set_item(intern!(py, "exception"), error.into_value(py))?;
         report::call_exception_handler(looop, &context)
     }
@@ -257,8 +259,8 @@ impl Listener {
         error: std::io::Error,
     ) -> PyResult<()> {
         let py = looop.py();
-        let context = PyDict::new(py);
-        context.set_item(intern!(py, "message"), message)?;
+        let context = make::dict(py)?;
+        context.set_item(intern!(py, "message"), make::text(py, message)?)?;
         context.set_item(intern!(py, "exception"), os_error(error).into_value(py))?;
         let socket = names::transport_socket(py)?.call1((&self.service.socket,))?;
         context.set_item(intern!(py, "socket"), socket)?;
@@ -360,9 +362,9 @@ impl Native for Accepted {
             // asyncio says nothing of it except in debug mode.
             Err(_) if !looop.get().is_debug() => Ok(()),
             Err(error) => {
-                let context = PyDict::new(py);
+                let context = make::dict(py)?;
                 let text = "Error on transport creation for incoming connection";
-                context.set_item(intern!(py, "message"), text)?;
+                context.set_item(intern!(py, "message"), make::text(py, text)?)?;
                 context.set_item(intern!(py, "exception"), error.into_value(py))?;
                 if let Some(protocol) = protocol {
                     context.set_item(intern!(py, "protocol"), protocol)?;
@@ -399,14 +401,14 @@ impl Accepted {
         let py = looop.py();
         let Accepted { listener, connection, peer } = self;
         let service = &listener.get().service;
-        let extra = PyDict::new(py);
+        let extra = make::dict(py)?;
         extra.set_item(intern!(py, "peername"), socket::address_object(py, &peer)?)?;
         let socket = match connection {
             Connection::Native(fd) => socket::adopt(py, fd, listener.get().socket_kind())?,
             Connection::Python(socket) => socket.into_bound(py),
         };
         let arguments = (&service.protocol_factory, socket, extra, &tls.context, &service.server);
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         for (name, timeout) in [
             (intern!(py, "ssl_handshake_timeout"), &tls.handshake_timeout),
             (intern!(py, "ssl_shutdown_timeout"), &tls.shutdown_timeout),
@@ -414,7 +416,7 @@ impl Accepted {
             options.set_item(name, timeout)?;
         }
         let context = service.context.copy(py)?;
-        let kept = PyDict::new(py);
+        let kept = make::dict(py)?;
         if service.is_context_fixed {
             kept.set_item(intern!(py, "context"), context.as_object())?;
             options.update(kept.as_mapping())?;

@@ -3,10 +3,10 @@
 use ferrio_engine::Flow;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::make;
 use crate::names;
 
 /// From which late write on there is a warning for each (Lib/asyncio/constants.py,
@@ -16,7 +16,7 @@ const LATE_WRITES_BEFORE_WARNING: u32 = 5;
 /// A write that came after the end of its connection, the `count`th.
 pub(crate) fn warn_of_late_write(py: Python<'_>, count: u32, text: &str) -> PyResult<()> {
     if count >= LATE_WRITES_BEFORE_WARNING {
-        names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
+        names::logger(py)?.call_method1(intern!(py, "warning"), (make::text(py, text)?,))?;
     }
     Ok(())
 }
@@ -29,7 +29,9 @@ pub(crate) fn log(
     text: &str,
 ) -> PyResult<()> {
     if looop.get().is_debug() {
-        names::logger(looop.py())?.call_method1(level, (text, transport))?;
+        let py = looop.py();
+        let (level, text) = (make::text(py, level)?, make::text(py, text)?);
+        names::logger(py)?.call_method1(level, (text, transport))?;
     }
     Ok(())
 }
@@ -43,9 +45,9 @@ pub(crate) fn log_error(
 ) -> PyResult<()> {
     if looop.get().is_debug() {
         let py = looop.py();
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
-        let arguments = ("%r: %s", transport, message);
+        let arguments = (intern!(py, "%r: %s"), transport, make::text(py, message)?);
         names::logger(py)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
     }
     Ok(())

@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyModule, PyTuple};
 use super::condition::{self, Condition};
 use super::context::{Acquiring, Guard};
 use crate::aio::count::Count;
+use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
@@ -20,6 +21,7 @@ use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::iter::Step;
+use crate::ffi::make::{self, Returned};
 use crate::names;
 
 /// Where so many tasks wait for each other, and then go on together.
@@ -86,7 +88,9 @@ pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn theirs(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = CLASS.get_or_try_init(py, || {
-        py.import("asyncio.locks")?.getattr("Barrier").map(Bound::unbind)
+        py.import(make::text(py, "asyncio.locks")?)?
+            .getattr(intern!(py, "Barrier"))
+            .map(Bound::unbind)
     })?;
     Ok(class.bind(py))
 }
@@ -98,7 +102,7 @@ impl Barrier {
             .with(py, |inner| inner.condition.as_ref().map(|condition| condition.clone_ref(py)));
         match condition {
             Some(condition) => Ok(condition.into_bound(py)),
-            None => Err(PyValueError::new_err("the barrier has not been initialised")),
+            None => Err(PyValueError::with_text("the barrier has not been initialised")),
         }
     }
 
@@ -153,7 +157,7 @@ impl Barrier {
         if parties.lt(1)? {
             // In the words of this version.
             theirs(py)?.call1((parties,))?;
-            return Err(PyValueError::new_err("parties must be >= 1"));
+            return Err(PyValueError::with_text("parties must be >= 1"));
         }
         let condition = names::condition(py)?.call0()?.cast_into::<Condition>()?.unbind();
         let new = Inner {
@@ -166,7 +170,7 @@ impl Barrier {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let (py, this) = (slf.py(), slf.get());
         let mut extra = String::from(this.phase(py).names().0);
         if !slf.getattr(intern!(py, "broken"))?.is_truthy()? {
@@ -184,8 +188,9 @@ impl Barrier {
 
     /// How many tasks wait now for the others to come.
     #[getter]
-    fn n_waiting(&self, py: Python<'_>) -> i64 {
-        self.inner.with(py, |inner| if inner.phase == Phase::Filling { inner.count } else { 0 })
+    fn n_waiting(&self, py: Python<'_>) -> Returned<i64> {
+        let count = |inner: &mut Inner| if inner.phase == Phase::Filling { inner.count } else { 0 };
+        Returned(self.inner.with(py, count))
     }
 
     /// True if it has been aborted.
@@ -202,14 +207,16 @@ impl Barrier {
 
     /// asyncio's name for how many have come and not gone.
     #[getter]
-    fn _count(&self, py: Python<'_>) -> i64 {
-        self.inner.with(py, |inner| inner.count)
+    fn _count(&self, py: Python<'_>) -> Returned<i64> {
+        Returned(self.inner.with(py, |inner| inner.count))
     }
 
     /// asyncio's name for the phase: a member of its own enumeration.
     #[getter]
     fn _state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        py.import("asyncio.locks")?.getattr("_BarrierState")?.getattr(self.phase(py).names().1)
+        let states =
+            py.import(make::text(py, "asyncio.locks")?)?.getattr(intern!(py, "_BarrierState"))?;
+        states.getattr(make::text(py, self.phase(py).names().1)?)
     }
 
     /// asyncio's name for what is told of every change.
@@ -335,7 +342,7 @@ impl Waiting {
 
 /// The exception, to be raised.
 fn broken(py: Python<'_>, text: &str) -> PyResult<PyErr> {
-    Ok(PyErr::from_value(names::broken_barrier_error(py)?.call1((text,))?))
+    Ok(PyErr::from_value(names::broken_barrier_error(py)?.call1((make::text(py, text)?,))?))
 }
 
 impl Body for Waiting {
@@ -367,7 +374,7 @@ impl Body for Waiting {
                 Ok(Next::Stage(stage)) => self.stage = stage,
                 Ok(Next::Done(index)) => {
                     <Condition as Guard>::release(&self.barrier.get().condition(py)?)?;
-                    return Ok(Step::Returned(index.into_pyobject(py)?.into_any()));
+                    return Ok(Step::Returned(make::int(py, index)?.into_any()));
                 }
                 Err(error) => {
                     <Condition as Guard>::release(&self.barrier.get().condition(py)?)?;
@@ -548,7 +555,7 @@ impl CoroutineMethod for Exit {
     fn call<'py>(_slf: &Bound<'py, Barrier>, arguments: &Arguments<'_, 'py>) -> PyResult<Exit> {
         match arguments.keywords().next() {
             None => Ok(Exit),
-            Some((name, _)) => Err(PyTypeError::new_err(format!(
+            Some((name, _)) => Err(PyTypeError::with_text(format!(
                 "Barrier.__aexit__() got an unexpected keyword argument '{name}'"
             ))),
         }

@@ -16,6 +16,7 @@ use crate::aio::argument::Argument;
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiter::Waiter;
 use crate::aio::waiters::Waiters;
+use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
@@ -24,6 +25,7 @@ use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::iter::Step;
+use crate::ffi::make::{self, Returned};
 use crate::names;
 
 /// A lock whose holder can wait until another tells it of something.
@@ -78,11 +80,15 @@ impl Version {
         static ANSWER: PyOnceLock<Version> = PyOnceLock::new();
         ANSWER
             .get_or_try_init(py, || {
-                let theirs = py.import("asyncio.locks")?.getattr("Condition")?;
-                let code = theirs.getattr("wait")?.getattr("__code__")?;
+                let theirs = py
+                    .import(make::text(py, "asyncio.locks")?)?
+                    .getattr(intern!(py, "Condition"))?;
+                let code = theirs.getattr(intern!(py, "wait"))?.getattr(intern!(py, "__code__"))?;
                 Ok(Version {
-                    tells_next: theirs.hasattr("_notify")?,
-                    raises_again: code.getattr("co_varnames")?.contains("err")?,
+                    tells_next: theirs.hasattr(intern!(py, "_notify"))?,
+                    raises_again: code
+                        .getattr(intern!(py, "co_varnames"))?
+                        .contains(intern!(py, "err"))?,
                 })
             })
             .copied()
@@ -134,7 +140,7 @@ impl Condition {
         match (method, lock) {
             (Some(method), _) => Ok(method.into_bound(py)),
             (None, Some(lock)) => lock.bind(py).getattr(METHODS[index]),
-            (None, None) => Err(PyAttributeError::new_err(format!(
+            (None, None) => Err(PyAttributeError::with_text(format!(
                 "'Condition' object has no attribute '{}'",
                 METHODS[index]
             ))),
@@ -177,7 +183,7 @@ impl Condition {
     /// `notify_all()`, whoever's `notify` that is.
     pub(super) fn tell_all(slf: &Bound<'_, Condition>) -> PyResult<()> {
         let py = slf.py();
-        let count = slf.get().waiters.len(py).into_pyobject(py)?.into_any();
+        let count = make::count(py, slf.get().waiters.len(py))?.into_any();
         if Condition::is_ours(slf) {
             return Condition::notify(slf, Argument::Given(count));
         }
@@ -217,7 +223,7 @@ impl Condition {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let mut extra =
             String::from(if Condition::is_locked(slf)? { "locked" } else { "unlocked" });
         slf.get().waiters.describe(slf.py(), &mut extra);
@@ -229,7 +235,7 @@ impl Condition {
     fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         if !Condition::is_locked(slf)? {
-            return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
+            return Err(PyRuntimeError::with_text("cannot notify on un-acquired lock"));
         }
         let n = n.or(py, 1)?;
         if Condition::is_ours(slf) {
@@ -399,7 +405,7 @@ impl Waiting {
     fn start(&mut self, py: Python<'_>) -> PyResult<()> {
         let condition = self.condition.bind(py);
         if !Condition::is_locked(condition)? {
-            return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
+            return Err(PyRuntimeError::with_text("cannot wait on un-acquired lock"));
         }
         let begin = || -> PyResult<Waiter> { Waiter::new(&Condition::get_loop(condition)?) };
         let waiter = if Version::of(py)?.tells_next {
@@ -444,7 +450,7 @@ impl Waiting {
             with = Resume::Value(py.None().into_bound(py));
         }
         let Phase::Locking(locking) = &mut self.phase else {
-            return Err(PyRuntimeError::new_err("a wait goes from phase to phase"));
+            return Err(PyRuntimeError::with_text("a wait goes from phase to phase"));
         };
         loop {
             match locking.acquiring.step(py, with) {
@@ -474,7 +480,7 @@ impl Waiting {
     fn fail<'py>(&self, py: Python<'py>, error: PyErr) -> PyResult<Step<'py>> {
         if Version::of(py)?.tells_next {
             let condition = self.condition.bind(py);
-            let one = 1_i64.into_pyobject(py)?.into_any();
+            let one = make::int(py, 1)?.into_any();
             if Condition::is_ours(condition) {
                 condition.get().tell(&one)?;
             } else {

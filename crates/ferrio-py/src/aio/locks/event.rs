@@ -17,6 +17,7 @@ use crate::ffi::fastcall::{Arguments, no_arguments};
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::iter::Step;
+use crate::ffi::make::Returned;
 
 /// A flag that tasks can wait for.
 #[pyclass(module = "ferrio", subclass, frozen, weakref, dict)]
@@ -65,7 +66,7 @@ impl Event {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let this = slf.get();
         let mut extra = String::from(if this.is_set() { "set" } else { "unset" });
         this.waiters.describe(slf.py(), &mut extra);

@@ -13,10 +13,12 @@ use super::acquire::{Acquirable, Acquisition};
 use super::context::{self, Guard};
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiters::Waiters;
+use crate::error::WithText;
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::{Arguments, no_arguments};
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::make::Returned;
 use crate::names;
 
 /// What one task at a time can have.
@@ -72,7 +74,7 @@ impl Lock {
     /// [`release`](Lock::release), of a lock whose method that is.
     pub(super) fn unlock(slf: &Bound<'_, Lock>) -> PyResult<()> {
         if !slf.get().locked.swap(false, Ordering::Relaxed) {
-            return Err(PyRuntimeError::new_err("Lock is not acquired."));
+            return Err(PyRuntimeError::with_text("Lock is not acquired."));
         }
         Lock::wake_up(slf)
     }
@@ -102,7 +104,7 @@ impl Lock {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let this = slf.get();
         let mut extra = String::from(if this.is_locked() { "locked" } else { "unlocked" });
         this.waiters.describe(slf.py(), &mut extra);

@@ -15,12 +15,14 @@ use crate::aio::argument::Argument;
 use crate::aio::count::Count;
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiters::Waiters;
+use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::make::{self, Returned};
 use crate::names;
 
 /// What so many tasks at a time can have.
@@ -61,8 +63,11 @@ fn wakes_many(py: Python<'_>) -> PyResult<bool> {
     static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
     ANSWER
         .get_or_try_init(py, || {
-            let theirs = py.import("asyncio.locks")?.getattr("Semaphore")?.call1((0,))?;
-            Ok(!theirs.call_method0("_wake_up_next")?.is_none())
+            let theirs = py
+                .import(make::text(py, "asyncio.locks")?)?
+                .getattr(intern!(py, "Semaphore"))?
+                .call1((0,))?;
+            Ok(!theirs.call_method0(intern!(py, "_wake_up_next"))?.is_none())
         })
         .copied()
 }
@@ -124,7 +129,7 @@ impl Semaphore {
         let bound = self.bound.with(py, |bound| bound.as_ref().map(|bound| bound.clone_ref(py)));
         match bound {
             Some(bound) if self.count(py).reaches(py, &bound)? => {
-                Err(PyValueError::new_err("BoundedSemaphore released too many times"))
+                Err(PyValueError::with_text("BoundedSemaphore released too many times"))
             }
             Some(_) | None => Ok(()),
         }
@@ -156,7 +161,7 @@ impl Semaphore {
     fn __init__(&self, py: Python<'_>, value: Argument<'_>) -> PyResult<()> {
         let value = value.or(py, 1)?;
         if value.lt(0)? {
-            return Err(PyValueError::new_err("Semaphore initial value must be >= 0"));
+            return Err(PyValueError::with_text("Semaphore initial value must be >= 0"));
         }
         let new = Count::of(&value);
         self.waiters.clear(py);
@@ -164,7 +169,7 @@ impl Semaphore {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let (py, this) = (slf.py(), slf.get());
         let mut extra = if slf.call_method0(intern!(py, "locked"))?.is_truthy()? {
             String::from("locked")

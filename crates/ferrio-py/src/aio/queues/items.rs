@@ -5,6 +5,7 @@ use pyo3::types::PyList;
 
 use crate::ffi::call::{call1, call2};
 use crate::ffi::deque::Deque;
+use crate::ffi::make;
 use crate::names;
 
 /// The rule by which the next is chosen.
@@ -22,7 +23,7 @@ impl Order {
     pub(super) fn container(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         match self {
             Order::First => Deque::new(py).map(Deque::into_any),
-            Order::Lowest | Order::Last => Ok(PyList::empty(py).into_any()),
+            Order::Lowest | Order::Last => Ok(make::list(py)?.into_any()),
         }
     }
 }

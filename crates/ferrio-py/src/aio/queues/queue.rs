@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyModule, PyTuple};
+use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use super::items::{Items, Order};
 use super::{get, join, put};
@@ -16,12 +16,14 @@ use crate::aio::count::Count;
 use crate::aio::locks::Event;
 use crate::aio::loop_bound::LoopBound;
 use crate::aio::waiters::Waiters;
+use crate::error::WithText;
 use crate::ffi::call::{call_method1, python_of};
 use crate::ffi::deque::Deque;
 use crate::ffi::fastcall::{self, Arguments, FastMethod};
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::make::{self, Returned};
 use crate::names;
 
 /// What tasks hand things to each other through: what was put in first comes out first.
@@ -404,26 +406,26 @@ impl Queue {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let name = slf.get_type().name()?;
         let format = slf.call_method0(intern!(slf.py(), "_format"))?;
-        Ok(format!("<{name} at {:p} {format}>", slf.as_ptr()))
+        Ok(Returned(format!("<{name} at {:p} {format}>", slf.as_ptr())))
     }
 
-    fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __str__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let name = slf.get_type().name()?;
         let format = slf.call_method0(intern!(slf.py(), "_format"))?;
-        Ok(format!("<{name} {format}>"))
+        Ok(Returned(format!("<{name} {format}>")))
     }
 
     /// What a repr says of the queue.
-    fn _format(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn _format(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let (py, this) = (slf.py(), slf.get());
         let mut text = format!("maxsize={}", this._maxsize(py)?.repr()?);
         if let Some(container) = slf.getattr_opt(intern!(py, "_queue"))?
             && container.is_truthy()?
         {
-            let items = PyList::empty(py);
+            let items = make::list(py)?;
             for item in container.try_iter()? {
                 items.append(item?)?;
             }
@@ -442,15 +444,15 @@ impl Queue {
         if this.is_shut_down() {
             text += " shutdown";
         }
-        Ok(text)
+        Ok(Returned(text))
     }
 
     /// How many items there are.
-    fn qsize(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        match Queue::items(slf) {
-            Some(items) => Ok(items.len()),
-            None => Queue::container(slf)?.len(),
-        }
+    fn qsize(slf: &Bound<'_, Self>) -> PyResult<Returned<usize>> {
+        Ok(Returned(match Queue::items(slf) {
+            Some(items) => items.len(),
+            None => Queue::container(slf)?.len()?,
+        }))
     }
 
     /// How many items there may be; zero or less: any number.
@@ -491,7 +493,7 @@ impl Queue {
     fn task_done(&self, py: Python<'_>) -> PyResult<()> {
         let left = self.unfinished() - 1;
         if left < 0 {
-            return Err(PyValueError::new_err("task_done() called too many times"));
+            return Err(PyValueError::with_text("task_done() called too many times"));
         }
         self.unfinished.store(left, Ordering::Relaxed);
         if left == 0 { self.finish(py) } else { Ok(()) }
@@ -532,7 +534,7 @@ impl Queue {
             .with(py, |container| container.as_ref().map(|container| container.clone_ref(py)));
         container.map(|container| container.into_bound(py)).ok_or_else(|| {
             let class = slf.get_type();
-            PyAttributeError::new_err(match class.name() {
+            PyAttributeError::with_text(match class.name() {
                 Ok(name) => format!("'{name}' object has no attribute '_queue'"),
                 Err(_) => String::from("_queue"),
             })
@@ -579,8 +581,8 @@ impl Queue {
 
     /// asyncio's name for how many items were put in and not yet said to be done.
     #[getter]
-    fn _unfinished_tasks(&self) -> i64 {
-        self.unfinished()
+    fn _unfinished_tasks(&self) -> Returned<i64> {
+        Returned(self.unfinished())
     }
 
     #[setter(_unfinished_tasks)]

@@ -10,9 +10,11 @@ use pyo3::types::{PyBytes, PyInt};
 use super::StreamReader;
 use super::borrowed::Borrowed;
 use super::reading::{Either, Read, Reading};
+use crate::error::WithText;
 use crate::ffi::bytes;
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::make;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -159,7 +161,7 @@ impl Reading for Exactly {
 
     fn check(&self) -> PyResult<()> {
         if self.0 < 0 {
-            return Err(PyValueError::new_err("readexactly size can not be less than zero"));
+            return Err(PyValueError::with_text("readexactly size can not be less than zero"));
         }
         Ok(())
     }
@@ -184,8 +186,9 @@ impl Reading for Exactly {
         if !reader.is_eof(py) {
             return Ok(None);
         }
+        let expected = make::int(py, count as i64)?;
         let partial = buffer.take(py, usize::MAX)?;
-        let error = names::incomplete_read_error(py)?.call1((partial, count))?;
+        let error = names::incomplete_read_error(py)?.call1((partial, expected))?;
         Err(PyErr::from_value(error))
     }
 }

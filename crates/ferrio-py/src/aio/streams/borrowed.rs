@@ -7,12 +7,12 @@ use pyo3::call::PyCallArgs;
 use pyo3::ffi as raw;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
 
 use crate::ffi::coroutine::Resume;
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::iter::Step;
+use crate::ffi::make;
 
 /// `class.method(*args)`, for what it does.
 pub(super) fn call<'py>(
@@ -40,12 +40,12 @@ impl Borrowed {
         let py = slf.py();
         let rest = arguments.rest(0)?;
         let all = std::iter::once(slf.clone()).chain(rest.iter()).collect::<Vec<_>>();
-        let keywords = PyDict::new(py);
+        let keywords = make::dict(py)?;
         for (name, value) in arguments.keywords() {
             keywords.set_item(name, value)?;
         }
         let coroutine =
-            class.getattr(method)?.call(PyTuple::new(py, all)?, Some(&keywords))?.unbind();
+            class.getattr(method)?.call(make::tuple(py, all)?, Some(&keywords))?.unbind();
         Ok(Borrowed { coroutine, awaiting: None })
     }
 

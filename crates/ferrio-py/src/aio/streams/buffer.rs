@@ -9,12 +9,13 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyByteArray, PyBytes, PySlice};
+use pyo3::types::{PyByteArray, PyBytes};
 
 use crate::ffi::buffer::{View, is_unshared};
 use crate::ffi::bytes;
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 
 #[derive(Default)]
 pub(super) struct Buffer(GilCell<Contents>);
@@ -61,7 +62,7 @@ impl Buffer {
             return Ok(exposed);
         }
         let flat = self.take(py, usize::MAX)?;
-        let exposed = PyByteArray::new(py, flat.as_bytes());
+        let exposed = make::bytearray(py, flat.as_bytes())?;
         self.replace(py, exposed.clone());
         Ok(exposed)
     }
@@ -219,5 +220,5 @@ impl Buffer {
 /// `del bytearray[:count]`.
 fn cut(bytearray: &Bound<'_, PyByteArray>, count: usize) -> PyResult<()> {
     let end = isize::try_from(count)?;
-    bytearray.as_any().del_item(PySlice::new(bytearray.py(), 0, end, 1))
+    bytearray.as_any().del_item(make::slice(bytearray.py(), 0, end)?)
 }

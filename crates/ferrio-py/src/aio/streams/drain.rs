@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::{StreamReader, StreamReaderProtocol, StreamWriter, lower};
+use crate::error::WithText;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
@@ -68,7 +69,7 @@ impl Drain {
         let helper = intern!(py, "_drain_helper");
         let coroutine = match StreamReaderProtocol::plain(&protocol) {
             Some(protocol) if protocol.get().is_lost() => {
-                return Err(PyConnectionResetError::new_err("Connection lost"));
+                return Err(PyConnectionResetError::with_text("Connection lost"));
             }
             Some(protocol) if !protocol.get().is_paused() => {
                 return Ok(Step::Returned(py.None().into_bound(py)));

@@ -15,11 +15,13 @@ use super::reading::Read;
 use super::until::Next;
 use super::{amount, borrowed, lower, until};
 use crate::aio::waiter::Waiter;
+use crate::error::WithText;
 use crate::event_loop::tasks::create_future;
 use crate::ffi::call::{python_of, set_attribute};
 use crate::ffi::coroutine::new_coroutine;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make::{self, Returned};
 use crate::ffi::overrides::Methods;
 use crate::ffi::task::queue::direct_loop;
 use crate::names;
@@ -99,12 +101,12 @@ impl StreamReader {
         let py = slf.py();
         let limit = match limit {
             Some(limit) => limit,
-            None => DEFAULT_LIMIT.into_pyobject(py)?.into_any(),
+            None => make::count(py, DEFAULT_LIMIT)?.into_any(),
         };
         match &r#loop {
             Some(looop) if direct_loop(looop).is_some() => {
                 if limit.le(0)? {
-                    return Err(PyValueError::new_err("Limit cannot be <= 0"));
+                    return Err(PyValueError::with_text("Limit cannot be <= 0"));
                 }
                 slf.get().set_limit(&limit);
                 slf.get().set_loop(py, r#loop);
@@ -117,7 +119,7 @@ impl StreamReader {
         }
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let this = slf.get();
         let mut text = String::from("<StreamReader");
@@ -132,7 +134,7 @@ impl StreamReader {
             text += &format!(" limit={}", slf.getattr(intern!(py, "_limit"))?.str()?);
         }
         for name in ["waiter", "exception", "transport"] {
-            let value = slf.getattr(format!("_{name}"))?;
+            let value = slf.getattr(make::text(py, format!("_{name}"))?)?;
             if value.is_truthy()? {
                 text += &format!(" {name}={}", value.repr()?);
             }
@@ -140,7 +142,7 @@ impl StreamReader {
         if this.state.with(py, |state| state.is_paused) {
             text += " paused";
         }
-        Ok(text + ">")
+        Ok(Returned(text + ">"))
     }
 
     /// As for any object; a `feed_data` or the like of the program's own is taken note of.
@@ -185,7 +187,7 @@ impl StreamReader {
     fn set_transport(slf: &Bound<'_, Self>, transport: Bound<'_, PyAny>) -> PyResult<()> {
         let this = slf.get();
         if this.state.with(slf.py(), |state| state.transport.is_some()) {
-            return Err(PyAssertionError::new_err("Transport already set"));
+            return Err(PyAssertionError::with_text("Transport already set"));
         }
         this.set_transport_attribute(slf.py(), Some(transport));
         Ok(())
@@ -221,9 +223,9 @@ impl StreamReader {
             return Ok(());
         }
         // Whatever a bytearray can be extended with.
-        let copy = PyByteArray::new(py, &[]);
+        let copy = make::bytearray(py, &[])?;
         copy.call_method1(intern!(py, "extend"), (data,))?;
-        this.feed(&PyBytes::new(py, &copy.to_vec()))
+        this.feed(&make::bytes(py, &copy.to_vec())?)
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -249,7 +251,7 @@ impl StreamReader {
     fn set_buffer(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let Ok(bytearray) = value.cast::<PyByteArray>() else {
             let kind = value.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("_buffer must be a bytearray, not {kind}")));
+            return Err(PyTypeError::with_text(format!("_buffer must be a bytearray, not {kind}")));
         };
         self.buffer.replace(value.py(), bytearray.clone());
         Ok(())
@@ -393,7 +395,7 @@ impl StreamReader {
 
     fn check_not_eof(&self, py: Python<'_>) -> PyResult<()> {
         if self.is_eof(py) {
-            return Err(PyAssertionError::new_err("feed_data after feed_eof"));
+            return Err(PyAssertionError::with_text("feed_data after feed_eof"));
         }
         Ok(())
     }
@@ -457,7 +459,7 @@ impl StreamReader {
     /// The beginning of `_wait_for_data`; [`end_wait`](StreamReader::end_wait) is for its end.
     pub(super) fn begin_wait(&self, py: Python<'_>, method: &str) -> PyResult<Waiter> {
         if self.state.with(py, |state| state.waiter.is_some()) {
-            return Err(PyRuntimeError::new_err(format!(
+            return Err(PyRuntimeError::with_text(format!(
                 "{method}() called while another coroutine is already waiting for incoming data"
             )));
         }

@@ -12,6 +12,7 @@ use super::borrowed::Borrowed;
 use super::reading::{Either, Read, Reading};
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::make;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -134,7 +135,11 @@ impl Until {
 }
 
 fn overrun(py: Python<'_>, text: &str, consumed: usize) -> PyErr {
-    match names::limit_overrun_error(py).and_then(|class| class.call1((text, consumed))) {
+    let made = || {
+        let (text, consumed) = (make::text(py, text)?, make::count(py, consumed)?);
+        names::limit_overrun_error(py)?.call1((text, consumed))
+    };
+    match made() {
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,
     }

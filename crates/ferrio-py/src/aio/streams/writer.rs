@@ -7,8 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use super::{drain, lower};
+use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make::Returned;
 use crate::names;
 
 /// Bytes for a transport, and coroutines that wait until they are on their way.
@@ -64,14 +66,14 @@ impl StreamWriter {
         Ok(())
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let transport = slf.get().transport(py)?;
         let mut text = format!("<{} transport={}", slf.get_type().name()?, transport.repr()?);
         if let Some(reader) = slf.get()._reader(py) {
             text += &format!(" reader={}", reader.bind(py).repr()?);
         }
-        Ok(text + ">")
+        Ok(Returned(text + ">"))
     }
 
     /// The transport.
@@ -203,5 +205,5 @@ impl StreamWriter {
 }
 
 fn no_attribute(name: &str) -> PyErr {
-    PyAttributeError::new_err(format!("'StreamWriter' object has no attribute '{name}'"))
+    PyAttributeError::with_text(format!("'StreamWriter' object has no attribute '{name}'"))
 }

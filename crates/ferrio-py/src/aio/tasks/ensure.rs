@@ -2,11 +2,11 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::event_loop::tasks::create_plain_task;
 use crate::ffi::coroutine::is_coroutine;
 use crate::ffi::future::state;
+use crate::ffi::make;
 use crate::names;
 
 /// What is awaited for `argument`, on this loop or on the running one: itself if it is a future, a
@@ -38,7 +38,7 @@ pub(super) fn ensure_future<'py>(
         }
     }
     // By its name in the module: a function of asyncio's own that calls it would have it so.
-    let kwargs = PyDict::new(py);
+    let kwargs = make::dict(py)?;
     if let Some(looop) = looop {
         kwargs.set_item(intern!(py, "loop"), looop)?;
     }

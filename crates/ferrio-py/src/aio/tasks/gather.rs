@@ -15,12 +15,14 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use super::ensure::ensure_future;
 use crate::aio::current::current_task;
 use crate::aio::versions::Versions;
+use crate::error::WithText;
 use crate::event_loop::tasks::create_future;
 use crate::ffi::Context;
 use crate::ffi::coroutine::is_coroutine;
 use crate::ffi::done_callback::{DoneCallback, new_callback};
 use crate::ffi::future::{adopt_gathering, awaited_by, gathering, state};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::names;
 
 static GATHERING: PyOnceLock<gathering::Slots> = PyOnceLock::new();
@@ -49,7 +51,7 @@ pub(super) fn gather<'py>(
     let py = coros_or_futures.py();
     if coros_or_futures.is_empty() {
         let outer = create_future(&current_or_new_loop(py)?)?;
-        state::set_result(&outer, PyList::empty(py).as_any())?;
+        state::set_result(&outer, make::list(py)?.as_any())?;
         return Ok(outer);
     }
     let return_exceptions = return_exceptions.map_or(Ok(false), |value| value.is_truthy())?;
@@ -104,9 +106,9 @@ pub(super) fn gather<'py>(
         children.push(future.unbind());
     }
     let Some(looop) = looop else {
-        return Err(PyRuntimeError::new_err("no event loop for gather"));
+        return Err(PyRuntimeError::with_text("no event loop for gather"));
     };
-    let list = PyList::new(py, children.iter().map(|child| child.bind(py)))?;
+    let list = make::list_of(py, children.iter().map(|child| child.bind(py)))?;
     let outer = new_outer(&looop, list)?;
     let shared = outer.clone().unbind();
     gathered.state.with(py, |state| {
@@ -126,8 +128,8 @@ fn current_or_new_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     match events.getattr_opt(intern!(py, "_get_event_loop"))? {
         // Up to 3.11; it warns where this is called.
         Some(function) if cfg!(not(Py_3_12)) => {
-            let kwargs = PyDict::new(py);
-            kwargs.set_item("stacklevel", 2)?;
+            let kwargs = make::dict(py)?;
+            kwargs.set_item(intern!(py, "stacklevel"), 2)?;
             function.call((), Some(&kwargs))
         }
         Some(_) | None => events.call_method0(intern!(py, "get_event_loop")),
@@ -145,7 +147,7 @@ fn new_outer<'py>(
             slots.new_future(looop, children.into_any())
         }
         Some(_) | None => {
-            let kwargs = PyDict::new(py);
+            let kwargs = make::dict(py)?;
             kwargs.set_item(intern!(py, "loop"), looop)?;
             names::aio_gathering_future(py)?.call((children,), Some(&kwargs))
         }
@@ -168,11 +170,14 @@ impl<'py> Known<'py> {
             let first = *self.by_address.entry(argument.as_ptr() as usize).or_insert(index);
             return Ok((first != index).then_some(first));
         }
-        let others = self.others.get_or_insert_with(|| PyDict::new(argument.py()));
+        let others = match &mut self.others {
+            Some(others) => others,
+            none => none.insert(make::dict(argument.py())?),
+        };
         if let Some(first) = others.get_item(argument)? {
             return first.extract().map(Some);
         }
-        others.set_item(argument, index)?;
+        others.set_item(argument, make::count(argument.py(), index)?)?;
         Ok(None)
     }
 }
@@ -305,7 +310,7 @@ impl Gathered {
             let Some(last) = children.last() else { return Ok(()) };
             return state::set_exception(outer, &state::cancelled_error(last.bind(py))?);
         }
-        state::set_result(outer, PyList::new(py, results)?.as_any())
+        state::set_result(outer, make::list_of(py, results)?.as_any())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::aio::current::running_loop;
 use crate::aio::timer::{Timer, plain_number};
 use crate::aio::versions::Versions;
 use crate::aio::waiter::Waiter;
+use crate::error::WithText;
 use crate::event_loop::tasks::create_future;
 use crate::ffi::coroutine::{Body, CoroutineFunction, Resume};
 use crate::ffi::fastcall::Arguments;
@@ -131,7 +132,7 @@ impl Sleep {
             None => false,
         };
         if is_nan && Versions::get(py)?.sleep_refuses_nan {
-            return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
+            return Err(PyValueError::with_text("Invalid delay: NaN (not a number)"));
         }
         let looop = running_loop(py)?;
         let future = create_future(&looop)?;

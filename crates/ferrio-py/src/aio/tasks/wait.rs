@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
-use pyo3::types::{PySet, PyTuple};
+use pyo3::types::PySet;
 
 use crate::aio::current::{current_task, running_loop};
 use crate::aio::timer::Timer;
 use crate::aio::waiter::Waiter;
+use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::coroutine::{Body, CoroutineFunction, Resume};
 use crate::ffi::done_callback::{DoneCallback, new_callback};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::{awaited_by, state};
 use crate::ffi::iter::Step;
+use crate::ffi::make;
 use crate::ffi::signature::Signature;
 use crate::names;
 
@@ -52,7 +54,7 @@ impl CoroutineFunction for Wait {
             is_method: false,
         };
         let [fs, timeout, return_when] = SIGNATURE.bind(arguments)?;
-        let fs = fs.ok_or_else(|| PyTypeError::new_err("wait() needs futures"))?.unbind();
+        let fs = fs.ok_or_else(|| PyTypeError::with_text("wait() needs futures"))?.unbind();
         let timeout = timeout.filter(|timeout| !timeout.is_none()).map(Bound::unbind);
         Ok(Wait::New { fs, timeout, return_when: return_when.map(Bound::unbind) })
     }
@@ -71,7 +73,7 @@ impl Body for Wait {
             *self = Wait::Waiting(Box::new(waiting));
         }
         let Wait::Waiting(waiting) = self else {
-            return Err(PyTypeError::new_err("wait waits for nothing"));
+            return Err(PyTypeError::with_text("wait waits for nothing"));
         };
         let stepped = waiting.waiter.step(py, with);
         if let Ok(Step::Yielded(_)) = stepped {
@@ -124,10 +126,10 @@ impl Waiting {
         };
         if names::is_future(py)?.call1((fs,))?.is_truthy()? || is_coroutine(fs)? {
             let name = fs.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("expect a list of futures, not {name}")));
+            return Err(PyTypeError::with_text(format!("expect a list of futures, not {name}")));
         }
         if !fs.is_truthy()? {
-            return Err(PyValueError::new_err("Set of Tasks/Futures is empty."));
+            return Err(PyValueError::with_text("Set of Tasks/Futures is empty."));
         }
         let when = match return_when {
             None => ReturnWhen::AllCompleted,
@@ -136,7 +138,7 @@ impl Waiting {
             Some(when) if when.eq("ALL_COMPLETED")? => ReturnWhen::AllCompleted,
             Some(when) => {
                 let text = format!("Invalid return_when value: {}", when.str()?);
-                return Err(PyValueError::new_err(text));
+                return Err(PyValueError::with_text(text));
             }
         };
         let set = names::set(py)?.call1((fs,))?;
@@ -145,7 +147,7 @@ impl Waiting {
             let future = future?;
             if !state::is_known(&future) && is_coroutine(&future)? {
                 let text = "Passing coroutines is forbidden, use tasks explicitly.";
-                return Err(PyTypeError::new_err(text));
+                return Err(PyTypeError::with_text(text));
             }
             futures.push(future.unbind());
         }
@@ -199,7 +201,7 @@ impl Waiting {
             let future = future.bind(py);
             if state::is_done(future)? { done.add(future)? } else { pending.add(future)? }
         }
-        Ok(PyTuple::new(py, [done, pending])?.into_any())
+        Ok(make::tuple(py, [done, pending])?.into_any())
     }
 
     fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {

@@ -14,6 +14,7 @@ use crate::aio::timeouts::{Timeout, timeout_from};
 use crate::aio::timer::Timer;
 use crate::aio::versions::Versions;
 use crate::aio::waiter::Waiter;
+use crate::error::WithText;
 use crate::ffi::coroutine::{Body, CoroutineFunction, Resume};
 use crate::ffi::done_callback::new_callback;
 use crate::ffi::fastcall::Arguments;
@@ -259,7 +260,7 @@ impl InTask {
             }
         };
         let Phase::Ending(ending, cancellation) = &mut self.phase else {
-            return Err(PyTypeError::new_err("wait_for waits for nothing"));
+            return Err(PyTypeError::with_text("wait_for waits for nothing"));
         };
         let stepped = ending.step(py, with)?;
         if let Step::Yielded(_) = stepped {

@@ -9,11 +9,12 @@ use std::ffi::CStr;
 use pyo3::ffi;
 use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyModule};
+use pyo3::types::PyModule;
 
 use super::method::{document, new_descriptor};
 use super::{Body, new_coroutine};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::make;
 
 /// A function that returns a coroutine.
 pub(crate) trait CoroutineFunction: 'static {
@@ -29,7 +30,7 @@ pub(crate) trait CoroutineFunction: 'static {
 /// Adds the function to the module. Programs find it in `ferrio.aio`, and pickle looks there.
 pub(crate) fn add_function<F: CoroutineFunction>(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let name = F::NAME.to_string_lossy();
-    let attributes = PyDict::new(module.py());
+    let attributes = make::dict(module.py())?;
     attributes.set_item("__name__", &*name)?;
     attributes.set_item("__qualname__", &*name)?;
     attributes.set_item("__module__", "ferrio.aio")?;

@@ -14,6 +14,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::ffi::make;
+
 /// The class, made by the first [`new_iterator`].
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -124,7 +126,7 @@ unsafe extern "C" fn send(
         forward(
             slf,
             |py| intern!(py, "send"),
-            |py| PyTuple::new(py, [Bound::from_borrowed_ptr(py, value)]),
+            |py| make::tuple(py, [Bound::from_borrowed_ptr(py, value)]),
         )
     }
 }

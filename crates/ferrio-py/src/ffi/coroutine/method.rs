@@ -15,12 +15,14 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyDict, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
 use super::{Body, bound, new_coroutine};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::make;
 
 /// A method of `Self::Class` that returns a coroutine.
 pub(crate) trait CoroutineMethod: 'static {
@@ -88,8 +90,8 @@ struct Descriptor {
 /// Adds the method to its class; before the first instance is made.
 pub(crate) fn install<M: CoroutineMethod>(py: Python<'_>) -> PyResult<()> {
     let class = M::Class::type_object(py);
-    let name = PyString::new(py, &M::NAME.to_string_lossy());
-    let attributes = PyDict::new(py);
+    let name = make::text(py, &M::NAME.to_string_lossy())?;
+    let attributes = make::dict(py)?;
     attributes.set_item("__name__", &name)?;
     attributes.set_item("__qualname__", format!("{}.{name}", class.qualname()?))?;
     attributes.set_item("__module__", class.module()?)?;
@@ -149,7 +151,7 @@ fn mark(descriptor: &Bound<'_, PyAny>) -> PyResult<()> {
     let name = descriptor.getattr("__name__")?;
     let signature = descriptor.getattr("__text_signature__")?.to_string().replace('$', "");
     let text = CString::new(format!("async def {name}{signature}: pass"))?;
-    let namespace = PyDict::new(py);
+    let namespace = make::dict(py)?;
     py.run(&text, None, Some(&namespace))?;
     let Some(function) = namespace.get_item(&name)? else { return Ok(()) };
     for attribute in ["__code__", "__defaults__", "__kwdefaults__", "__annotations__"] {
@@ -261,7 +263,7 @@ fn refuse<M: CoroutineMethod>(
     // SAFETY: the class of the descriptor is alive.
     let owner = unsafe { Borrowed::from_ptr(py, owner.cast()) };
     let text = || -> PyResult<String> {
-        let (name, owner) = (M::NAME.to_string_lossy(), owner.getattr("__name__")?);
+        let (name, owner) = (M::NAME.to_string_lossy(), owner.getattr(intern!(py, "__name__"))?);
         Ok(match given {
             None => format!("unbound method {owner}.{name}() needs an argument"),
             Some(given) => format!(
@@ -344,13 +346,14 @@ unsafe extern "C" fn reduce(
     let reduced = |py: Python<'_>| unsafe {
         let owner = (*slf.cast::<Descriptor>()).owner;
         let slf = Borrowed::from_ptr(py, slf);
-        let name = slf.getattr("__name__")?;
+        let name = slf.getattr(intern!(py, "__name__"))?;
         if owner.is_null() {
             return Ok(name.into_ptr());
         }
         let owner = Borrowed::from_ptr(py, owner.cast());
-        let getattr = py.import("builtins")?.getattr("getattr")?;
-        (getattr, (&*owner, name)).into_pyobject(py).map(|pair| pair.into_any().into_ptr())
+        let getattr = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "getattr"))?;
+        let arguments = make::tuple(py, [&*owner, &name])?;
+        Ok(make::tuple(py, [getattr, arguments.into_any()])?.into_ptr())
     };
     // SAFETY: called attached.
     let py = unsafe { Python::assume_attached() };
@@ -369,13 +372,14 @@ unsafe extern "C" fn repr(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
             false => "coroutine method",
         };
         let shown = Borrowed::from_ptr(py, slf);
-        shown.getattr("__qualname__").map(|name| format!("<{kind} {name} at {slf:p}>"))
+        let name = shown.getattr(intern!(py, "__qualname__"));
+        name.and_then(|name| make::text(py, format!("<{kind} {name} at {slf:p}>")))
     };
     // SAFETY: as above.
     unsafe {
         let py = Python::assume_attached();
         match text {
-            Ok(text) => PyString::new(py, &text).into_ptr(),
+            Ok(text) => text.into_ptr(),
             Err(error) => {
                 error.restore(py);
                 ptr::null_mut()

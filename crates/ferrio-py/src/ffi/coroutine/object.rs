@@ -23,6 +23,7 @@ use pyo3::types::PyBool;
 
 use super::iterator::new_iterator;
 use super::{Body, End, Resume, origin};
+use crate::error::{self, WithText};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
@@ -262,7 +263,7 @@ unsafe fn resume<'py>(
             State::Suspended => {}
             State::Created => match &with {
                 Resume::Value(value) if !value.is_none() => {
-                    return Err(PyTypeError::new_err(
+                    return Err(PyTypeError::with_text(
                         "can't send non-None value to a just-started coroutine",
                     ));
                 }
@@ -273,9 +274,9 @@ unsafe fn resume<'py>(
                     return Err(error);
                 }
             },
-            State::Running => return Err(PyValueError::new_err("coroutine already executing")),
+            State::Running => return Err(PyValueError::with_text("coroutine already executing")),
             State::Finished => {
-                return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+                return Err(PyRuntimeError::with_text("cannot reuse already awaited coroutine"));
             }
         }
         (*this).state = State::Running;
@@ -296,9 +297,9 @@ unsafe fn resume<'py>(
                 finish(this);
                 Err(not_stop_iteration(py, error))
             }
-            Err(_panic) => {
+            Err(panic) => {
                 finish(this);
-                Err(PyRuntimeError::new_err("a coroutine of the event loop has failed"))
+                Err(error::of_panic(&*panic, "a coroutine of the event loop has failed"))
             }
         }
     }
@@ -321,7 +322,7 @@ fn not_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyStopIteration>(py) {
         return error;
     }
-    let wrapped = PyRuntimeError::new_err("coroutine raised StopIteration");
+    let wrapped = PyRuntimeError::with_text("coroutine raised StopIteration");
     wrapped.set_cause(py, Some(error));
     wrapped
 }
@@ -484,7 +485,7 @@ unsafe fn closed(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<()> {
         resume(py, slf, Resume::Error(exit()?))
     };
     match stepped {
-        Ok(Step::Yielded(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
+        Ok(Step::Yielded(_)) => Err(PyRuntimeError::with_text("coroutine ignored GeneratorExit")),
         Ok(Step::Returned(_)) => Ok(()),
         Err(error) if error.is_instance_of::<PyGeneratorExit>(py) => Ok(()),
         Err(error) => Err(error),

@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use pyo3::{ffi, intern};
 
+use crate::ffi::make;
 use crate::names;
 
 /// Does a loop in debug mode run, or has one run? Only then is the interpreter asked, for whom the
@@ -49,12 +49,13 @@ fn frames(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let mut frame = names::getframe(py)?.call1((0,))?;
     while origin.len() < depth && !frame.is_none() {
         let code = frame.getattr(intern!(py, "f_code"))?;
-        origin.push((
+        let place = [
             code.getattr(intern!(py, "co_filename"))?,
             frame.getattr(intern!(py, "f_lineno"))?,
             code.getattr(intern!(py, "co_name"))?,
-        ));
+        ];
+        origin.push(make::tuple(py, place)?);
         frame = frame.getattr(intern!(py, "f_back"))?;
     }
-    PyTuple::new(py, origin).map(|origin| Some(origin.into_any()))
+    make::tuple(py, origin).map(|origin| Some(origin.into_any()))
 }

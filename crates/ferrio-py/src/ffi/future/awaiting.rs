@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 use super::layout::PENDING;
 use super::{fields, methods, types};
+use crate::error::WithText;
 use crate::ffi::coroutine::Resume;
 use crate::ffi::iter::{self, Step};
 
@@ -93,5 +94,5 @@ impl Awaiting {
 
 /// asyncio's words for a task, or something like one, that steps a coroutine too early.
 fn not_done() -> PyErr {
-    PyRuntimeError::new_err("await wasn't used with future")
+    PyRuntimeError::with_text("await wasn't used with future")
 }

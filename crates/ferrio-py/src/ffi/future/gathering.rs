@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::{fields, types};
+use crate::error::WithText;
 
 /// The class, and where its instances keep what is in their slots.
 pub(crate) struct Slots {
@@ -25,7 +26,7 @@ impl Slots {
             unsafe { ffi::PyType_IsSubtype(class.as_type_ptr(), types.future) != 0 }
         });
         if !is_subclass {
-            return Err(PyTypeError::new_err("not a subclass of ferrio.Future"));
+            return Err(PyTypeError::with_text("not a subclass of ferrio.Future"));
         }
         Ok(Slots {
             class: class.clone().unbind(),
@@ -42,7 +43,7 @@ impl Slots {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = looop.py();
         let Some(types) = types(py) else {
-            return Err(PyTypeError::new_err("there are no futures of ferrio's here"));
+            return Err(PyTypeError::with_text("there are no futures of ferrio's here"));
         };
         // SAFETY: attached; a new instance of a subclass of ours, whose fields are all zero, as are
         // its slots; each is filled with a reference of its own.
@@ -72,10 +73,10 @@ fn slot(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
     let descriptor = class.getattr("__dict__")?.get_item(name)?;
     let kind = descriptor.get_type().name()?;
     if kind != "member_descriptor" {
-        return Err(PyTypeError::new_err(format!("{name} is no slot")));
+        return Err(PyTypeError::with_text(format!("{name} is no slot")));
     }
     // SAFETY: a member descriptor, by its class, whose definition lives as long as it does.
     let offset =
         unsafe { (*(*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member).offset };
-    usize::try_from(offset).map_err(|_| PyTypeError::new_err(format!("{name} is nowhere")))
+    usize::try_from(offset).map_err(|_| PyTypeError::with_text(format!("{name} is nowhere")))
 }

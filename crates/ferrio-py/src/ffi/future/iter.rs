@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use super::layout::PENDING;
 use super::methods::Methods;
 use super::{fields, methods, types};
+use crate::error::WithText;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::stop_iteration;
 
@@ -89,7 +90,7 @@ pub(super) unsafe extern "C" fn new_iter(future: *mut ffi::PyObject) -> *mut ffi
         let py = Python::assume_attached();
         let Some(types) = types(py) else { return ptr::null_mut() };
         if fields::get(future, types.layout.looop).is_null() {
-            PyRuntimeError::new_err("Future object is not initialized.").restore(py);
+            PyRuntimeError::with_text("Future object is not initialized.").restore(py);
             return ptr::null_mut();
         }
         let object = types.iter.free.new_instance(py, types.iter.ty);
@@ -168,7 +169,7 @@ unsafe extern "C" fn am_send(
                 *result = ffi::Py_NewRef(future);
                 return ffi::PySendResult::PYGEN_NEXT;
             }
-            PyRuntimeError::new_err("await wasn't used with future").restore(py);
+            PyRuntimeError::with_text("await wasn't used with future").restore(py);
             return ffi::PySendResult::PYGEN_ERROR;
         }
         (*iter).future = ptr::null_mut();
@@ -254,7 +255,7 @@ pub(crate) fn thrown(args: &Bound<'_, PyAny>, no_exception: Refusal) -> PyResult
     if count == 0 || count > 3 {
         let (bound, limit) = if count == 0 { ("at least", 1) } else { ("at most", 3) };
         let plural = if limit == 1 { "" } else { "s" };
-        return Err(PyTypeError::new_err(format!(
+        return Err(PyTypeError::with_text(format!(
             "throw expected {bound} {limit} argument{plural}, got {count}"
         )));
     }
@@ -279,7 +280,7 @@ pub(crate) fn thrown(args: &Bound<'_, PyAny>, no_exception: Refusal) -> PyResult
         None => None,
         Some(Ok(traceback)) => Some(traceback),
         Some(Err(_)) => {
-            return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+            return Err(PyTypeError::with_text("throw() third argument must be a traceback"));
         }
     };
     // SAFETY: both only look at the type of a live object.
@@ -297,11 +298,11 @@ pub(crate) fn thrown(args: &Bound<'_, PyAny>, no_exception: Refusal) -> PyResult
         },
         (true, _, None) => first.call0()?,
         (_, true, Some(_)) => {
-            return Err(PyTypeError::new_err("instance exception may not have a separate value"));
+            return Err(PyTypeError::with_text("instance exception may not have a separate value"));
         }
         (_, true, None) => first,
         (false, false, _) => {
-            return Err(PyTypeError::new_err(no_exception(&first)?));
+            return Err(PyTypeError::with_text(no_exception(&first)?));
         }
     };
     if let Some(traceback) = traceback {

@@ -11,6 +11,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::error::WithText;
+use crate::ffi::make;
+
 /// One bit of an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bit {
@@ -143,12 +146,12 @@ impl Layout {
 }
 
 fn unexpected(what: &str) -> PyErr {
-    pyo3::exceptions::PyRuntimeError::new_err(format!("layout of asyncio's C types: {what}"))
+    pyo3::exceptions::PyRuntimeError::with_text(format!("layout of asyncio's C types: {what}"))
 }
 
 /// What has no debug mode and takes what is scheduled on it, without keeping it.
 fn stub_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let methods = PyDict::new(py);
+    let methods = make::dict(py)?;
     let builtins = py.import("builtins")?;
     methods.set_item("get_debug", builtins.getattr("bool")?)?;
     methods.set_item("call_exception_handler", builtins.getattr("id")?)?;
@@ -251,7 +254,7 @@ impl<'py> Probe<'_, 'py> {
     }
 
     fn options(&self) -> PyResult<Bound<'py, PyDict>> {
-        let options = PyDict::new(self.py);
+        let options = make::dict(self.py)?;
         options.set_item("loop", &self.looop)?;
         Ok(options)
     }
@@ -273,7 +276,7 @@ impl<'py> Probe<'_, 'py> {
             return Err(unexpected("a new future is not blank"));
         }
         let callback = self.unique()?;
-        let options = PyDict::new(self.py);
+        let options = make::dict(self.py)?;
         options.set_item("context", self.new_context()?)?;
         future.call_method("add_done_callback", (&callback,), Some(&options))?;
         let one = Image::of(&future);
@@ -426,7 +429,7 @@ impl<'py> Probe<'_, 'py> {
 
     fn task_of(&self, coro: &Bound<'py, PyAny>, looop: usize) -> PyResult<Layout> {
         let options = self.options()?;
-        let name = pyo3::types::PyString::new(self.py, "probe of ferrio");
+        let name = make::text(self.py, "probe of ferrio")?;
         let context = self.new_context()?;
         options.set_item("name", &name)?;
         options.set_item("context", &context)?;

@@ -3,12 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::layout::{FINISHED, PENDING};
 use super::{Types, fields, types};
+use crate::error;
 use crate::ffi::call::vectorcall;
 use crate::ffi::task::callback;
 use crate::ffi::task::queue::{self, direct};
@@ -125,7 +125,7 @@ pub(super) unsafe fn finish(
         fields::set_state(future, types.layout.state, FINISHED);
         // This is called by C, past PyO3's guard against panics.
         catch_unwind(AssertUnwindSafe(|| schedule_callbacks(py, types, future)))
-            .unwrap_or_else(|_panic| Err(PyRuntimeError::new_err("the loop's queue failed")))
+            .unwrap_or_else(|panic| Err(error::of_panic(&*panic, "the loop's queue failed")))
     }
 }
 

@@ -31,6 +31,7 @@ use pyo3::types::PyType;
 
 use self::layout::Layout;
 use super::task::{callback, current, life, registry};
+use crate::error::WithText;
 
 pub(crate) use methods::{new_future, schedule_callbacks};
 
@@ -261,7 +262,7 @@ fn new_type<'py>(
             && ffi::PyType_HasFeature(ty.as_ptr().cast(), ffi::Py_TPFLAGS_HAVE_GC) != 0
     };
     if !inherits || !ty.hasattr(intern!(py, "__class_getitem__"))? {
-        return Err(pyo3::exceptions::PyRuntimeError::new_err("the base passes too little on"));
+        return Err(pyo3::exceptions::PyRuntimeError::with_text("the base passes too little on"));
     }
     Ok(ty)
 }

@@ -6,11 +6,11 @@ use std::ffi::c_int;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
 
 use super::layout::{CANCELLED, FINISHED, PENDING};
 use super::{Types, fields, methods, types};
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::make;
 
 /// The types and the state, if the future is exactly of one of them: its `done()` and its like are
 /// not overridden.
@@ -169,9 +169,9 @@ pub(crate) fn add_done_callback<'py>(
             return Ok(());
         }
     }
-    let keywords = PyDict::new(py);
+    let keywords = make::dict(py)?;
     keywords.set_item(intern!(py, "context"), context.into_object())?;
-    let arguments = PyTuple::new(py, [future, callback])?;
+    let arguments = make::tuple(py, [future, callback])?;
     types.descriptors.add_done_callback.bind(py).call(arguments, Some(&keywords)).map(drop)
 }
 

@@ -7,6 +7,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use crate::error::WithText;
+
 /// A handle as every asyncio from 3.11 to 3.15 lays it out: its slots in the order of their names.
 /// [`slot_offset`] tells whether that is so; paths that count on it are taken only then.
 #[repr(C)]
@@ -59,7 +61,7 @@ pub(super) unsafe fn owned<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: passed on.
     unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.ok_or_else(|| {
-        pyo3::exceptions::PyAttributeError::new_err(format!(
+        pyo3::exceptions::PyAttributeError::with_text(format!(
             "'Handle' object has no attribute '{name}'"
         ))
     })
@@ -81,7 +83,7 @@ pub(super) fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usi
     // SAFETY: only compared, then read as the struct that its type vouches for.
     unsafe {
         if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
-            return Err(PyImportError::new_err(format!("{class}.{name} is no slot")));
+            return Err(PyImportError::with_text(format!("{class}.{name} is no slot")));
         }
         let descriptor = descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
         Ok((*(*descriptor).d_member).offset as usize)
@@ -92,7 +94,7 @@ pub(super) fn weakref_offset(class: &Bound<'_, PyType>) -> PyResult<isize> {
     // SAFETY: reading a field of a live type.
     let offset = unsafe { (*class.as_type_ptr()).tp_weaklistoffset };
     if offset == 0 {
-        return Err(PyImportError::new_err(format!("{class} has no place for weak references")));
+        return Err(PyImportError::with_text(format!("{class} has no place for weak references")));
     }
     Ok(offset)
 }

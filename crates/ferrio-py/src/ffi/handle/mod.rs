@@ -35,6 +35,7 @@ pub(crate) use self::soon::{call_soon, call_soon_threadsafe};
 use super::call::{self, Context};
 #[cfg(not(Py_GIL_DISABLED))]
 use super::gil_cell::GilCell;
+use crate::error::WithText;
 
 /// The three classes and where asyncio's slots lie in their instances.
 pub(crate) struct HandleTypes {
@@ -179,7 +180,7 @@ impl HandleTypes {
     }
 
     fn installed(py: Python<'_>) -> PyResult<&'static HandleTypes> {
-        TYPES.get(py).ok_or_else(|| PyRuntimeError::new_err("ferrio._ferrio is not initialized"))
+        TYPES.get(py).ok_or_else(|| PyRuntimeError::with_text("ferrio._ferrio is not initialized"))
     }
 }
 
@@ -221,7 +222,9 @@ impl Class {
             ((*ty.as_type_ptr()).tp_weaklistoffset, (*base.as_type_ptr()).tp_weaklistoffset)
         };
         if ours != theirs {
-            return Err(PyImportError::new_err(format!("{base} does not pass on weak references")));
+            return Err(PyImportError::with_text(format!(
+                "{base} does not pass on weak references"
+            )));
         }
         let extra = base_size as usize;
         let owned = (size_of::<ffi::PyObject>()..extra)
@@ -301,7 +304,7 @@ impl Handle {
             Borrowed::from_ptr(object.py(), (*ours.as_type_ptr()).tp_base.cast())
         };
         if !object.is_instance(&base)? {
-            return Err(pyo3::exceptions::PyTypeError::new_err("a Handle is required"));
+            return Err(pyo3::exceptions::PyTypeError::with_text("a Handle is required"));
         }
         // Its slots lie where those of our subclass do.
         Ok(Handle(object.clone().unbind()))

@@ -8,13 +8,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::fields::Fields;
 use super::life::{allocate, has_weakrefs};
 use super::{Class, Handle, HandleTypes, Kind, TYPES};
+use crate::error;
 use crate::event_loop::Loop;
 use crate::item::Item;
 
@@ -74,9 +74,9 @@ unsafe fn queue(
         }
         let item = Item::Handle(Handle(Borrowed::from_ptr(py, raw).to_owned().unbind()));
         // This is called by C, past PyO3's guard against panics.
-        if catch_unwind(AssertUnwindSafe(|| push(this.get(), py, item))).is_err() {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| push(this.get(), py, item))) {
             ffi::Py_DECREF(raw);
-            PyRuntimeError::new_err("the loop's queue failed").restore(py);
+            error::of_panic(&*panic, "the loop's queue failed").restore(py);
             return Some(ptr::null_mut());
         }
         Some(raw)

@@ -15,6 +15,7 @@ use crate::ffi::free_list::FreeList;
 use crate::ffi::future::{Types, fields, types};
 
 use super::step;
+use crate::error::{self, WithText};
 
 #[repr(C)]
 struct Callback {
@@ -268,7 +269,7 @@ unsafe extern "C" fn call(
     // By way of PyO3, which stops panics and is told that the thread is attached.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         Python::try_attach(called).unwrap_or_else(|| {
-            Err(pyo3::exceptions::PyRuntimeError::new_err("the interpreter is shutting down"))
+            Err(pyo3::exceptions::PyRuntimeError::with_text("the interpreter is shutting down"))
         })
     }));
     // SAFETY: attached, see above.
@@ -276,9 +277,8 @@ unsafe extern "C" fn call(
         match outcome {
             Ok(Ok(())) => return ffi::Py_NewRef(ffi::Py_None()),
             Ok(Err(error)) => error.restore(Python::assume_attached()),
-            Err(_panic) => {
-                pyo3::exceptions::PyRuntimeError::new_err("a task's step failed")
-                    .restore(Python::assume_attached());
+            Err(panic) => {
+                error::of_panic(&*panic, "a task's step failed").restore(Python::assume_attached())
             }
         }
     }
@@ -297,13 +297,13 @@ fn called(
     if let Some(kwargs) = kwargs
         && kwargs.len()? != 0
     {
-        return Err(PyTypeError::new_err("function takes no keyword arguments"));
+        return Err(PyTypeError::with_text("function takes no keyword arguments"));
     }
     if is_step && count != 0 {
-        return Err(PyTypeError::new_err("function takes no positional arguments"));
+        return Err(PyTypeError::with_text("function takes no positional arguments"));
     }
     if !is_step && count != 1 {
-        return Err(PyTypeError::new_err(format!(
+        return Err(PyTypeError::with_text(format!(
             "Task.task_wakeup() takes exactly one argument ({count} given)"
         )));
     }
@@ -314,7 +314,7 @@ fn called(
         (task, Bound::from_borrowed_ptr_or_opt(py, *error))
     };
     let Some(task) = task else {
-        return Err(pyo3::exceptions::PyRuntimeError::new_err("uninitialized Task object"));
+        return Err(pyo3::exceptions::PyRuntimeError::with_text("uninitialized Task object"));
     };
     if is_step { step::step(&task, error) } else { step::wakeup(&task, &args.get_item(0)?) }
 }

@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use crate::event_loop::Loop;
+use crate::ffi::make;
 
 /// What is called on a loop of ours without looking it up, where nobody has put something else in
 /// its place.
@@ -101,7 +102,7 @@ pub(crate) fn call_soon(
     static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let py = looop.py();
     let names = NAMES
-        .get_or_try_init(py, || PyTuple::new(py, [intern!(py, "context")]).map(Bound::unbind))?;
+        .get_or_try_init(py, || make::tuple(py, [intern!(py, "context")]).map(Bound::unbind))?;
     let mut values = vec![looop.as_ptr(), callback.as_ptr()];
     values.extend(argument.map(Bound::as_ptr));
     let positional = values.len();

@@ -9,11 +9,13 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::{callback, queue, registry};
+use crate::error::WithText;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::{call_method1, vectorcall};
 use crate::ffi::future::layout::{CANCELLED, FINISHED, PENDING};
 use crate::ffi::future::{Types, awaited_by, fields, schedule_callbacks, types};
 use crate::ffi::iter::{self, Step};
+use crate::ffi::make;
 use crate::item::Item;
 use crate::names;
 
@@ -103,7 +105,7 @@ fn loop_of<'py>(types: &Types, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
         let looop = fields::get(task.as_ptr(), types.layout.looop);
         Bound::from_borrowed_ptr_or_opt(task.py(), looop)
     };
-    looop.ok_or_else(|| PyRuntimeError::new_err("uninitialized Task object"))
+    looop.ok_or_else(|| PyRuntimeError::with_text("uninitialized Task object"))
 }
 
 /// A step by way of a callable, which any loop may call at any time.
@@ -201,7 +203,7 @@ fn entered<'py>(
         }
         fields::clear(raw, layout.fut_waiter);
         let coro = Bound::from_borrowed_ptr_or_opt(py, fields::get(raw, layout.coro))
-            .ok_or_else(|| PyRuntimeError::new_err("uninitialized Task object"))?;
+            .ok_or_else(|| PyRuntimeError::with_text("uninitialized Task object"))?;
         let stepped = match error {
             None => iter::send(&coro, Borrowed::from_ptr(py, ffi::Py_None()).as_any()),
             Some(error) => throw(coro, &error),
@@ -242,13 +244,13 @@ fn already_done(task: &Bound<'_, PyAny>, error: Option<&Bound<'_, PyAny>>) -> Py
     let text = || -> PyResult<String> {
         let error = match error {
             Some(error) => error.repr()?,
-            None => pyo3::types::PyString::new(py, "None"),
+            None => make::text(py, "None")?,
         };
         let name = if cfg!(Py_3_12) { "__step" } else { "_step" };
         Ok(format!("{name}(): already done: {} {error}", task.repr()?))
     };
     match (text(), names::invalid_state_error(py)) {
-        (Ok(text), Ok(class)) => match class.call1((text,)) {
+        (Ok(text), Ok(class)) => match make::text(py, text).and_then(|text| class.call1((text,))) {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,
         },
@@ -408,7 +410,7 @@ unsafe fn with_context(
 ) -> PyResult<()> {
     static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let names = NAMES
-        .get_or_try_init(py, || PyTuple::new(py, [intern!(py, "context")]).map(Bound::unbind))?;
+        .get_or_try_init(py, || make::tuple(py, [intern!(py, "context")]).map(Bound::unbind))?;
     // SAFETY: passed on; attached.
     unsafe {
         let result = ffi::PyObject_Vectorcall(
@@ -477,7 +479,7 @@ pub(super) fn schedule(
 #[cold]
 fn raise_soon(types: &Types, task: &Bound<'_, PyAny>, text: String) -> PyResult<()> {
     let py = task.py();
-    let error = PyRuntimeError::new_err(text).into_value(py).into_bound(py);
+    let error = PyRuntimeError::with_text(text).into_value(py).into_bound(py);
     schedule(task, types, Some(error.into_any()))
 }
 

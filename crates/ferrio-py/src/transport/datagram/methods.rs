@@ -8,9 +8,11 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use super::DatagramTransport;
 use super::traffic::Sent;
+use crate::error::WithText;
 use crate::event_loop::Loop;
 use crate::ffi::buffer::View;
 use crate::ffi::call::Context;
+use crate::ffi::make::Returned;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
 use crate::transport::telling;
@@ -33,7 +35,7 @@ impl DatagramTransport {
             && !data.is_instance_of::<PyByteArray>()
             && !data.is_instance_of::<PyMemoryView>()
         {
-            return Err(PyTypeError::new_err(format!(
+            return Err(PyTypeError::with_text(format!(
                 "data argument must be a bytes-like object, not {}",
                 data.get_type().name()?.repr()?
             )));
@@ -49,7 +51,7 @@ impl DatagramTransport {
                 let own = own.into_bound(py);
                 if !own.eq(&addr)? {
                     let text = format!("Invalid address: must be None or {}", own.str()?);
-                    return Err(PyValueError::new_err(text));
+                    return Err(PyValueError::with_text(text));
                 }
                 own
             }
@@ -137,14 +139,14 @@ impl DatagramTransport {
     }
 
     /// Bytes queued, from 3.13 on with eight for each datagram.
-    fn get_write_buffer_size(&self, py: Python<'_>) -> usize {
-        self.with(py, |state| state.queue.len_bytes())
+    fn get_write_buffer_size(&self, py: Python<'_>) -> Returned<usize> {
+        Returned(self.with(py, |state| state.queue.len_bytes()))
     }
 
     /// The watermarks in bytes: `(low, high)`.
-    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> Returned<(usize, usize)> {
         let limits = self.with(py, |state| state.queue.limits());
-        (limits.low(), limits.high())
+        Returned((limits.low(), limits.high()))
     }
 
     /// Sets the watermarks in bytes: above high, the protocol's writing is paused; at or below
@@ -170,12 +172,12 @@ impl DatagramTransport {
         drop(self.with(py, |state| state.protocol.replace(protocol)));
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let this = slf.get();
         let name = slf.get_type().name()?.to_string();
         let is_loop_closed = this.looop.get().is_closed();
-        Ok(this.with(py, |state| {
+        Ok(Returned(this.with(py, |state| {
             let life = match (&state.socket, state.is_closing) {
                 (None, _) => " closed",
                 (Some(_), true) => " closing",
@@ -191,7 +193,7 @@ impl DatagramTransport {
             }
             text.push('>');
             text
-        }))
+        })))
     }
 
     /// asyncio's name for the call that an error of the protocol's is reported with.
@@ -231,8 +233,8 @@ impl DatagramTransport {
     }
 
     #[getter]
-    fn _sock_fd(&self) -> RawFd {
-        self.number
+    fn _sock_fd(&self) -> Returned<RawFd> {
+        Returned(self.number)
     }
 }
 

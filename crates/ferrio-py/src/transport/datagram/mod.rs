@@ -26,10 +26,12 @@ use self::burst::Burst;
 use self::life::{Scheduled, Step};
 use super::chunk::Chunk;
 use super::waiter::Wake;
+use crate::error::WithText;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioDatagramTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::item::Item;
 use crate::transport::telling;
 use crate::{names, socket};
@@ -146,7 +148,7 @@ impl DatagramTransport {
         let py = looop.py();
         let number = socket::fileno(sock)?;
         let Some(fd) = LentFd::new(number) else {
-            return Err(PyValueError::new_err(format!("Invalid file descriptor: {number}")));
+            return Err(PyValueError::with_text(format!("Invalid file descriptor: {number}")));
         };
         let (family, ..) = socket::kind(sock)?;
         let extra = describe(sock, extra)?;
@@ -220,7 +222,7 @@ fn describe<'py>(
     extra: Option<Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = sock.py();
-    let extra = extra.unwrap_or_else(|| PyDict::new(py));
+    let extra = extra.map_or_else(|| make::dict(py), Ok)?;
     let name = |method| match sock.call_method0(method) {
         Ok(name) => Ok(name),
         Err(error) if error.is_instance_of::<PyOSError>(py) => Ok(py.None().into_bound(py)),

@@ -5,13 +5,13 @@ use ferrio_engine::{Flow, Interest, Io, Queued};
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 use super::{DatagramTransport, Known, Outgoing, To};
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::audit;
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::make;
 use crate::socket;
 use crate::transport::chunk::Chunk;
 use crate::transport::telling;
@@ -77,10 +77,11 @@ impl DatagramTransport {
     ) -> PyResult<bool> {
         let received = looop.get().with_read_buffer(py, |buffer| {
             let (count, from) = self.fd.recv_from(buffer)?;
-            std::io::Result::Ok((PyBytes::new(py, &buffer[..count]), from))
+            std::io::Result::Ok((make::bytes(py, &buffer[..count]), from))
         });
         match received {
             Ok((data, from)) => {
+                let data = data?;
                 let from = self.address_object(py, from)?;
                 protocol.call_method1(py, intern!(py, "datagram_received"), (data, from))?;
                 Ok(true)
@@ -246,7 +247,7 @@ impl DatagramTransport {
             let sent = match to {
                 To::Peer | To::Inet(_) => self.send_one(data.as_ref(), slf.as_any(), to),
                 To::Object(address) => {
-                    self.send_by_method(PyBytes::new(py, data.as_ref()).as_any(), address)
+                    self.send_by_method(make::bytes(py, data.as_ref())?.as_any(), address)
                 }
             };
             match sent {

@@ -24,11 +24,12 @@ pub(crate) use self::read::ReadPipeTransport;
 pub(crate) use self::write::WritePipeTransport;
 use super::chunk::Chunk;
 use super::waiter::Wake;
-use crate::error::os_error;
+use crate::error::{WithText, os_error};
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
 use crate::ffi::class::Adopted;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::transport::telling;
 
@@ -80,7 +81,7 @@ impl Shared {
         let io = PipeFd::new(lent);
         let kind = io.kind().map_err(os_error)?;
         if kind == FileKind::Other {
-            return Err(PyValueError::new_err(refusal));
+            return Err(PyValueError::with_text(refusal));
         }
         io.set_nonblocking().map_err(os_error)?;
         let state = State {
@@ -193,7 +194,7 @@ fn begin<T: End>(
 ) -> PyResult<()> {
     let py = transport.py();
     let shared = transport.get().shared();
-    let extra = extra.unwrap_or_else(|| PyDict::new(py));
+    let extra = extra.map_or_else(|| make::dict(py), Ok)?;
     extra.set_item(intern!(py, "pipe"), pipe)?;
     // The slot of asyncio's base class, whose get_extra_info() looks into it.
     transport.as_any().setattr(intern!(py, "_extra"), extra)?;

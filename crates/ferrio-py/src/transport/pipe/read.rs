@@ -2,7 +2,7 @@
 
 use ferrio_engine::{Interest, Read, Readiness};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 use pyo3::{ffi as raw, intern};
 
 use super::{End, Scheduled, Shared, Step};
@@ -12,6 +12,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::call::{Context, call_method1};
 use crate::ffi::class::{Adopted, AsyncioReadTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make::{self, Returned};
 use crate::item::Item;
 
 /// The reading end of a pipe. Made by `connect_read_pipe`.
@@ -79,13 +80,14 @@ impl ReadPipeTransport {
         let Some(protocol) = self.shared.protocol(py) else { return Ok(()) };
         let received = looop.get().with_read_buffer(py, |buffer| {
             match self.shared.with(py, |state| state.stream.read(buffer))? {
-                Read::Data(count) => Ok(Some(Some(PyBytes::new(py, &buffer[..count])))),
+                Read::Data(count) => Ok(Some(Some(make::bytes(py, &buffer[..count])))),
                 Read::Blocked => Ok(None),
                 Read::Eof => std::io::Result::Ok(Some(None)),
             }
         });
         match received {
             Ok(Some(Some(data))) => {
+                let data = data?;
                 call_method1(py, &protocol, intern!(py, "data_received"), data.as_any()).map(drop)
             }
             Ok(Some(None)) => {
@@ -174,7 +176,7 @@ impl ReadPipeTransport {
         schedule_lost(slf, None)
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let shared = &slf.get().shared;
         let text = shared.describe(slf.as_any())?;
@@ -189,7 +191,7 @@ impl ReadPipeTransport {
                 "idle"
             }
         });
-        Ok(format!("<{text} {state}>"))
+        Ok(Returned(format!("<{text} {state}>")))
     }
 
     /// asyncio's name for the call that an error of the protocol's is reported with.

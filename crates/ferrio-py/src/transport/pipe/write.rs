@@ -15,6 +15,7 @@ use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make::Returned;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
 use crate::transport::telling;
@@ -256,14 +257,14 @@ impl WritePipeTransport {
     }
 
     /// Bytes written and not yet taken by the kernel.
-    fn get_write_buffer_size(&self, py: Python<'_>) -> usize {
-        self.shared.with(py, |state| state.stream.buffered_bytes())
+    fn get_write_buffer_size(&self, py: Python<'_>) -> Returned<usize> {
+        Returned(self.shared.with(py, |state| state.stream.buffered_bytes()))
     }
 
     /// The watermarks in bytes: `(low, high)`.
-    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> Returned<(usize, usize)> {
         let limits = self.shared.with(py, |state| state.stream.limits());
-        (limits.low(), limits.high())
+        Returned((limits.low(), limits.high()))
     }
 
     /// Sets the watermarks in bytes: above high, the protocol's writing is paused; at or below
@@ -289,11 +290,11 @@ impl WritePipeTransport {
         self.shared.set_protocol(py, protocol);
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let shared = &slf.get().shared;
         let text = shared.describe(slf.as_any())?;
-        Ok(shared.with(py, |state| {
+        Ok(Returned(shared.with(py, |state| {
             if state.pipe.is_none() {
                 return format!("<{text} closed>");
             }
@@ -303,7 +304,7 @@ impl WritePipeTransport {
             let size = state.stream.buffered_bytes();
             let polls = if size > 0 { "polling" } else { "idle" };
             format!("<{text} {polls} bufsize={size}>")
-        }))
+        })))
     }
 
     /// Begins to watch.

@@ -8,9 +8,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::StreamTransport;
-use crate::error::os_error;
+use crate::error::{WithText, os_error};
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
+use crate::ffi::make::{self, Returned};
 use crate::item::Item;
 use crate::transport::chunk::Chunk;
 use crate::transport::limits;
@@ -30,7 +31,7 @@ impl StreamTransport {
         let this = slf.get();
         let chunk = Chunk::from_write(data)?;
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
-            return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
+            return Err(PyRuntimeError::with_text("Cannot call write() after write_eof()"));
         }
         this.check_sendfile(slf.py(), "write")?;
         this.queue(slf, [chunk])
@@ -42,7 +43,9 @@ impl StreamTransport {
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             // Before 3.12 it is one write() of all together.
             let name = if cfg!(Py_3_12) { "writelines" } else { "write" };
-            return Err(PyRuntimeError::new_err(format!("Cannot call {name}() after write_eof()")));
+            return Err(PyRuntimeError::with_text(format!(
+                "Cannot call {name}() after write_eof()"
+            )));
         }
         this.check_sendfile(slf.py(), if cfg!(Py_3_12) { "writelines" } else { "write" })?;
         let chunks = Chunk::from_lines(list_of_data)?;
@@ -132,14 +135,14 @@ impl StreamTransport {
     }
 
     /// Bytes written and not yet taken by the kernel.
-    fn get_write_buffer_size(&self, py: Python<'_>) -> usize {
-        self.with(py, |state| state.stream.buffered_bytes())
+    fn get_write_buffer_size(&self, py: Python<'_>) -> Returned<usize> {
+        Returned(self.with(py, |state| state.stream.buffered_bytes()))
     }
 
     /// The watermarks in bytes: `(low, high)`.
-    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> Returned<(usize, usize)> {
         let limits = self.with(py, |state| state.stream.limits());
-        (limits.low(), limits.high())
+        Returned((limits.low(), limits.high()))
     }
 
     /// Sets the watermarks in bytes: above high, the protocol's writing is paused; at or below
@@ -173,15 +176,15 @@ impl StreamTransport {
     /// TransportSocket), `sockname`, `peername`.
     #[getter]
     fn _extra(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        Ok(self.extra(py)?.unwrap_or_else(|| PyDict::new(py).unbind()))
+        self.extra(py)?.map_or_else(|| make::dict(py).map(Bound::unbind), Ok)
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let this = slf.get();
         let name = slf.get_type().name()?.to_string();
         let is_loop_closed = this.looop.bind(py).get().is_closed();
-        Ok(this.with(py, |state| {
+        Ok(Returned(this.with(py, |state| {
             let mut text = format!("<{name}");
             if state.endpoint.is_closed() {
                 text.push_str(" closed");
@@ -199,7 +202,7 @@ impl StreamTransport {
             }
             text.push('>');
             text
-        }))
+        })))
     }
 
     /// asyncio's name for the call that a failing `connection_lost` is reported with.
@@ -236,7 +239,7 @@ impl StreamTransport {
     }
 
     #[getter]
-    fn _sock_fd(&self, py: Python<'_>) -> RawFd {
-        self.with(py, |state| state.endpoint.fd())
+    fn _sock_fd(&self, py: Python<'_>) -> Returned<RawFd> {
+        Returned(self.with(py, |state| state.endpoint.fd()))
     }
 }

@@ -27,6 +27,7 @@ use super::foreign;
 use super::protocol::Protocol;
 use super::telling;
 use super::waiter::Wake;
+use crate::error::WithText;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
@@ -103,7 +104,7 @@ impl StreamTransport {
         let made_in =
             if is_context_fixed { context.clone_ref(py) } else { Context::copy_current(py)? };
         let Some(fd_io) = LentFd::new(fd) else {
-            return Err(PyValueError::new_err(format!("Invalid file descriptor: {fd}")));
+            return Err(PyValueError::with_text(format!("Invalid file descriptor: {fd}")));
         };
         let kind = if fd_io.set_nodelay() { StreamKind::Tcp } else { fd_io.stream_kind() };
         let state = State {

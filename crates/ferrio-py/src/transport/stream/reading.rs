@@ -8,11 +8,12 @@ use pyo3::types::PyBytes;
 
 use super::{State, StreamTransport};
 use crate::aio::{StreamReader, StreamReaderProtocol};
-use crate::error::os_error;
+use crate::error::{WithText, os_error};
 use crate::event_loop::{Loop, report};
 use crate::ffi::buffer::View;
 use crate::ffi::bytes::Receiving;
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::make;
 use crate::item::Item;
 use crate::transport::TlsProtocol;
 use crate::transport::protocol::{Form, Protocol};
@@ -189,7 +190,7 @@ impl StreamTransport {
         let py = looop.py();
         looop.get().with_read_buffer(py, |buffer| {
             match self.with(py, |state| state.stream.read(buffer)).map_err(os_error)? {
-                Read::Data(count) => Ok(Received::Data(PyBytes::new(py, &buffer[..count]))),
+                Read::Data(count) => Ok(Received::Data(make::bytes(py, &buffer[..count])?)),
                 Read::Blocked => Ok(Received::Nothing),
                 Read::Eof => Ok(Received::Eof),
             }
@@ -221,7 +222,7 @@ impl StreamTransport {
             (-1i32).into_pyobject(py)?.as_any(),
         )
         .and_then(|buffer| match buffer.len()? {
-            0 => Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer")),
+            0 => Err(PyRuntimeError::with_text("get_buffer() returned an empty buffer")),
             _ => Ok(buffer),
         });
         let buffer = match buffer {
@@ -234,7 +235,7 @@ impl StreamTransport {
         let Ok(mut view) = View::writable(&buffer) else {
             // In asyncio it is the socket's recv_into() that refuses it.
             let kind = buffer.get_type().name()?;
-            let error = PyTypeError::new_err(format!(
+            let error = PyTypeError::with_text(format!(
                 "recv_into() argument 1 must be read-write bytes-like object, not {kind}"
             ));
             return self.fatal_error(slf, looop, error, "Fatal read error on socket transport");
@@ -243,7 +244,7 @@ impl StreamTransport {
         drop(view);
         match received {
             Ok(Read::Data(count)) => {
-                let count = count.into_pyobject(py)?;
+                let count = make::count(py, count)?;
                 match call_method1(py, protocol, intern!(py, "buffer_updated"), count.as_any()) {
                     Ok(_) => Ok(()),
                     Err(error) => self.fatal_error(

@@ -12,6 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::StreamTransport;
+use crate::error::WithText;
 use crate::event_loop::Loop;
 
 #[pymethods]
@@ -29,7 +30,7 @@ impl StreamTransport {
         let py = slf.py();
         let this = slf.get();
         if this.with(py, |state| state.empty_waiter.is_some()) {
-            return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+            return Err(PyRuntimeError::with_text("Empty waiter is already set"));
         }
         let looop = this.looop.bind(py);
         let waiter = Loop::create_future(looop)?.unbind();
@@ -77,7 +78,7 @@ impl StreamTransport {
             return Ok(());
         }
         let text = format!("unable to {method}; sendfile is in progress");
-        Err(PyRuntimeError::new_err(text))
+        Err(PyRuntimeError::with_text(text))
     }
 
     /// Completes the waiter if all is sent.
@@ -106,7 +107,7 @@ impl StreamTransport {
         }
         let error = match error {
             Some(error) => error.clone_ref(py),
-            None => PyConnectionError::new_err("Connection is closed by peer"),
+            None => PyConnectionError::with_text("Connection is closed by peer"),
         };
         waiter.call_method1(py, intern!(py, "set_exception"), (error.into_value(py),)).map(drop)
     }

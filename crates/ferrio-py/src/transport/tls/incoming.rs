@@ -11,6 +11,7 @@ use super::phase::Phase;
 use super::session::Progress;
 use crate::ffi::buffer::{self, Scratch};
 use crate::ffi::call::call_method1;
+use crate::ffi::make;
 use crate::transport::protocol::{Form, Protocol};
 
 /// The buffers that all connections of a loop receive and decrypt in, one at a time. Kept, because
@@ -109,9 +110,9 @@ impl<'a, 'py> Feed<'a, 'py> {
             Source::Scratch(_) | Source::Bytes(_) | Source::Nothing => {
                 self.start = start;
                 let copy =
-                    self.with(|bytes| PyBytes::new(self.py, bytes.get(..len).unwrap_or_default()));
+                    self.with(|bytes| make::bytes(self.py, bytes.get(..len).unwrap_or_default()));
                 self.start = end;
-                Ok(copy.into_any())
+                Ok(copy?.into_any())
             }
         }
     }
@@ -273,7 +274,7 @@ impl TlsProtocol {
         if len == 0 {
             return Ok(stop);
         }
-        let data = scratch.bytes(py, len);
+        let data = scratch.bytes(py, len)?;
         match protocol.as_tls(py) {
             Some(upper) => TlsProtocol::received_bytes(upper, &data)?,
             None => protocol.receive(&data)?,
@@ -289,7 +290,7 @@ impl TlsProtocol {
         protocol: &Protocol,
     ) -> PyResult<()> {
         let py = slf.py();
-        let hint = (self.session.incoming_len(py)? + feed.len()).into_pyobject(py)?;
+        let hint = make::count(py, self.session.incoming_len(py)? + feed.len())?;
         let method = intern!(py, "get_buffer");
         let buffer = call_method1(py, &protocol.object, method, hint.as_any())?;
         let capacity = buffer.len()?;
@@ -307,7 +308,7 @@ impl TlsProtocol {
             self.call_soon(slf, intern!(py, "_do_read"))?;
         }
         if len > 0 {
-            let count = len.into_pyobject(py)?;
+            let count = make::count(py, len)?;
             let method = intern!(py, "buffer_updated");
             call_method1(py, &protocol.object, method, count.as_any())?;
         }

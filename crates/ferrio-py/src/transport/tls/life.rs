@@ -5,12 +5,13 @@ use pyo3::exceptions::{
 };
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::TlsProtocol;
 use super::phase::{Phase, Told};
 use super::session::Progress;
+use crate::error::WithText;
 use crate::event_loop::report;
+use crate::ffi::make;
 use crate::names;
 use crate::transport::telling;
 
@@ -21,8 +22,10 @@ impl TlsProtocol {
         let py = slf.py();
         let looop = self.looop.bind(py);
         let start = if looop.get().is_debug() {
-            names::logger(py)?
-                .call_method1(intern!(py, "debug"), ("%r starts SSL handshake", slf))?;
+            names::logger(py)?.call_method1(
+                intern!(py, "debug"),
+                (intern!(py, "%r starts SSL handshake"), slf),
+            )?;
             Some(looop.call_method0(intern!(py, "time"))?.extract()?)
         } else {
             None
@@ -58,7 +61,7 @@ impl TlsProtocol {
         if self.phase(py) != Phase::DoHandshake {
             return Ok(());
         }
-        let error = PyConnectionAbortedError::new_err(format!(
+        let error = PyConnectionAbortedError::with_text(format!(
             "SSL handshake is taking longer than {} seconds: aborting the connection",
             self.handshake_timeout.bind(py).str()?
         ));
@@ -164,7 +167,7 @@ impl TlsProtocol {
         if !matches!(self.phase(py), Phase::Flushing | Phase::Shutdown) {
             return Ok(());
         }
-        let error = PyTimeoutError::new_err("SSL shutdown timed out");
+        let error = PyTimeoutError::with_text("SSL shutdown timed out");
         match self.lower(py) {
             Some(lower) => lower.force_close(py, Some(&error)),
             None => Ok(()),
@@ -235,7 +238,8 @@ impl TlsProtocol {
             .and_then(|keep_open| {
                 if keep_open {
                     let text = "returning true from eof_received() has no effect when using ssl";
-                    names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
+                    names::logger(py)?
+                        .call_method1(intern!(py, "warning"), (make::text(py, text)?,))?;
                 }
                 Ok(())
             });
@@ -361,8 +365,8 @@ impl TlsProtocol {
         if error.is_instance(py, names::cancelled_error(py)?) {
             return Ok(());
         }
-        let context = PyDict::new(py);
-        context.set_item(intern!(py, "message"), message)?;
+        let context = make::dict(py)?;
+        context.set_item(intern!(py, "message"), make::text(py, message)?)?;
         context.set_item(intern!(py, "exception"), error.into_value(py))?;
         context.set_item(intern!(py, "transport"), lower.as_ref().map(|lower| lower.object(py)))?;
         context.set_item(intern!(py, "protocol"), slf)?;

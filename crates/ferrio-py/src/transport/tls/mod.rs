@@ -36,7 +36,7 @@ use ferrio_engine::{Limits, Records};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 use pyo3::{ffi as raw, intern};
 
 use self::lower::Lower;
@@ -46,12 +46,14 @@ use self::session::Session;
 use super::foreign;
 use super::limits;
 use super::protocol::Protocol;
+use crate::error::WithText;
 use crate::event_loop::Loop;
 use crate::ffi::Context;
 use crate::ffi::buffer::Scratch;
 use crate::ffi::call::{python_of, visit_pointer};
 use crate::ffi::class::Adopted;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make;
 use crate::names;
 
 pub(crate) use self::incoming::Workspace;
@@ -145,7 +147,7 @@ impl Settings {
         open: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let py = looop.py();
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         options.set_item(intern!(py, "ssl_handshake_timeout"), self.handshake_timeout)?;
         options.set_item(intern!(py, "ssl_shutdown_timeout"), self.shutdown_timeout)?;
         let arguments =
@@ -229,7 +231,7 @@ impl TlsProtocol {
         };
         let server_hostname = server_hostname.filter(|_| is_named && !server_side);
         let session = Session::new(&context, server_side, server_hostname.as_ref())?;
-        let extra = PyDict::new(py);
+        let extra = make::dict(py)?;
         extra.set_item(intern!(py, "sslcontext"), &context)?;
         Ok(TlsProtocol {
             looop: r#loop,
@@ -536,7 +538,7 @@ fn timeout(
 ) -> PyResult<Py<PyAny>> {
     match given {
         None => Ok(py.import("asyncio.constants")?.getattr(default)?.unbind()),
-        Some(given) if given.le(0)? => Err(PyValueError::new_err(format!(
+        Some(given) if given.le(0)? => Err(PyValueError::with_text(format!(
             "{name} should be a positive number, got {}",
             given.str()?
         ))),
@@ -551,7 +553,7 @@ fn default_context(
     is_named: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
     let make = names::sslproto(py)?.getattr(intern!(py, "_create_transport_context"))?;
-    make.call1(PyTuple::new(py, [server_side, is_named])?)
+    make.call1((server_side, is_named))
 }
 
 fn default_limits(high: isize) -> Limits {

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView};
+use pyo3::types::{PyBytes, PyMemoryView};
 
 use super::TlsProtocol;
 use super::phase::Phase;
 use super::session::Progress;
 use crate::event_loop::report;
 use crate::ffi::buffer;
+use crate::ffi::make;
 use crate::transport::telling;
 
 /// Plaintext that OpenSSL has not taken: the handshake is not over, or the transport below is full.
@@ -131,7 +132,7 @@ impl TlsProtocol {
         // Its owner may change it before it is sent, so it is copied.
         let bytes = match data.cast_exact::<PyBytes>() {
             Ok(bytes) => bytes.clone(),
-            Err(_) => buffer::View::readable(data)?.read(|bytes| PyBytes::new(py, bytes)),
+            Err(_) => buffer::View::readable(data)?.read(|bytes| make::bytes(py, bytes))?,
         };
         if can_encrypt {
             self.encrypt_bytes(slf, &bytes)
@@ -281,8 +282,11 @@ impl TlsProtocol {
         if report::is_fatal(py, &error) {
             return Err(error);
         }
-        let context = PyDict::new(py);
-        context.set_item(intern!(py, "message"), format!("protocol.{method}() failed"))?;
+        let context = make::dict(py)?;
+        context.set_item(
+            intern!(py, "message"),
+            make::text(py, format!("protocol.{method}() failed"))?,
+        )?;
         context.set_item(intern!(py, "exception"), error.into_value(py))?;
         context.set_item(intern!(py, "transport"), self.transport(slf)?)?;
         context.set_item(intern!(py, "protocol"), slf)?;

@@ -10,6 +10,8 @@
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
 
+use crate::error::WithText;
+
 /// The connection as the transport below sees it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -48,7 +50,7 @@ impl Phase {
                 | (Phase::Flushing, Phase::Shutdown)
         );
         if !is_allowed {
-            return Err(PyRuntimeError::new_err(format!(
+            return Err(PyRuntimeError::with_text(format!(
                 "cannot switch state from SSLProtocolState.{} to SSLProtocolState.{}",
                 self.name(),
                 next.name()

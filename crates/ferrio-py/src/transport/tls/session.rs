@@ -3,9 +3,10 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyString};
 
 use crate::ffi::call::call_method1;
+use crate::ffi::make;
 use crate::names;
 
 /// One end of a TLS connection.
@@ -36,7 +37,7 @@ impl Session {
         let py = context.py();
         let bio = names::memory_bio(py)?;
         let (incoming, outgoing) = (bio.call0()?, bio.call0()?);
-        let options = PyDict::new(py);
+        let options = make::dict(py)?;
         options.set_item(intern!(py, "server_side"), server_side)?;
         options.set_item(intern!(py, "server_hostname"), server_hostname)?;
         let arguments = (&incoming, &outgoing);
@@ -109,6 +110,7 @@ impl Session {
         buffer: &Bound<'_, PyAny>,
     ) -> PyResult<Progress<usize>> {
         let py = buffer.py();
+        let len = make::count(py, len)?;
         let count = self.direct.bind(py).call_method1(intern!(py, "read"), (len, buffer));
         progress(py, count.and_then(|count| count.extract()))
     }

@@ -10,9 +10,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use super::TlsProtocol;
+use crate::error::WithText;
 use crate::event_loop::{Loop, report};
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::make::Returned;
 use crate::names;
 use crate::transport::limits;
 use crate::transport::protocol::Protocol;
@@ -83,7 +85,7 @@ impl TlsTransport {
         if !is_buffer {
             let kind = data.get_type().name()?;
             let text = format!("data: expecting a bytes-like instance, got {kind}");
-            return Err(PyTypeError::new_err(text));
+            return Err(PyTypeError::with_text(text));
         }
         let is_empty = match data.cast_exact::<PyBytes>() {
             Ok(bytes) => bytes.as_bytes().is_empty(),
@@ -165,13 +167,13 @@ impl TlsTransport {
     }
 
     /// Bytes written and not yet taken by the transport below.
-    fn get_write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
-        self.tls(py).map_or(Ok(0), |tls| tls.get().write_buffer_size(py))
+    fn get_write_buffer_size(&self, py: Python<'_>) -> PyResult<Returned<usize>> {
+        self.tls(py).map_or(Ok(0), |tls| tls.get().write_buffer_size(py)).map(Returned)
     }
 
     /// The watermarks in bytes: `(low, high)`.
-    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.tls(py).map_or((0, 0), |tls| tls.get().write_buffer_limits(py))
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> Returned<(usize, usize)> {
+        Returned(self.tls(py).map_or((0, 0), |tls| tls.get().write_buffer_limits(py)))
     }
 
     /// Sets the watermarks in bytes: from high on, the protocol's writing is paused; at or below
@@ -190,13 +192,13 @@ impl TlsTransport {
     }
 
     /// Bytes received and not yet decrypted, because reading is paused.
-    fn get_read_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
-        self.tls(py).map_or(Ok(0), |tls| tls.get().read_buffer_size(py))
+    fn get_read_buffer_size(&self, py: Python<'_>) -> PyResult<Returned<usize>> {
+        self.tls(py).map_or(Ok(0), |tls| tls.get().read_buffer_size(py)).map(Returned)
     }
 
     /// The watermarks in bytes: `(low, high)`.
-    fn get_read_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.tls(py).map_or((0, 0), |tls| tls.get().read_buffer_limits(py))
+    fn get_read_buffer_limits(&self, py: Python<'_>) -> Returned<(usize, usize)> {
+        Returned(self.tls(py).map_or((0, 0), |tls| tls.get().read_buffer_limits(py)))
     }
 
     /// Sets the watermarks in bytes: from high on, the transport below is paused; at or below low,
