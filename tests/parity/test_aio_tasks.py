@@ -488,6 +488,39 @@ def test_sleep_outside_of_a_loop() -> None:
 
 
 @twin
+async def test_the_running_loop_is_what_the_module_says(
+    trace: Trace, aio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """trio-asyncio runs asyncio's code with no loop running, and puts functions of its own there."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    lock = aio.Lock()
+    await lock.acquire()
+    coroutines = [aio.sleep(0.001, "slept"), lock.acquire(), aio.Queue().get()]
+    coroutines += [aio.wait_for(loop.create_future(), 3600)]
+    asyncio._set_running_loop(None)
+    for name in ("_get_running_loop", "get_running_loop"):
+        monkeypatch.setattr(asyncio.events, name, lambda: loop)
+    monkeypatch.setattr(asyncio.tasks, "current_task", lambda _loop=None: task)
+    try:
+        with trace.raises("timeout"):
+            aio.timeout(3600)
+        futures = [coroutine.send(None) for coroutine in coroutines]
+    finally:
+        monkeypatch.undo()
+        asyncio._set_running_loop(loop)
+    trace("loops", [future.get_loop() is loop for future in futures])
+    while not futures[0].done():
+        await asyncio.sleep(0.001)
+    try:
+        coroutines[0].send(None)
+    except StopIteration as stop:
+        trace("result", stop.value)
+    for coroutine in coroutines[1:]:
+        coroutine.close()
+
+
+@twin
 async def test_methods_of_the_program_are_called(trace: Trace, aio: Any) -> None:
     """A loop whose methods were replaced is asked by them."""
     loop: Any = asyncio.get_running_loop()

@@ -201,6 +201,31 @@ async def test_subclasses(trace: Trace, aio: Any) -> None:
 
 
 @twin
+async def test_the_handle_of_its_timer(trace: Trace, aio: Any) -> None:
+    """Private, but other packages' tests look at it: async-timeout's do."""
+    timeout = aio.timeout(3600)
+    trace("created", timeout._timeout_handler)
+    async with timeout:
+        handle = timeout._timeout_handler
+        trace("entered", isinstance(handle, asyncio.TimerHandle), handle.when() == timeout.when())
+        trace("same", timeout._timeout_handler is handle, handle.cancelled())
+        timeout.reschedule(None)
+        trace("never", timeout._timeout_handler, handle.cancelled())
+        timeout.reschedule(timeout._task.get_loop().time() + 3600)
+        handle = timeout._timeout_handler
+    trace("exited", timeout._timeout_handler, handle.cancelled())
+    async with aio.timeout(None) as never:
+        trace("none", never._timeout_handler)
+    for delay in (0.001, 0, -1):
+        with trace.raises(f"expires after {delay}"):
+            async with aio.timeout(delay) as timeout:
+                handle = timeout._timeout_handler
+                trace("pending", isinstance(handle, asyncio.Handle), handle.cancelled())
+                await asyncio.sleep(3600)
+        trace("expired", timeout._timeout_handler, handle.cancelled(), timeout.expired())
+
+
+@twin
 async def test_a_clock_of_the_programs(trace: Trace, aio: Any) -> None:
     loop: Any = asyncio.get_running_loop()
     now = loop.time()

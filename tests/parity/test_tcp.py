@@ -255,6 +255,29 @@ async def test_pausing_twice_and_resuming_twice_is_allowed(trace: Trace) -> None
 
 
 @twin
+async def test_private_names_that_tests_look_at(trace: Trace) -> None:
+    """uvloop's do, on any loop."""
+    async with connected(trace) as (client, server):
+
+        def look(when: str) -> None:
+            trace(when, client.transport._paused, client.transport._closing)
+
+        look("made")
+        client.transport.pause_reading()
+        look("paused")
+        client.transport.resume_reading()
+        look("resumed")
+        client.transport.pause_reading()
+        client.transport.close()
+        look("closed while paused")
+        client.transport.resume_reading()
+        look("resumed after close")
+        await client.lost
+        await server.lost
+        look("lost")
+
+
+@twin
 async def test_reading_paused_in_connection_made_stays_paused(trace: Trace) -> None:
     class Paused(Recorder):
         def connection_made(self, transport: Any) -> None:

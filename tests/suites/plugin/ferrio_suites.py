@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio.base_events
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -98,6 +99,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         wanted = set(Path(only).read_text().splitlines())
         config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in wanted])
         items[:] = [item for item in items if item.nodeid in wanted]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    # aiohttp's fixtures collect garbage after each test. With all that a suite imports and pytest
+    # has collected on the heap, that is most of the time: 0.2 s a test on an idle machine.
+    gc.collect()
+    gc.freeze()
 
 
 class Lines:

@@ -289,6 +289,11 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         self.life == Life::Open && !self.is_paused
     }
 
+    /// Whether `pause_reading` holds, closed or not.
+    pub fn is_reading_paused(&self) -> bool {
+        self.is_paused
+    }
+
     /// Reads nothing from now on. Returns whether that is a change.
     pub fn pause_reading(&mut self) -> bool {
         let changes = self.is_reading();

@@ -8,12 +8,23 @@ use crate::error::WithText;
 use crate::ffi::call::call1;
 use crate::names;
 
+/// The running loop, None if none runs.
+pub(super) fn running_loop_if_any(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let looop = names::get_running_loop(py)?.call0()?;
+    if !looop.is_none() {
+        return Ok(looop);
+    }
+    // Who has asyncio's code run by something else, as trio-asyncio does, puts functions of their
+    // own into the module. Theirs are asked where asyncio knows of no loop.
+    names::running_loop(py)?.call0()
+}
+
 /// The running loop.
 ///
 /// # Errors
 /// RuntimeError if none runs.
 pub(super) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let looop = names::get_running_loop(py)?.call0()?;
+    let looop = running_loop_if_any(py)?;
     if looop.is_none() {
         return Err(PyRuntimeError::with_text("no running event loop"));
     }

@@ -4,10 +4,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use super::current::running_loop_if_any;
 use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
-use crate::names;
 
 /// The loop on which an object first had to wait, and on which alone it can.
 pub(super) struct LoopBound(GilCell<Option<Py<PyAny>>>);
@@ -24,7 +24,7 @@ impl LoopBound {
     /// never used on any is bound to None if no loop runs.
     pub(super) fn get<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = owner.py();
-        let running = names::get_running_loop(py)?.call0()?;
+        let running = running_loop_if_any(py)?;
         let bound = self.0.with(py, |bound| match bound {
             Some(bound) => bound.is(&running),
             None => {

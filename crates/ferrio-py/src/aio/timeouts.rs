@@ -539,6 +539,33 @@ impl Timeout {
         self.task(py)
     }
 
+    /// The handle of its timer. Other packages' tests ask for it; a timer that has none gets one.
+    #[getter]
+    fn _timeout_handler<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.get();
+        let is_direct = |state: &mut State| match state.timer {
+            Timer::Engine { .. } | Timer::Ready => true,
+            Timer::None | Timer::Handle(_) => false,
+        };
+        if this.state.with(py, is_direct)
+            && let (Some(task), Some(when)) = (this.task(py), this.when(py)?)
+        {
+            let looop = task.call_method0(intern!(py, "get_loop"))?;
+            let timer = Timeout::by_method(slf, &looop, &when)?;
+            let old = this.state.with(py, |state| {
+                // What is on the ready queue already is not the timer any more.
+                state.serial = state.serial.wrapping_add(1);
+                std::mem::replace(&mut state.timer, timer)
+            });
+            old.cancel(py)?;
+        }
+        Ok(this.state.with(py, |state| match &state.timer {
+            Timer::Handle(handle) => Some(handle.bind(py).clone()),
+            Timer::None | Timer::Engine { .. } | Timer::Ready => None,
+        }))
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let all = self.state.try_with(python_of(&visit), |state| {
             visit.call(&state.task)?;

@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::ensure::ensure_future;
-use crate::aio::current::current_task;
+use crate::aio::current::{current_task, running_loop_if_any};
 use crate::aio::versions::Versions;
 use crate::error::WithText;
 use crate::event_loop::tasks::create_future;
@@ -59,7 +59,7 @@ pub(super) fn gather<'py>(
     let mut looop = None;
     let mut parent = None;
     if awaited_by::EXISTS {
-        looop = Some(names::get_running_loop(py)?.call0()?).filter(|looop| !looop.is_none());
+        looop = Some(running_loop_if_any(py)?).filter(|looop| !looop.is_none());
         if let Some(looop) = &looop {
             parent = current_task(py, Some(looop))?;
         }

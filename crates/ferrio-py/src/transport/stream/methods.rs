@@ -231,6 +231,17 @@ impl StreamTransport {
         self.with(py, |state| state.is_protocol_paused)
     }
 
+    /// asyncio's names for what `is_closing()` and `is_reading()` say, which tests look at.
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.is_closing(py)
+    }
+
+    #[getter]
+    fn _paused(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.stream.is_reading_paused())
+    }
+
     /// The `socket.socket` behind the transport, None once closed.
     #[getter]
     fn _sock(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
