@@ -17,8 +17,8 @@ from .conftest import Load
 # another. Two things are left out, for want of which CPython itself crashes up to 3.13: nothing
 # makes a function meanwhile (PyFunction_New), and asyncio's table of current tasks has no need to
 # grow (PyDict_SetDefaultRef, which leaves a dictionary behind that counts what it does not have).
-# Nor are loops made meanwhile up to 3.12: there an instance of a subclass of a native class is given
-# up before the native part is set up if it lacks memory for its `__dict__` (object_new), and
+# Nor are loops made meanwhile up to 3.12: there an instance of a subclass of a native class is
+# given up before the native part is set up if it lacks memory for its `__dict__` (object_new), and
 # `Loop.__del__` then finds nothing under it.
 TORTURE = """
     import asyncio, gc, importlib, json, os, signal, socket, sys, warnings
