@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import gc
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from ferrio import aio
+
+from .conftest import resident_kib
 
 Loop = asyncio.AbstractEventLoop
 
@@ -91,18 +94,26 @@ def per_round(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["our tasks", "C tasks"])
-def test_memory_stays_as_it_is(loop: Any, no_gc: None, per_round: int, own: bool) -> None:
+def test_memory_stays_as_it_is(
+    loop: Any, no_gc: None, per_round: int, figures: Callable[[str], None], own: bool
+) -> None:
     if hasattr(loop, "_c_tasks"):
         loop._c_tasks = not own
-    blocks = []
+    blocks, memory = [], []
     for _ in range(ROUNDS):
         loop.run_until_complete(a_bit_of_everything(per_round))
         # An exception refers to the frames it passed through, and these to the tasks.
         gc.collect()
         blocks.append(sys.getallocatedblocks())
+        memory.append(resident_kib())
     # Free lists fill and dictionaries grow in the first rounds.
-    assert blocks[-1] - blocks[ROUNDS // 2] < 500, blocks
+    half = ROUNDS // 2
+    assert blocks[-1] - blocks[half] < 500, blocks
     assert not asyncio.all_tasks(loop)
+    figures(
+        f"{ROUNDS * per_round:,} times each function; in the second half "
+        f"{blocks[-1] - blocks[half]} blocks, {memory[-1] - memory[half]} KiB more"
+    )
 
 
 def test_many_tasks_at_a_time(loop: Loop, no_gc: None, per_round: int) -> None:

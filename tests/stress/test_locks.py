@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ferrio import aio
 
-from .conftest import Load
+from .conftest import Load, resident_kib
 
 Loop = asyncio.AbstractEventLoop
 
@@ -22,7 +22,9 @@ every_queue = pytest.mark.parametrize("cls", QUEUES, ids=lambda cls: cls.__name_
 
 
 @every_queue
-def test_a_million_items(loop: Loop, no_gc: None, load: Load, cls: Any) -> None:
+def test_a_million_items(
+    loop: Loop, no_gc: None, load: Load, figures: Callable[[str], None], cls: Any
+) -> None:
     """In, and out again: by those who wait, and by those who need not."""
     left = load(200_000, 1_000_000)
 
@@ -44,12 +46,17 @@ def test_a_million_items(loop: Loop, no_gc: None, load: Load, cls: Any) -> None:
             consumer.cancel()
         await asyncio.gather(*consumers, return_exceptions=True)
 
-    blocks = []
+    blocks, memory = [], []
     for _ in range(10):
         loop.run_until_complete(main(left // 10))
         gc.collect()
         blocks.append(sys.getallocatedblocks())
+        memory.append(resident_kib())
     assert blocks[-1] - blocks[4] < 500, blocks
+    figures(
+        f"{left:,} items; in the second half {blocks[-1] - blocks[4]} blocks, "
+        f"{memory[-1] - memory[4]} KiB more"
+    )
 
 
 @every_queue

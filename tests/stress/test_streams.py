@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sys
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from ferrio import aio
 
-from tests.stress.conftest import Load
+from .conftest import Load, resident_kib
 
 Loop = asyncio.AbstractEventLoop
 LOCALHOST = "127.0.0.1"
@@ -37,21 +38,64 @@ async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Stre
 
 
 def test_messages_leave_nothing_behind(
-    descriptors: None, loop: Loop, no_gc: None, load: Load
+    descriptors: None, loop: Loop, no_gc: None, load: Load, figures: Callable[[str], None]
 ) -> None:
+    count = load(2_000, 250_000)
+    memory = []
+
     async def main() -> list[int]:
         blocks = []
         async with connection() as (reader, writer):
             for _ in range(3):
-                for _ in range(load(2_000, 500_000)):
+                for _ in range(count):
                     writer.write(b"a line of some length\n" * 2)
                     await reader.readexactly(22)
                     await reader.readline()
                 blocks.append(sys.getallocatedblocks())
+                memory.append(resident_kib())
         return blocks
 
     first, *others = loop.run_until_complete(main())
     assert max(others) < first + 500
+    figures(
+        f"{2 * 3 * count:,} lines there and back; in the last two thirds "
+        f"{others[-1] - first} blocks, {memory[-1] - memory[0]} KiB more"
+    )
+
+
+def test_connections_leave_nothing_behind(
+    descriptors: None, loop: Loop, no_gc: None, load: Load, figures: Callable[[str], None]
+) -> None:
+    """Streams over socket pairs: ports need a minute before they can be used again."""
+    count = load(300, 20_000)
+    blocks, memory = [], []
+
+    async def exchange() -> None:
+        one, other = socket.socketpair()
+        (reader, writer), (far_reader, far_writer) = await asyncio.gather(
+            aio.open_connection(sock=one), aio.open_connection(sock=other)
+        )
+        writer.write(b"there")
+        assert await far_reader.readexactly(5) == b"there"
+        far_writer.close()
+        assert await reader.read() == b""
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), far_writer.wait_closed())
+
+    async def main() -> None:
+        for _ in range(count):
+            await exchange()
+
+    for _ in range(4):
+        loop.run_until_complete(main())
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+        memory.append(resident_kib())
+    assert blocks[-1] - blocks[1] < 500, blocks
+    figures(
+        f"{2 * 4 * count:,} pairs of streams; in the second half {blocks[-1] - blocks[1]} blocks, "
+        f"{memory[-1] - memory[1]} KiB more"
+    )
 
 
 def test_many_small_pieces_take_little_memory(loop: Loop, no_gc: None) -> None:

@@ -8,9 +8,12 @@ import gc
 import random
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from .conftest import Load, resident_kib
 
 Loop = asyncio.AbstractEventLoop
 
@@ -40,18 +43,28 @@ async def a_bit_of_everything(count: int) -> None:
 
 
 @pytest.mark.parametrize("is_debug", [False, True])
-def test_memory_stays_as_it_is(loop: Loop, no_gc: None, is_debug: bool) -> None:
+def test_memory_stays_as_it_is(
+    loop: Loop, no_gc: None, load: Load, figures: Callable[[str], None], is_debug: bool
+) -> None:
+    """In the long form a million tasks, and as many futures."""
     loop.set_debug(is_debug)
-    rounds, per_round = (ROUNDS, PER_ROUND) if not is_debug else (8, 200)
-    blocks = []
+    rounds, per_round = (ROUNDS, PER_ROUND * load(1, 40)) if not is_debug else (8, 200)
+    blocks, memory = [], []
     for _ in range(rounds):
         loop.run_until_complete(a_bit_of_everything(per_round))
         # An exception refers to the frames it passed through, and these to the tasks.
         gc.collect()
         blocks.append(sys.getallocatedblocks())
+        memory.append(resident_kib())
+    half = rounds // 2
     # Free lists fill and dictionaries grow in the first rounds.
-    assert blocks[-1] - blocks[rounds // 2] < 500, blocks
+    assert blocks[-1] - blocks[half] < 500, blocks
     assert not asyncio.all_tasks(loop)
+    made = rounds * per_round // 4
+    figures(
+        f"{3 * made:,} tasks, {2 * made:,} futures; in the second half "
+        f"{blocks[-1] - blocks[half]} blocks, {memory[-1] - memory[half]} KiB more"
+    )
 
 
 def test_finished_tasks_are_freed_by_their_reference_count(loop: Loop, no_gc: None) -> None:

@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 
 use pyo3::prelude::*;
 
+#[cfg(not(Py_3_13))]
 use crate::ffi::make;
 
 /// Sets it and returns what it was; -1 is none.
@@ -48,8 +49,9 @@ pub(crate) fn forget_wakeup_in_children(py: Python<'_>) -> PyResult<()> {
                 set_wakeup_fd(-1);
             })?;
             let options = make::dict(py)?;
-            options.set_item("after_in_child", forget)?;
-            py.import("os")?.call_method("register_at_fork", (), Some(&options)).map(drop)
+            options.set_item(pyo3::intern!(py, "after_in_child"), forget)?;
+            let os = py.import(pyo3::intern!(py, "os"))?;
+            os.call_method(pyo3::intern!(py, "register_at_fork"), (), Some(&options)).map(drop)
         })?;
     }
     #[cfg(Py_3_12)]

@@ -71,7 +71,9 @@ impl AsCompleted {
         let this = Bound::new(py, AsCompleted { state: GilCell::default() })?;
         let callback = new_callback(py, Completion(this.clone().unbind()))?;
         let left = todo.len();
-        for future in &todo {
+        // (PyO3's own iterator of a set panics where there is no memory for it.)
+        for future in todo.as_any().try_iter()? {
+            let future = future?;
             state::add_done_callback(&future, &callback, None)?;
             if let Some(parent) = &parent {
                 awaited_by::add(&future, parent)?;
@@ -132,7 +134,8 @@ impl AsCompleted {
         });
         let (Some(todo), Some(callback)) = (todo, callback) else { return Ok(()) };
         let todo = todo.bind(py);
-        for future in todo {
+        for future in todo.as_any().try_iter()? {
+            let future = future?;
             state::remove_done_callback(&future, callback.bind(py))?;
             if let Some(parent) = &parent {
                 awaited_by::discard(&future, parent.bind(py))?;
