@@ -71,14 +71,15 @@ fn load(options: &Options) -> Result<String, Fault> {
         });
     }
     if let Some(warmup) = options.warmup {
-        run(&mut workers, warmup)?;
+        run(&mut workers, None, warmup)?;
     }
     if options.gate {
         wait_at_gate().map_err(|error| Fault::Io(0, error))?;
     }
+    let active = (options.active < options.connections).then_some(options.active);
     let cpu_before = cpu_time();
     let started_at = Instant::now();
-    let outcome = run(&mut workers, options.extent)?;
+    let outcome = run(&mut workers, active, options.extent)?;
     let seconds = (outcome.ended_at - started_at).as_secs_f64();
     let cpu_seconds = (cpu_time().saturating_sub(cpu_before)).as_secs_f64();
     Ok(report(options, &outcome, seconds, cpu_seconds))
@@ -91,18 +92,18 @@ enum Load<'a> {
 }
 
 impl Load<'_> {
-    fn run(&mut self, extent: Extent) -> Result<Outcome, Fault> {
+    fn run(&mut self, active: Option<usize>, extent: Extent) -> Result<Outcome, Fault> {
         match self {
-            Load::Messages(worker) => worker.run(extent),
+            Load::Messages(worker) => worker.run(active, extent),
             Load::Visits(visitor) => visitor.run(extent),
         }
     }
 }
 
-/// One part of the run, on all threads at once.
-fn run(workers: &mut [Load<'_>], extent: Extent) -> Result<Outcome, Fault> {
+/// One part of the run, on all threads at once, by way of `active` connections of each or all.
+fn run(workers: &mut [Load<'_>], active: Option<usize>, extent: Extent) -> Result<Outcome, Fault> {
     if let [worker] = workers {
-        return worker.run(extent);
+        return worker.run(active, extent);
     }
     let count = workers.len() as u64;
     thread::scope(|scope| {
@@ -116,7 +117,7 @@ fn run(workers: &mut [Load<'_>], extent: Extent) -> Result<Outcome, Fault> {
                         Extent::Requests(total * (index + 1) / count - total * index / count)
                     }
                 };
-                scope.spawn(move || worker.run(extent))
+                scope.spawn(move || worker.run(active, extent))
             })
             .collect();
         let mut whole =

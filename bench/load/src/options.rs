@@ -16,6 +16,8 @@ usage: ferrio-load (--tcp HOST:PORT | --unix PATH | --udp HOST:PORT) [options]
                            many at a time, each on a thread of its own
   --size BYTES             length of a message (1024)
   --connections N          connections (50), all opened before the first message
+  --active N               load only so many of the connections in the measured part, spread evenly over all; the
+                           others stay open and silent (all). Goes with one thread
   --depth N                messages under way on each connection (1)
   --threads N              threads that share the connections (1)
   --duration SECONDS       how long to load the server (1.0), or
@@ -52,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) visits: bool,
     pub(crate) size_bytes: usize,
     pub(crate) connections: usize,
+    /// How many of the connections have messages in the measured part; at most all, in the warm-up all.
+    pub(crate) active: usize,
     pub(crate) depth: usize,
     pub(crate) threads: usize,
     pub(crate) warmup: Option<Extent>,
@@ -67,6 +71,7 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
     let mut visits = false;
     let mut size_bytes = 1024;
     let mut connections = 50;
+    let mut active = None;
     let mut depth = 1;
     let mut threads = 1;
     let mut warmup = None;
@@ -82,6 +87,7 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
             Long("visits") => visits = true,
             Long("size") => size_bytes = positive(&mut args)?,
             Long("connections") => connections = positive(&mut args)?,
+            Long("active") => active = Some(positive(&mut args)?),
             Long("depth") => depth = positive(&mut args)?,
             Long("threads") => threads = positive(&mut args)?,
             Long("duration") => extent = Extent::Duration(seconds(&mut args)?),
@@ -98,6 +104,13 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
     if (tls || visits) && !matches!(target, Target::Tcp(_)) {
         return Err("--tls and --visits go with --tcp".into());
     }
+    let active = active.unwrap_or(connections);
+    if active > connections {
+        return Err("--active asks for more connections than --connections opens".into());
+    }
+    if active < connections && (visits || threads > 1) {
+        return Err("--active goes with one thread, and not with --visits".into());
+    }
     let threads = if visits { connections } else { threads.min(connections) };
     Ok(Some(Options {
         target,
@@ -105,6 +118,7 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
         visits,
         size_bytes,
         connections,
+        active,
         depth,
         threads,
         warmup,
@@ -137,6 +151,7 @@ mod tests {
     #[test]
     fn a_target_is_all_that_must_be_given() {
         let options = parsed(&["--tcp", "127.0.0.1:80"]).unwrap().unwrap();
+        assert_eq!(options.active, options.connections);
         assert_eq!(options.extent, Extent::Duration(Duration::from_secs(1)));
         assert_eq!(options.warmup, None);
         assert!(parsed(&[]).is_err());
@@ -146,6 +161,10 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert!(parsed(&["--unix", "socket", "--tls"]).is_err());
+        let crowd = ["--tcp", "127.0.0.1:80", "--connections", "5", "--active"];
+        for more in [&["6"][..], &["4", "--visits"], &["4", "--threads", "2"]] {
+            assert!(parsed(&[&crowd[..], more].concat()).is_err(), "{more:?}");
+        }
         for bad in [["--size", "0"], ["--depth", "x"], ["--duration", "-1"], ["--duration", "nan"]]
         {
             assert!(parsed(&["--tcp", "127.0.0.1:80", bad[0], bad[1]]).is_err(), "{bad:?}");

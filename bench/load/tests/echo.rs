@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -60,6 +61,32 @@ fn counts_exactly_the_requests_asked_for() {
         assert!(output.status.success(), "{output:?}");
         assert!(stdout(&output).contains("\"requests\": 1000,"), "{output:?}");
     }
+}
+
+#[test]
+fn silent_connections_stay_open() {
+    static ANSWERED: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+
+    fn count(mut stream: TcpStream) {
+        let answered = &ANSWERED[OPENED.fetch_add(1, Ordering::Relaxed)];
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            answered.fetch_add(1, Ordering::Relaxed);
+            if stream.write_all(&message).is_err() {
+                return;
+            }
+        }
+    }
+    let options = ["--size", "64", "--connections", "5", "--active", "2"];
+    let extent = ["--warmup-requests", "5", "--requests", "100"];
+    let output = load(serve(count), &[&options[..], &extent[..]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let mut answered: Vec<_> = ANSWERED.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    answered.sort_unstable();
+    // The warm-up reaches everybody, the rest the two. How these share it is a matter of timing.
+    assert_eq!(answered[..3], [1; 3]);
+    assert_eq!(answered.iter().sum::<usize>(), 105);
 }
 
 #[test]
