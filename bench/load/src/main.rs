@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         }
     };
     match load(&options) {
-        Ok(report) => print(&report),
+        Ok(status) => status,
         Err(fault) => {
             complain(&fault.to_string());
             ExitCode::FAILURE
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs warm-up, gate and measured part; returns the report as a line of JSON.
-fn load(options: &Options) -> Result<String, Fault> {
+/// Runs warm-up, gate and measured part, and prints the report as a line of JSON.
+fn load(options: &Options) -> Result<ExitCode, Fault> {
     raise_descriptor_limit();
     // In one piece: what a connection sends at once, and what one `recv` can bring.
     let payload = Payload::new((options.size_bytes * options.depth).clamp(256 * 1024, 1 << 24));
@@ -82,7 +82,11 @@ fn load(options: &Options) -> Result<String, Fault> {
     let outcome = run(&mut workers, active, options.extent)?;
     let seconds = (outcome.ended_at - started_at).as_secs_f64();
     let cpu_seconds = (cpu_time().saturating_sub(cpu_before)).as_secs_f64();
-    Ok(report(options, &outcome, seconds, cpu_seconds))
+    let status = print(&report(options, &outcome, seconds, cpu_seconds));
+    if options.gate {
+        wait_for_leave();
+    }
+    Ok(status)
 }
 
 /// What one thread does.
@@ -140,6 +144,13 @@ fn wait_at_gate() -> io::Result<()> {
         0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody opened the gate")),
         _ => Ok(()),
     }
+}
+
+/// The end of thousands of connections is work for the server, which its CPU clock should not show
+/// before it has been read.
+fn wait_for_leave() {
+    // An error is an end as well.
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
 }
 
 fn report(options: &Options, outcome: &Outcome, seconds: f64, cpu_seconds: f64) -> String {

@@ -18,6 +18,7 @@ usage: ferrio-load (--tcp HOST:PORT | --unix PATH | --udp HOST:PORT) [options]
   --connections N          connections (50), all opened before the first message
   --active N               load only so many of the connections in the measured part, spread evenly over all; the
                            others stay open and silent (all). Goes with one thread
+  --reset                  end the connections by a reset: closed ones hold their ports for a minute (TIME_WAIT)
   --depth N                messages under way on each connection (1)
   --threads N              threads that share the connections (1)
   --duration SECONDS       how long to load the server (1.0), or
@@ -25,7 +26,8 @@ usage: ferrio-load (--tcp HOST:PORT | --unix PATH | --udp HOST:PORT) [options]
   --warmup-duration SECONDS  load before the measured part, not counted (0), or
   --warmup-requests N
   --gate                   after the warm-up print {\"event\": \"warm\"} and wait for a line on stdin, so that
-                           another process can read the server's CPU clock exactly around the measured part
+                           another process can read the server's CPU clock exactly around the measured part;
+                           after the report keep the connections until the end of stdin
   --stall-seconds SECONDS  give up when no reply arrives for so long (10)
 
 The last line of stdout is JSON. Exit status: 0; 1 after a wrong byte, a lost connection or a stall; 2 for bad arguments.
@@ -50,6 +52,8 @@ pub(crate) enum Target {
 pub(crate) struct Options {
     pub(crate) target: Target,
     pub(crate) tls: bool,
+    /// Connections end by a reset.
+    pub(crate) reset: bool,
     /// A connection for each request.
     pub(crate) visits: bool,
     pub(crate) size_bytes: usize,
@@ -68,6 +72,7 @@ pub(crate) struct Options {
 pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     let mut target = None;
     let mut tls = false;
+    let mut reset = false;
     let mut visits = false;
     let mut size_bytes = 1024;
     let mut connections = 50;
@@ -84,6 +89,7 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
             Long("unix") => target = Some(Target::Unix(args.value()?.into())),
             Long("udp") => target = Some(Target::Udp(args.value()?.parse()?)),
             Long("tls") => tls = true,
+            Long("reset") => reset = true,
             Long("visits") => visits = true,
             Long("size") => size_bytes = positive(&mut args)?,
             Long("connections") => connections = positive(&mut args)?,
@@ -115,6 +121,7 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
     Ok(Some(Options {
         target,
         tls,
+        reset,
         visits,
         size_bytes,
         connections,

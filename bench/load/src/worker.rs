@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::connection::{Connection, Fault};
 use crate::histogram::Histogram;
@@ -50,6 +51,10 @@ impl<'a> Worker<'a> {
         let mut connections = Vec::with_capacity(numbers.len());
         for number in numbers {
             let connection = Connection::open(&options.target, tls, number, options.size_bytes)?;
+            if options.reset {
+                set_socket_linger(&connection, Some(Duration::ZERO))
+                    .map_err(|errno| Fault::Io(number, errno.into()))?;
+            }
             let slot = epoll::EventData::new_u64(connections.len() as u64);
             epoll::add(&epoll, &connection, slot, epoll::EventFlags::IN)
                 .map_err(|errno| Fault::Io(number, errno.into()))?;

@@ -1,6 +1,6 @@
 //! The generator against small servers, good and bad, on real sockets.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
@@ -87,6 +87,30 @@ fn silent_connections_stay_open() {
     // The warm-up reaches everybody, the rest the two. How these share it is a matter of timing.
     assert_eq!(answered[..3], [1; 3]);
     assert_eq!(answered.iter().sum::<usize>(), 105);
+}
+
+#[test]
+fn connections_end_as_asked() {
+    for (more, expected) in [(None, None), (Some("--reset"), Some(ErrorKind::ConnectionReset))] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut message = [0; 64];
+            loop {
+                match stream.read(&mut message) {
+                    Ok(0) => return None,
+                    Ok(count) => stream.write_all(&message[..count]).unwrap(),
+                    Err(error) => return Some(error.kind()),
+                }
+            }
+        });
+        let mut arguments = vec!["--size", "64", "--connections", "1", "--requests", "3"];
+        arguments.extend(more);
+        let output = load(address, &arguments);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(server.join().unwrap(), expected);
+    }
 }
 
 #[test]
