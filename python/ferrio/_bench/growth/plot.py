@@ -45,6 +45,7 @@ def save(results: Results, path: Path) -> None:
 def _draw(axes: Axes, curve: Curves) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _scale(axes, curve)
     for loop in curve.points:
         known = curve.known(loop)
         sizes = [size for size, _ in known]
@@ -67,7 +68,6 @@ def _draw(axes: Axes, curve: Curves) -> None:
             linewidth=1,
             alpha=0.55,
         )
-    _scale(axes, curve)
     axes.set_title(f"{curve.title}, {curve.unit}", fontsize=9, color=INK, loc="left")
     axes.set_xlabel(curve.counted, fontsize=8, color=FAINT)
     axes.grid(color=FAINT, alpha=0.25, linewidth=0.6)
@@ -84,6 +84,7 @@ def _scale(axes: Axes, curve: Curves) -> None:
     if (missing := LEAST_DECADES - math.log10(high / low)) > 0:
         low, high = low / 10 ** (missing / 2), high * 10 ** (missing / 2)
     axes.set_ylim(low, high)
+    axes.set_xlim(curve.sizes[0] / 1.5, curve.sizes[-1] * 1.5)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     # More than these would overlap once there are many decades.
     steps = (1, 2, 5) if len(decades) <= 3 else (1,)
@@ -108,8 +109,8 @@ def _dress(figure: Figure, axes: Axes, results: Results) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
     environment = results.environment
     figure.supxlabel(
-        f"lower is better; both axes logarithmic; thin lines: least to most of "
-        f"{environment['rounds']} rounds\n"
+        f"lower is better; both axes logarithmic; thin lines: least to most; "
+        f"rounds: {environment['rounds']}\n"
         f"CPython {environment['python']}, {environment['cpu']}, {environment['cpus']} CPUs, "
         f"{environment['system']}, {environment['date'][:10]}",
         fontsize=8,

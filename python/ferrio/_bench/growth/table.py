@@ -36,8 +36,8 @@ def print_results(results: Results, console: Console) -> None:
             table.add_row(times, *(_growth(each, loop) for loop in loops))
     console.print(table)
     console.print(
-        f"Medians of {results.environment['rounds']} rounds, then least and most. Growth: the last "
-        "cost relative to the first of the same round.",
+        "Medians, then least and most. Growth: the last cost relative to the first of the same "
+        f"round. Rounds: {results.environment['rounds']}.",
         style="dim",
     )
 
