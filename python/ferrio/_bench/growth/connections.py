@@ -28,7 +28,7 @@ def _family(kind: str, few: bool) -> Family:
         )
         for size in SIZES
     ]
-    active = "ten connections active" if few else "all connections active"
+    active = "ten active" if few else "all active"
     return Family(name, "connections", (Cost(f"echo ({kind}), {active}", rows[0].unit),), rows)
 
 
