@@ -4,12 +4,15 @@
 #   make bench ARGS=--quick                     a first impression
 #   make bench PYTHON=python3.14 ARGS='--rows "echo_*" --rounds 9'
 #   make bench-figures PYTHON=python3.14        everything, and the tables of bench/README.md from it
+#   make bench-growth ARGS=--quick              how costs grow with connections, timers and tasks
+#   make bench-growth-figures PYTHON=python3.14 the same in full, with tables and plot of bench/README.md
 
 LOAD_GENERATOR := target/release/ferrio-load
 BENCH = $(VENV)/bin/python -m ferrio._bench --load-generator $(LOAD_GENERATOR)
 BENCH_RESULTS = bench/results/$(notdir $(VENV))
+GROWTH_RESULTS = bench/results/growth-$(notdir $(VENV)).json
 
-.PHONY: bench bench-quick bench-figures bench-instructions bench-engine bench-tools bench-test
+.PHONY: bench bench-quick bench-figures bench-growth bench-growth-figures bench-instructions bench-engine bench-tools bench-test
 
 bench: bench-tools ## measure ferrio beside the loops it competes with
 	@$(BENCH) $(ARGS)
@@ -21,6 +24,14 @@ bench-figures: bench-tools ## measure all of it and write the tables of bench/RE
 	@mkdir -p bench/results
 	@$(BENCH) --json $(BENCH_RESULTS).json --plot $(BENCH_RESULTS).svg $(ARGS)
 	@$(VENV)/bin/python bench/figures.py $(BENCH_RESULTS).json
+
+bench-growth: bench-tools ## what costs grow to with more connections, timers and tasks
+	@$(BENCH) --growth $(ARGS)
+
+bench-growth-figures: bench-tools
+	@mkdir -p bench/results
+	@$(BENCH) --growth --json $(GROWTH_RESULTS) $(ARGS)
+	@$(VENV)/bin/python bench/figures.py $(GROWTH_RESULTS)
 
 bench-instructions: bench-tools ## instructions per operation, counted by valgrind
 	@$(VENV)/bin/python bench/instructions.py --load-generator $(LOAD_GENERATOR) $(ARGS)

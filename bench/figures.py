@@ -1,10 +1,12 @@
 """Writes the tables of bench/README.md from the JSON of `ferrio bench`.
 
     python bench/figures.py bench/results/3.13.json bench/results/3.14.json
+    python bench/figures.py bench/results/growth-3.13.json
 
 A file replaces the section of its Python version and leaves the others alone. Sections are kept
-between comments, `<!-- figures 3.13 -->` and `<!-- end of figures 3.13 -->`; text outside them is
-nobody's but the author's. Prints which of the project's targets are missed.
+between comments, `<!-- figures 3.13 -->` and `<!-- end of figures 3.13 -->`, or `growth` for what
+`ferrio bench --growth` wrote, whose plot is drawn too; text outside them is nobody's but the
+author's. Prints which of the project's targets are missed.
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ferrio._bench import figures
+from ferrio._bench.growth import plot
+from ferrio._bench.growth.curves import Curves, Point, curves
 from ferrio._bench.results import Results, RowResult
 
 README = Path(__file__).parent / "README.md"
+PICTURES = Path("../docs/images")
+"""From the README's folder."""
 
 TARGETS = {
     "echo_protocol_1k": 0.95,
@@ -46,7 +52,12 @@ def main() -> int:
     text = args.readme.read_text()
     for path in args.files:
         results = Results.read(path)
-        text = replace_section(text, version(results), "\n".join(section(results)))
+        if any(curves(results)):
+            name, content = f"growth {version(results)}", growth_section(results)
+            plot.save(results, args.readme.parent / picture(results))
+        else:
+            name, content = f"figures {version(results)}", section(results)
+        text = replace_section(text, name, "\n".join(content))
         for miss in missed(results):
             print(f"{version(results)}: {miss}")
     args.readme.write_text(text)
@@ -60,7 +71,7 @@ def version(results: Results) -> str:
 
 def replace_section(text: str, name: str, content: str) -> str:
     """`text` with the content of a section exchanged; a new section goes to the end."""
-    begin, end = f"<!-- figures {name} -->", f"<!-- end of figures {name} -->"
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     block = f"{begin}\n\n{content}\n\n{end}"
     if begin not in text:
         return f"{text.rstrip()}\n\n{block}\n"
@@ -72,6 +83,18 @@ def replace_section(text: str, name: str, content: str) -> str:
 
 
 def section(results: Results) -> Iterator[str]:
+    yield from heading(results)
+    groups = dict.fromkeys(row.group for row in results.rows)
+    for group in groups:
+        rows = [row for row in results.rows if row.group == group]
+        yield ""
+        yield f"**{group}**"
+        yield ""
+        yield from table(rows, results)
+
+
+def heading(results: Results) -> Iterator[str]:
+    """Where and how the figures came about."""
     about = results.environment
     peers = ", ".join(f"{name} {version}" for name, version in results.loops.items())
     yield f"### CPython {about['python']}, {about['date'][:10]}"
@@ -81,13 +104,6 @@ def section(results: Results) -> Iterator[str]:
         f"{peers}. {about['rounds']} paired rounds of {about['seconds']:g} s, load from "
         f"{about['load_generator']}; load average at the start {about['load_average']:.1f}."
     )
-    groups = dict.fromkeys(row.group for row in results.rows)
-    for group in groups:
-        rows = [row for row in results.rows if row.group == group]
-        yield ""
-        yield f"**{group}**"
-        yield ""
-        yield from table(rows, results)
 
 
 def table(rows: list[RowResult], results: Results) -> Iterator[str]:
@@ -127,6 +143,43 @@ def ratio_cell(row: RowResult, loop: str, baseline: str, best: bool) -> str:
     if not row.lower_is_better:
         text += f" = {figures.number(result.median)} %"
     return f"{text} <sub>{spread}</sub>" if spread else text
+
+
+def picture(results: Results) -> Path:
+    """Where the plot of the curves is, from the README's folder."""
+    return PICTURES / f"growth-{version(results)}.svg"
+
+
+def growth_section(results: Results) -> Iterator[str]:
+    yield from heading(results)
+    yield ""
+    yield f"![The curves of the tables below]({picture(results).as_posix()})"
+    for curve in curves(results):
+        yield ""
+        yield f"**{curve.title}, {curve.unit}**"
+        yield ""
+        yield from growth_table(curve)
+
+
+def growth_table(curve: Curves) -> Iterator[str]:
+    loops = list(curve.points)
+    yield "| " + " | ".join([curve.counted, *loops]) + " |"
+    yield "|---:" * (1 + len(loops)) + "|"
+    for size in curve.sizes:
+        cells = [cost_cell(curve, loop, size) for loop in loops]
+        yield "| " + " | ".join([f"{size:,}", *cells]) + " |"
+    growths = [curve.growth(loop) for loop in loops]
+    cells = ["" if growth is None else figures.ratio(growth) for growth in growths]
+    yield "| " + " | ".join(["growth, times", *cells]) + " |"
+
+
+def cost_cell(curve: Curves, loop: str, size: int) -> str:
+    point = curve.points[loop].get(size)
+    if not isinstance(point, Point):
+        return point or ""
+    text = emphasis(figures.number(point.median), curve.best(size) == loop)
+    least, most = figures.number(point.least), figures.number(point.most)
+    return text if least == most else f"{text} <sub>{least}-{most}</sub>"
 
 
 def emphasis(text: str, best: bool) -> str:

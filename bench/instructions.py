@@ -124,7 +124,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="instructions.py")
     _bench.add_arguments(parser)
     parser.set_defaults(rounds=1)
-    return command.run(parser.parse_args(), ROWS)
+    args = parser.parse_args()
+    if args.growth:
+        parser.error("--growth is about the times of `ferrio bench`")
+    return command.run(args, ROWS)
 
 
 if __name__ == "__main__":

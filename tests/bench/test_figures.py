@@ -49,7 +49,7 @@ def test_only_the_sections_of_the_given_files_change(script: ModuleType, tmp_pat
     readme.write_text(f"before\n\n{old}\n\nbetween\n\n{other}\n")
     results(uvloop=10, ferrio=8).write(data)
     text = script.replace_section(
-        readme.read_text(), "3.14", "\n".join(script.section(Results.read(data)))
+        readme.read_text(), "figures 3.14", "\n".join(script.section(Results.read(data)))
     )
     assert text.startswith("before\n\n<!-- figures 3.14 -->")
     assert "\n\nbetween\n\n<!-- figures 3.13 -->\n\nkept\n" in text
@@ -58,7 +58,7 @@ def test_only_the_sections_of_the_given_files_change(script: ModuleType, tmp_pat
 
 
 def test_a_new_section_goes_to_the_end(script: ModuleType) -> None:
-    text = script.replace_section("before\n", "3.15", "new")
+    text = script.replace_section("before\n", "figures 3.15", "new")
     assert text == "before\n\n<!-- figures 3.15 -->\n\nnew\n\n<!-- end of figures 3.15 -->\n"
 
 

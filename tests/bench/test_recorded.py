@@ -79,7 +79,9 @@ def measured() -> Results:
 def test_what_was_written_is_read(
     figures: ModuleType, recorded: ModuleType, measured: Results
 ) -> None:
-    written = figures.replace_section("Text.\n", "3.14", "\n".join(figures.section(measured)))
+    written = figures.replace_section(
+        "Text.\n", "figures 3.14", "\n".join(figures.section(measured))
+    )
     tables = list(recorded.recorded(written))
     assert [(version, group) for version, group, _ in tables] == [
         ("3.14", "echo"),

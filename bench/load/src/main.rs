@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         }
     };
     match load(&options) {
-        Ok(report) => print(&report),
+        Ok(status) => status,
         Err(fault) => {
             complain(&fault.to_string());
             ExitCode::FAILURE
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs warm-up, gate and measured part; returns the report as a line of JSON.
-fn load(options: &Options) -> Result<String, Fault> {
+/// Runs warm-up, gate and measured part, and prints the report as a line of JSON.
+fn load(options: &Options) -> Result<ExitCode, Fault> {
     raise_descriptor_limit();
     // In one piece: what a connection sends at once, and what one `recv` can bring.
     let payload = Payload::new((options.size_bytes * options.depth).clamp(256 * 1024, 1 << 24));
@@ -71,17 +71,22 @@ fn load(options: &Options) -> Result<String, Fault> {
         });
     }
     if let Some(warmup) = options.warmup {
-        run(&mut workers, warmup)?;
+        run(&mut workers, None, warmup)?;
     }
     if options.gate {
         wait_at_gate().map_err(|error| Fault::Io(0, error))?;
     }
+    let active = (options.active < options.connections).then_some(options.active);
     let cpu_before = cpu_time();
     let started_at = Instant::now();
-    let outcome = run(&mut workers, options.extent)?;
+    let outcome = run(&mut workers, active, options.extent)?;
     let seconds = (outcome.ended_at - started_at).as_secs_f64();
     let cpu_seconds = (cpu_time().saturating_sub(cpu_before)).as_secs_f64();
-    Ok(report(options, &outcome, seconds, cpu_seconds))
+    let status = print(&report(options, &outcome, seconds, cpu_seconds));
+    if options.gate {
+        wait_for_leave();
+    }
+    Ok(status)
 }
 
 /// What one thread does.
@@ -91,18 +96,18 @@ enum Load<'a> {
 }
 
 impl Load<'_> {
-    fn run(&mut self, extent: Extent) -> Result<Outcome, Fault> {
+    fn run(&mut self, active: Option<usize>, extent: Extent) -> Result<Outcome, Fault> {
         match self {
-            Load::Messages(worker) => worker.run(extent),
+            Load::Messages(worker) => worker.run(active, extent),
             Load::Visits(visitor) => visitor.run(extent),
         }
     }
 }
 
-/// One part of the run, on all threads at once.
-fn run(workers: &mut [Load<'_>], extent: Extent) -> Result<Outcome, Fault> {
+/// One part of the run, on all threads at once, by way of `active` connections of each or all.
+fn run(workers: &mut [Load<'_>], active: Option<usize>, extent: Extent) -> Result<Outcome, Fault> {
     if let [worker] = workers {
-        return worker.run(extent);
+        return worker.run(active, extent);
     }
     let count = workers.len() as u64;
     thread::scope(|scope| {
@@ -116,7 +121,7 @@ fn run(workers: &mut [Load<'_>], extent: Extent) -> Result<Outcome, Fault> {
                         Extent::Requests(total * (index + 1) / count - total * index / count)
                     }
                 };
-                scope.spawn(move || worker.run(extent))
+                scope.spawn(move || worker.run(active, extent))
             })
             .collect();
         let mut whole =
@@ -139,6 +144,13 @@ fn wait_at_gate() -> io::Result<()> {
         0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody opened the gate")),
         _ => Ok(()),
     }
+}
+
+/// The end of thousands of connections is work for the server, which its CPU clock should not show
+/// before it has been read.
+fn wait_for_leave() {
+    // An error is an end as well.
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
 }
 
 fn report(options: &Options, outcome: &Outcome, seconds: f64, cpu_seconds: f64) -> String {

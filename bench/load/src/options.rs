@@ -16,6 +16,9 @@ usage: ferrio-load (--tcp HOST:PORT | --unix PATH | --udp HOST:PORT) [options]
                            many at a time, each on a thread of its own
   --size BYTES             length of a message (1024)
   --connections N          connections (50), all opened before the first message
+  --active N               load only so many of the connections in the measured part, spread evenly over all; the
+                           others stay open and silent (all). Goes with one thread
+  --reset                  end the connections by a reset: closed ones hold their ports for a minute (TIME_WAIT)
   --depth N                messages under way on each connection (1)
   --threads N              threads that share the connections (1)
   --duration SECONDS       how long to load the server (1.0), or
@@ -23,7 +26,8 @@ usage: ferrio-load (--tcp HOST:PORT | --unix PATH | --udp HOST:PORT) [options]
   --warmup-duration SECONDS  load before the measured part, not counted (0), or
   --warmup-requests N
   --gate                   after the warm-up print {\"event\": \"warm\"} and wait for a line on stdin, so that
-                           another process can read the server's CPU clock exactly around the measured part
+                           another process can read the server's CPU clock exactly around the measured part;
+                           after the report keep the connections until the end of stdin
   --stall-seconds SECONDS  give up when no reply arrives for so long (10)
 
 The last line of stdout is JSON. Exit status: 0; 1 after a wrong byte, a lost connection or a stall; 2 for bad arguments.
@@ -48,10 +52,14 @@ pub(crate) enum Target {
 pub(crate) struct Options {
     pub(crate) target: Target,
     pub(crate) tls: bool,
+    /// Connections end by a reset.
+    pub(crate) reset: bool,
     /// A connection for each request.
     pub(crate) visits: bool,
     pub(crate) size_bytes: usize,
     pub(crate) connections: usize,
+    /// How many of the connections have messages in the measured part; at most all, in the warm-up all.
+    pub(crate) active: usize,
     pub(crate) depth: usize,
     pub(crate) threads: usize,
     pub(crate) warmup: Option<Extent>,
@@ -64,9 +72,11 @@ pub(crate) struct Options {
 pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     let mut target = None;
     let mut tls = false;
+    let mut reset = false;
     let mut visits = false;
     let mut size_bytes = 1024;
     let mut connections = 50;
+    let mut active = None;
     let mut depth = 1;
     let mut threads = 1;
     let mut warmup = None;
@@ -79,9 +89,11 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
             Long("unix") => target = Some(Target::Unix(args.value()?.into())),
             Long("udp") => target = Some(Target::Udp(args.value()?.parse()?)),
             Long("tls") => tls = true,
+            Long("reset") => reset = true,
             Long("visits") => visits = true,
             Long("size") => size_bytes = positive(&mut args)?,
             Long("connections") => connections = positive(&mut args)?,
+            Long("active") => active = Some(positive(&mut args)?),
             Long("depth") => depth = positive(&mut args)?,
             Long("threads") => threads = positive(&mut args)?,
             Long("duration") => extent = Extent::Duration(seconds(&mut args)?),
@@ -98,13 +110,22 @@ pub(crate) fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt:
     if (tls || visits) && !matches!(target, Target::Tcp(_)) {
         return Err("--tls and --visits go with --tcp".into());
     }
+    let active = active.unwrap_or(connections);
+    if active > connections {
+        return Err("--active asks for more connections than --connections opens".into());
+    }
+    if active < connections && (visits || threads > 1) {
+        return Err("--active goes with one thread, and not with --visits".into());
+    }
     let threads = if visits { connections } else { threads.min(connections) };
     Ok(Some(Options {
         target,
         tls,
+        reset,
         visits,
         size_bytes,
         connections,
+        active,
         depth,
         threads,
         warmup,
@@ -137,6 +158,7 @@ mod tests {
     #[test]
     fn a_target_is_all_that_must_be_given() {
         let options = parsed(&["--tcp", "127.0.0.1:80"]).unwrap().unwrap();
+        assert_eq!(options.active, options.connections);
         assert_eq!(options.extent, Extent::Duration(Duration::from_secs(1)));
         assert_eq!(options.warmup, None);
         assert!(parsed(&[]).is_err());
@@ -146,6 +168,10 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert!(parsed(&["--unix", "socket", "--tls"]).is_err());
+        let crowd = ["--tcp", "127.0.0.1:80", "--connections", "5", "--active"];
+        for more in [&["6"][..], &["4", "--visits"], &["4", "--threads", "2"]] {
+            assert!(parsed(&[&crowd[..], more].concat()).is_err(), "{more:?}");
+        }
         for bad in [["--size", "0"], ["--depth", "x"], ["--duration", "-1"], ["--duration", "nan"]]
         {
             assert!(parsed(&["--tcp", "127.0.0.1:80", bad[0], bad[1]]).is_err(), "{bad:?}");

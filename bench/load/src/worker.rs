@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::connection::{Connection, Fault};
 use crate::histogram::Histogram;
@@ -50,6 +51,10 @@ impl<'a> Worker<'a> {
         let mut connections = Vec::with_capacity(numbers.len());
         for number in numbers {
             let connection = Connection::open(&options.target, tls, number, options.size_bytes)?;
+            if options.reset {
+                set_socket_linger(&connection, Some(Duration::ZERO))
+                    .map_err(|errno| Fault::Io(number, errno.into()))?;
+            }
             let slot = epoll::EventData::new_u64(connections.len() as u64);
             epoll::add(&epoll, &connection, slot, epoll::EventFlags::IN)
                 .map_err(|errno| Fault::Io(number, errno.into()))?;
@@ -60,14 +65,17 @@ impl<'a> Worker<'a> {
     }
 
     /// Loads the server for `extent`, then waits for the replies under way: every request counted
-    /// is wholly inside this call.
-    pub(crate) fn run(&mut self, extent: Extent) -> Result<Outcome, Fault> {
+    /// is wholly inside this call. `active` is on how many of the connections, spread evenly over
+    /// all; on every one if there is no such number.
+    pub(crate) fn run(&mut self, active: Option<usize>, extent: Extent) -> Result<Outcome, Fault> {
         let mut latencies = Histogram::new();
         let mut requests = 0;
         let started_at = Instant::now();
         let mut budget = Budget::new(extent, started_at);
         let mut under_way = 0;
-        for slot in 0..self.connections.len() {
+        let active = active.unwrap_or(self.connections.len());
+        for index in 0..active {
+            let slot = index * self.connections.len() / active;
             let granted = budget.grant(self.depth, started_at);
             self.ask(slot, granted, Instant::now())?;
             under_way += granted;

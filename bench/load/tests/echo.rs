@@ -1,10 +1,11 @@
 //! The generator against small servers, good and bad, on real sockets.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -59,6 +60,56 @@ fn counts_exactly_the_requests_asked_for() {
         );
         assert!(output.status.success(), "{output:?}");
         assert!(stdout(&output).contains("\"requests\": 1000,"), "{output:?}");
+    }
+}
+
+#[test]
+fn silent_connections_stay_open() {
+    static ANSWERED: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+
+    fn count(mut stream: TcpStream) {
+        let answered = &ANSWERED[OPENED.fetch_add(1, Ordering::Relaxed)];
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            answered.fetch_add(1, Ordering::Relaxed);
+            if stream.write_all(&message).is_err() {
+                return;
+            }
+        }
+    }
+    let options = ["--size", "64", "--connections", "5", "--active", "2"];
+    let extent = ["--warmup-requests", "5", "--requests", "100"];
+    let output = load(serve(count), &[&options[..], &extent[..]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let mut answered: Vec<_> = ANSWERED.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    answered.sort_unstable();
+    // The warm-up reaches everybody, the rest the two. How these share it is a matter of timing.
+    assert_eq!(answered[..3], [1; 3]);
+    assert_eq!(answered.iter().sum::<usize>(), 105);
+}
+
+#[test]
+fn connections_end_as_asked() {
+    for (more, expected) in [(None, None), (Some("--reset"), Some(ErrorKind::ConnectionReset))] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut message = [0; 64];
+            loop {
+                match stream.read(&mut message) {
+                    Ok(0) => return None,
+                    Ok(count) => stream.write_all(&message[..count]).unwrap(),
+                    Err(error) => return Some(error.kind()),
+                }
+            }
+        });
+        let mut arguments = vec!["--size", "64", "--connections", "1", "--requests", "3"];
+        arguments.extend(more);
+        let output = load(address, &arguments);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(server.join().unwrap(), expected);
     }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -39,18 +40,27 @@ def steps(rows: Sequence[Row], loops: Sequence[str], rounds: int, effort: Effort
     the CPU in some state.
     """
     for row in rows:
-        for number in range(rounds):
-            shift = number % len(loops)
+        yield from steps_together([row], loops, rounds, effort)
+
+
+def steps_together(
+    rows: Sequence[Row], loops: Sequence[str], rounds: int, effort: Effort
+) -> Iterator[Step]:
+    """The same for rows whose figures are compared with each other: all of them in each round."""
+    for number in range(rounds):
+        shift = number % len(loops)
+        for row in rows:
             for loop in (*loops[shift:], *loops[:shift]):
                 yield Step(row, loop, number + 1, rounds, row.expected_seconds(effort))
 
 
 def run(plan: Sequence[Step], effort: Effort, observer: Observer) -> Iterator[RowResult]:
     """Makes the measurements; yields each row when it is complete."""
-    row_result: RowResult | None = None
-    for index, step in enumerate(plan):
-        if row_result is None:
-            row_result = RowResult.of(step.row)
+    left = Counter(step.row.name for step in plan)
+    begun: dict[str, RowResult] = {}
+    for step in plan:
+        name = step.row.name
+        row_result = begun.setdefault(name, RowResult.of(step.row))
         result = row_result.loops.setdefault(step.loop, LoopResult())
         outcome: Measurement | str | None = None
         observer.begin(step)
@@ -62,6 +72,6 @@ def run(plan: Sequence[Step], effort: Effort, observer: Observer) -> Iterator[Ro
             except ChildError as error:
                 outcome = result.error = str(error)
         observer.end(step, outcome)
-        if index + 1 == len(plan) or plan[index + 1].row is not step.row:
-            yield row_result
-            row_result = None
+        left[name] -= 1
+        if not left[name]:
+            yield begun.pop(name)

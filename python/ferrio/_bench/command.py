@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from . import campaign, environment
 from .child import Child, ChildError
 from .cpus import Placement
+from .growth import families
 from .loops import NAMES, VARIANTS
-from .results import Results, baseline_of
+from .results import Results, RowResult, baseline_of
 from .row import Effort, Row
 from .rows import ALL, NoSuchRow, select
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 QUICK_SECONDS, QUICK_ROUNDS = 0.35, 3
 FULL_SECONDS, FULL_ROUNDS = 1.0, 5
+GROWTH_QUICK_SECONDS, GROWTH_QUICK_ROUNDS = 0.25, 1
+GROWTH_SECONDS, GROWTH_ROUNDS = 0.5, 3
 LOG_COLUMNS = 160
 
 EPILOG = """\
@@ -35,6 +38,8 @@ examples:
   ferrio bench --quick                        a first impression, in less than a minute
   ferrio bench --rows 'echo_*' --rounds 9     only the network rows, more exactly
   ferrio bench --loops ferrio uvloop --json now.json --plot now.svg
+  ferrio bench --growth --plot growth.svg     what costs grow to: a quarter of an hour
+  ferrio bench --growth --rows 'timers_*'     only timers, from a thousand to a million
 """
 
 
@@ -42,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument("--quick", action="store_true", help="few rows, short measurements")
+    parser.add_argument(
+        "--growth",
+        action="store_true",
+        help="instead: what one operation costs with 10 to 10,000 connections, and with a "
+        "thousand to a million timers and tasks",
+    )
     parser.add_argument(
         "--loops",
         nargs="+",
@@ -57,17 +68,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds",
         type=_positive_int,
         metavar="N",
-        help=f"how often to measure each loop (default {FULL_ROUNDS}, quick {QUICK_ROUNDS})",
+        help=f"how often to measure each loop (default {FULL_ROUNDS}, quick {QUICK_ROUNDS}; "
+        f"growth {GROWTH_ROUNDS}, quick {GROWTH_QUICK_ROUNDS})",
     )
     parser.add_argument(
         "--seconds",
         type=_positive_float,
         metavar="S",
-        help=f"length of one measurement (default {FULL_SECONDS:g}, quick {QUICK_SECONDS:g})",
+        help=f"length of one measurement (default {FULL_SECONDS:g}, quick {QUICK_SECONDS:g}; "
+        f"growth {GROWTH_SECONDS:g}, quick {GROWTH_QUICK_SECONDS:g})",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw the ratios; .png or .svg by its name"
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the ratios, or the curves of --growth; .png or .svg by its name",
     )
     parser.add_argument("--list", action="store_true", help="show the rows and run nothing")
     parser.add_argument(
@@ -77,10 +93,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, rows: Sequence[Row] = ALL) -> int:
-    """Returns the exit status: 0; 1 if nothing could be measured; 2 for bad arguments or missing
+def run(args: argparse.Namespace, rows: Sequence[Row] | None = None) -> int:
+    """`rows` are others than the arguments would choose from.
+
+    Returns the exit status: 0; 1 if nothing could be measured; 2 for bad arguments or missing
     packages.
     """
+    if rows is None:
+        rows = families.ROWS if args.growth else ALL
     try:
         chosen = select(rows, args.rows, args.quick)
     except NoSuchRow as error:
@@ -107,15 +127,15 @@ def run(args: argparse.Namespace, rows: Sequence[Row] = ALL) -> int:
 
 
 def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> int:
-    from . import table
     from .progress import display
 
     loops = _installed(args.loops, console)
-    possible = _possible(chosen, console)
+    possible, impossible = _possible(chosen, console)
     if not loops or not possible:
         return _complain("nothing to measure", status=1)
+    seconds, rounds = _extent(args)
     effort = Effort(
-        seconds=args.seconds or (QUICK_SECONDS if args.quick else FULL_SECONDS),
+        seconds=seconds,
         placement=Placement.of_this_machine(),
         load_generator=args.load_generator or shutil.which("ferrio-load"),
     )
@@ -125,21 +145,35 @@ def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> i
             "second. CPU time per request still compares."
         )
     _warn_of_company(console)
-    rounds = args.rounds or (QUICK_ROUNDS if args.quick else FULL_ROUNDS)
     results = Results(environment.describe(effort, rounds), loops, baseline_of(loops))
-    plan = list(campaign.steps(possible, list(loops), rounds, effort))
+    steps = families.steps if args.growth else campaign.steps
+    plan = list(steps(possible, list(loops), rounds, effort))
+    if args.growth:
+        # A curve that ends early should say why.
+        for row, reason in impossible.items():
+            results.rows.append(RowResult.not_measured(row, loops, reason))
     interrupted = False
     with display(console, len(plan), sum(step.seconds for step in plan)) as observer:
         try:
-            for row in campaign.run(plan, effort, observer):
-                results.rows.append(row)
+            for result in campaign.run(plan, effort, observer):
+                results.rows.append(result)
         except KeyboardInterrupt:
             # What is complete is worth showing.
             interrupted = True
     if results.rows:
-        table.print_results(results, console)
+        _print(args, results, console)
         _save(args, results, console)
     return 130 if interrupted else 0
+
+
+def _extent(args: argparse.Namespace) -> tuple[float, int]:
+    """Seconds of a measurement, and rounds."""
+    if args.growth:
+        quick, full = (GROWTH_QUICK_SECONDS, GROWTH_QUICK_ROUNDS), (GROWTH_SECONDS, GROWTH_ROUNDS)
+    else:
+        quick, full = (QUICK_SECONDS, QUICK_ROUNDS), (FULL_SECONDS, FULL_ROUNDS)
+    seconds, rounds = quick if args.quick else full
+    return args.seconds or seconds, args.rounds or rounds
 
 
 def _installed(wanted: Sequence[str] | None, console: Console) -> dict[str, str]:
@@ -157,15 +191,17 @@ def _installed(wanted: Sequence[str] | None, console: Console) -> dict[str, str]
     return loops
 
 
-def _possible(rows: Sequence[Row], console: Console) -> list[Row]:
-    possible = []
+def _possible(rows: Sequence[Row], console: Console) -> tuple[list[Row], dict[Row, str]]:
+    """The rows that can be measured here, and why the others cannot."""
+    possible, impossible = [], {}
     for row in rows:
         missing = row.missing()
         if missing is None:
             possible.append(row)
         else:
+            impossible[row] = missing
             console.print(f"without {row.name}: {missing}", markup=False)
-    return possible
+    return possible, impossible
 
 
 def _warn_of_company(console: Console) -> None:
@@ -179,14 +215,23 @@ def _warn_of_company(console: Console) -> None:
         )
 
 
+def _print(args: argparse.Namespace, results: Results, console: Console) -> None:
+    # Only now: rich may be absent.
+    from . import table
+    from .growth import table as growth_table
+
+    (growth_table if args.growth else table).print_results(results, console)
+
+
 def _save(args: argparse.Namespace, results: Results, console: Console) -> None:
     if args.json is not None:
         results.write(args.json)
         console.print(f"wrote {args.json}", markup=False)
     if args.plot is not None:
         from . import plot
+        from .growth import plot as growth_plot
 
-        plot.save(results, args.plot)
+        (growth_plot if args.growth else plot).save(results, args.plot)
         console.print(f"wrote {args.plot}", markup=False)
 
 

@@ -87,3 +87,15 @@ def resident_kib(pid: int) -> float:
         if line.startswith("Rss:"):
             return float(line.split()[1])
     raise OSError(f"/proc/{pid}/smaps_rollup has no line Rss")
+
+
+def available_bytes() -> int | None:
+    """Memory that processes can still have without swapping; None where the system does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

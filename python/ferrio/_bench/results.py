@@ -54,6 +54,13 @@ class RowResult:
     def of(cls, row: Row) -> RowResult:
         return cls(row.name, row.group, row.unit, row.lower_is_better)
 
+    @classmethod
+    def not_measured(cls, row: Row, loops: Iterable[str], reason: str) -> RowResult:
+        """Of a row that this machine cannot measure with any loop."""
+        result = cls.of(row)
+        result.loops = {loop: LoopResult(error=reason) for loop in loops}
+        return result
+
     def ratio(self, loop: str, baseline: str) -> Ratio | None:
         """None if either has no result; ratios below 1 are better if `lower_is_better`."""
         ours, theirs = self.loops.get(loop), self.loops.get(baseline)

@@ -15,9 +15,12 @@ import random
 import selectors
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections import deque
+
+from .. import descriptors
 
 
 class Connection:
@@ -39,6 +42,9 @@ class Connection:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.tls:
             self.socket = context().wrap_socket(self.socket)
+        if options.reset:
+            # At once: on, and no seconds.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.setblocking(False)
         self.number = number
         self.message = random.Random(number).randbytes(options.size)
@@ -147,6 +153,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--connections", type=int, default=50)
+    parser.add_argument("--active", type=int)
+    parser.add_argument("--reset", action="store_true")
     parser.add_argument("--depth", type=int, default=1)
     # One thread whatever is asked for: a second would only wait for the GIL.
     parser.add_argument("--threads", type=int, default=1)
@@ -159,8 +167,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def spread(connections: list[Connection], active: int | None) -> list[Connection]:
+    """So many of them, spread evenly over all."""
+    if active is None:
+        return connections
+    return [connections[index * len(connections) // active] for index in range(active)]
+
+
 def main(argv: list[str]) -> None:
     options = parse(argv)
+    descriptors.raise_limit()
     connections = [Connection(options, number) for number in range(options.connections)]
     if options.warmup_duration is not None or options.warmup_requests is not None:
         load(connections, options, options.warmup_duration, options.warmup_requests)
@@ -168,8 +184,9 @@ def main(argv: list[str]) -> None:
         print(json.dumps({"event": "warm"}), flush=True)
         if not sys.stdin.readline():
             raise EOFError("nobody opened the gate")
+    active = spread(connections, options.active)
     cpu_before, before = time.process_time(), time.perf_counter()
-    latencies = sorted(load(connections, options, options.duration, options.requests))
+    latencies = sorted(load(active, options, options.duration, options.requests))
     seconds, cpu = time.perf_counter() - before, time.process_time() - cpu_before
 
     def quantile(fraction: float) -> float:
@@ -190,3 +207,6 @@ def main(argv: list[str]) -> None:
         "threads": 1,
     }
     print(json.dumps(report), flush=True)
+    if options.gate:
+        # The server's clock is being read, and should not show the end of the connections.
+        sys.stdin.read()

@@ -42,14 +42,15 @@ class ConnectRow:
             *("--duration", str(effort.seconds)),
         ]
         with serving(loop, Kind(self.kind, tls=True), effort) as server:
-            before = CpuTime.of(server.child.pid)
+            clock: list[CpuTime] = []
 
-            def note_cpu_time() -> None:
-                nonlocal before
-                before = CpuTime.of(server.child.pid)
+            def read_clock() -> None:
+                clock.append(CpuTime.of(server.child.pid))
 
-            report = load(server, effort, options, at_gate=note_cpu_time, visits=True)
-            total, user, system = CpuTime.of(server.child.pid).since(before)
+            report = load(
+                server, effort, options, at_gate=read_clock, at_end=read_clock, visits=True
+            )
+        total, user, system = clock[1].since(clock[0])
         count = report["requests"]
         return Measurement(
             total / count * 1e6,

@@ -69,12 +69,14 @@ def load(
     options: list[str],
     cpus: set[int] | None = None,
     at_gate: Callable[[], None] = lambda: None,
+    at_end: Callable[[], None] = lambda: None,
     visits: bool = False,
 ) -> dict[str, Any]:
     """Loads the server; returns the report.
 
     `at_gate` is called between warm-up and measured part, when the server has answered everything
-    and the load waits. `visits`: a connection for each request.
+    and the load waits; `at_end` after the last reply, while the connections are still open.
+    `visits`: a connection for each request.
     """
     cpus = effort.placement.load if cpus is None else cpus
     argv = [*server.target, *options, "--gate"]
@@ -87,4 +89,6 @@ def load(
         child.receive()
         at_gate()
         child.send("go")
-        return child.receive()
+        report = child.receive()
+        at_end()
+        return report

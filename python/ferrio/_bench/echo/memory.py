@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from .. import descriptors
 from ..child import ChildError
 from ..cpus import resident_kib
 from ..row import Effort, Measurement
@@ -30,12 +31,7 @@ class MemoryRow:
     def missing(self) -> str | None:
         if not sys.platform.startswith("linux"):
             return "needs /proc"
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        if 0 <= limit < CONNECTIONS + 100:
-            return f"needs {CONNECTIONS + 100:,} open files, and `ulimit -Hn` says {limit:,}"
-        return None
+        return descriptors.missing(CONNECTIONS)
 
     def expected_seconds(self, effort: Effort) -> float:
         return 2.5

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from .. import allocator, loops
+from .. import allocator, descriptors, loops
 from .address import Address
 
 KINDS = ("protocol", "buffered", "streams", "sockets", "datagram")
@@ -65,6 +65,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--fresh", action="store_true", help="leave the allocator as it starts")
     args = parser.parse_args(argv)
     serve = importlib.import_module(f".{args.kind}", __package__).serve
+    descriptors.raise_limit()
     if not args.fresh:
         allocator.settle()
     loop = loops.factory(args.loop)()

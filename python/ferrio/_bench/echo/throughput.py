@@ -6,9 +6,18 @@ import shutil
 import sys
 from dataclasses import dataclass
 
+from .. import descriptors
 from ..cpus import CpuTime
 from ..row import Effort, Measurement
 from .measured import Kind, load, serving
+
+OPENING_SECONDS = 150e-6
+"""What a connection takes to be made, on both sides."""
+
+MANY_CONNECTIONS = 1000
+"""From here on they are not closed but reset: closed ones would hold their ports for a minute, and
+the next measurement needs as many.
+"""
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,8 @@ class EchoRow:
     size_bytes: int
     connections: int
     depth: int = 1
+    active: int | None = None
+    """How many of the connections are loaded, the others being open and silent; None: all."""
     quick: bool = False
     group: str = "echo"
     unit: str = "CPU-µs/request"
@@ -28,9 +39,10 @@ class EchoRow:
         kind = self.kind
         transport = "Unix socket, " if kind.unix else "TLS, " if kind.tls else ""
         fresh = "freshly started " if kind.fresh else ""
+        which = "" if self.active is None else f"{self.active} active of "
         return (
             f"{fresh}echo server ({kind.name}), {transport}{self.size_bytes:,} B, "
-            f"{self.connections} connections, {self.depth} under way on each"
+            f"{which}{self.connections:,} connections, {self.depth} under way on each"
         )
 
     def missing(self) -> str | None:
@@ -38,29 +50,33 @@ class EchoRow:
             return "needs Linux's per-process CPU clocks"
         if self.kind.tls and shutil.which("openssl") is None:
             return "needs the openssl command"
-        return None
+        return descriptors.missing(self.connections)
 
     def expected_seconds(self, effort: Effort) -> float:
-        return effort.seconds * 1.25 + 0.3
+        return effort.seconds * 1.25 + 0.3 + OPENING_SECONDS * self.connections
 
     def measure(self, loop: str, effort: Effort) -> Measurement:
         options = [
             *("--size", str(self.size_bytes)),
             *("--connections", str(self.connections)),
             *("--depth", str(self.depth)),
-            *("--threads", str(effort.placement.load_threads)),
             *("--warmup-duration", str(effort.seconds / 4)),
             *("--duration", str(effort.seconds)),
         ]
+        if self.active is None:
+            options += ["--threads", str(effort.placement.load_threads)]
+        else:
+            options += ["--active", str(self.active)]
+        if self.connections >= MANY_CONNECTIONS:
+            options += ["--reset"]
         with serving(loop, self.kind, effort) as server:
-            before = CpuTime.of(server.child.pid)
+            clock: list[CpuTime] = []
 
-            def note_cpu_time() -> None:
-                nonlocal before
-                before = CpuTime.of(server.child.pid)
+            def read_clock() -> None:
+                clock.append(CpuTime.of(server.child.pid))
 
-            report = load(server, effort, options, at_gate=note_cpu_time)
-            total, user, system = CpuTime.of(server.child.pid).since(before)
+            report = load(server, effort, options, at_gate=read_clock, at_end=read_clock)
+        total, user, system = clock[1].since(clock[0])
         requests = report["requests"]
         return Measurement(
             total / requests * 1e6,
