@@ -491,7 +491,7 @@ def test_sleep_outside_of_a_loop() -> None:
 async def test_the_running_loop_is_what_the_module_says(
     trace: Trace, aio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """trio-asyncio runs asyncio's code with no loop running, and puts functions of its own there."""
+    """trio-asyncio runs asyncio's code without a running loop, by functions of its own."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     lock = aio.Lock()

@@ -92,7 +92,7 @@ impl Loop {
                         (text, socket, host, port, &transport, &protocol),
                     )?;
                 }
-                pair(py, transport, protocol)
+                pair(py, &transport, &protocol)
             })
         })
     }
@@ -133,7 +133,7 @@ impl Loop {
                         (intern!(py, "%r handled: (%r, %r)"), socket, &transport, &protocol),
                     )?;
                 }
-                pair(py, transport, protocol)
+                pair(py, &transport, &protocol)
             })
         })
     }
@@ -159,13 +159,13 @@ impl Loop {
             let tls = Tls { ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout };
             let tls = Python::attach(|py| tls.into_settings(py, server_side))?;
             let (transport, protocol) = opening.finish(Given::Socket(sock), tls).await?;
-            Python::attach(|py| pair(py, transport, protocol))
+            Python::attach(|py| pair(py, &transport, &protocol))
         })
     }
 }
 
 /// What the coroutines return.
-fn pair(py: Python<'_>, transport: Py<PyAny>, protocol: Py<PyAny>) -> PyResult<Py<PyAny>> {
+fn pair(py: Python<'_>, transport: &Py<PyAny>, protocol: &Py<PyAny>) -> PyResult<Py<PyAny>> {
     let pair = make::tuple(py, [transport.bind(py), protocol.bind(py)])?;
     Ok(pair.into_any().unbind())
 }

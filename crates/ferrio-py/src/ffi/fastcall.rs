@@ -237,7 +237,7 @@ pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
     let descriptor = unsafe {
         Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))?
     };
-    class.setattr(make::text(py, &M::NAME.to_string_lossy())?, descriptor)
+    class.setattr(make::text(py, M::NAME.to_string_lossy())?, descriptor)
 }
 
 /// # Safety

@@ -90,7 +90,7 @@ struct Descriptor {
 /// Adds the method to its class; before the first instance is made.
 pub(crate) fn install<M: CoroutineMethod>(py: Python<'_>) -> PyResult<()> {
     let class = M::Class::type_object(py);
-    let name = make::text(py, &M::NAME.to_string_lossy())?;
+    let name = make::text(py, M::NAME.to_string_lossy())?;
     let attributes = make::dict(py)?;
     attributes.set_item("__name__", &name)?;
     attributes.set_item("__qualname__", format!("{}.{name}", class.qualname()?))?;
