@@ -278,7 +278,7 @@ unsafe extern "C" fn call(
             Ok(Ok(())) => return ffi::Py_NewRef(ffi::Py_None()),
             Ok(Err(error)) => error.restore(Python::assume_attached()),
             Err(panic) => {
-                error::of_panic(&*panic, "a task's step failed").restore(Python::assume_attached())
+                error::of_panic(&*panic, "a task's step failed").restore(Python::assume_attached());
             }
         }
     }
