@@ -18,6 +18,9 @@ from .catalogue import Suite
 
 PLUGIN = Path(__file__).with_name("plugin")
 
+# Without an outcome for so many timeouts of a test, a run has hung outside of tests.
+TIMEOUTS_UNTIL_STALLED = 4
+
 # The worst of a test's phases is what became of it.
 SEVERITY = ("passed", "skipped", "xfailed", "xpassed", "failed", "error")
 
@@ -103,7 +106,7 @@ class Runner:
                     start_new_session=True,
                 )
                 try:
-                    status = process.wait()
+                    status = self._wait(process, outcomes)
                 finally:
                     # The whole session: workers, and what tests have left behind.
                     with contextlib.suppress(ProcessLookupError):
@@ -113,8 +116,21 @@ class Runner:
             # 0: all passed; 1: some did not.
             if status not in (0, 1) or not run.outcomes:
                 tail = output.read_text(errors="replace").splitlines()[-30:]
-                run.trouble = "\n".join([f"pytest ended with status {status}", *tail])
+                end = "did not end" if status is None else f"ended with status {status}"
+                run.trouble = "\n".join([f"pytest {end}", *tail])
             return run
+
+    def _wait(self, process: subprocess.Popen[bytes], outcomes: Path) -> int | None:
+        """The exit status; None if no test has ended for several times a test's timeout.
+
+        Those timeouts cover tests only: a session that hangs while it collects or ends has none.
+        """
+        seen, size = -1, 0
+        while size > seen:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(self.timeout * TIMEOUTS_UNTIL_STALLED)
+            seen, size = size, outcomes.stat().st_size
+        return None
 
     def _command(self, suite: Suite, arguments: Iterable[str]) -> list[str | Path]:
         options = [f"--numprocesses={self.jobs}", "--quiet", "--color=no", "--tb=short"]
