@@ -15,7 +15,7 @@ PROFILE ?= release
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: venv test engine servers pytest conformance ecosystem soak sanitize lint free-threaded clean
+.PHONY: venv test engine servers pytest conformance ecosystem soak sanitize miri lint free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -40,15 +40,17 @@ conformance: venv ## CPython's own tests of asyncio, and with it, on ferrio
 ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio: half an hour
 	$(VENV)/bin/python -m tests.suites $(ARGS)
 
-# Each test by itself, so that its figures are its own; timeouts are for hangs.
-SOAK = -m pytest tests/stress --soak --timeout 1800
+# Each test by itself, so that its figures are its own; timeouts are for hangs, on a machine that
+# has other things to do.
+SOAK = -m pytest tests/stress --soak --timeout 7200
 
 soak: ## the long forms of tests/stress, on $(PYTHON): half an hour; figures at the end
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE) --faults
 	FAULTS_ROUNDS=20 cargo test --locked --release --package ferrio-engine --features faults \
 	  --test faults -- --nocapture
-	$(VENV)/bin/python $(SOAK) $(ARGS)
-	PYTHONPATH=.build/faults/$(notdir $(VENV)) $(VENV)/bin/python $(SOAK) -k syscall_faults
+	status=0; $(VENV)/bin/python $(SOAK) $(ARGS) || status=$$?; \
+	PYTHONPATH=.build/faults/$(notdir $(VENV)) $(VENV)/bin/python $(SOAK) -k syscall_faults || status=$$?; \
+	exit $$status
 
 # RUSTC_BOOTSTRAP=1 admits the stable compiler to -Zsanitizer; with --target, build scripts are left
 # alone. Not the models of loom, which change stacks by themselves and leave those of given-up
@@ -59,6 +61,16 @@ sanitize: ## the engine's tests with the address sanitizer, leaks included
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --locked --package ferrio-engine \
 	  --features faults --lib $(SANITIZED:%=--test %) --target $(shell rustc -vV | sed -n 's/^host: //p') \
 	  --target-dir target/sanitize
+
+# What opens no descriptor, and the whole engine on its simulated driver. rustix makes system calls
+# by itself otherwise, in assembly, which Miri does not run.
+PURE = net::order reactor:: slots:: time:: timer:: transport::
+MIRI = MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS='--cfg rustix_use_libc' cargo +nightly miri test \
+  --locked --package ferrio-engine --target-dir target/miri
+
+miri: ## the engine's pure modules under Miri (rustup toolchain install nightly --component miri)
+	$(MIRI) --lib -- $(PURE)
+	$(MIRI) --test virtual_time
 
 # PYTHONMALLOC=malloc: valgrind sees each object by itself.
 VALGRIND = valgrind --quiet --error-exitcode=9

@@ -152,7 +152,7 @@ class Watched(asyncio.Protocol):
 
 
 async def lose(protocols: list[Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not all(protocol.is_lost for protocol in protocols):
             await asyncio.sleep(0.001)
     # The last callback of the transport returns.

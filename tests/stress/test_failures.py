@@ -51,7 +51,7 @@ def works(loop: Loop) -> bool:
         await server.wait_closed()
         return answer
 
-    return loop.run_until_complete(asyncio.wait_for(main(), 10)) == b"ping"
+    return loop.run_until_complete(asyncio.wait_for(main(), 60)) == b"ping"
 
 
 @by_name
@@ -135,9 +135,9 @@ def test_a_failing_protocol_method(
         writer.write(b"data")
         writer.write_eof()
         with contextlib.suppress(ConnectionError):
-            await asyncio.wait_for(reader.read(), 5)
+            await asyncio.wait_for(reader.read(), 60)
         writer.close()
-        await asyncio.wait_for(lost, 5)
+        await asyncio.wait_for(lost, 60)
         server.close()
         await server.wait_closed()
 
@@ -189,7 +189,7 @@ def test_failing_flow_control(
         )
         transport.write(bytes(1 << 24))  # type: ignore[attr-defined]
         transport.close()
-        await asyncio.wait_for(lost, 10)
+        await asyncio.wait_for(lost, 60)
         server.close()
         await server.wait_closed()
 
@@ -217,7 +217,7 @@ def test_a_failing_server_factory(
 
         server = await loop.create_server(fail, LOCALHOST, 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
         writer.close()
         server.close()
         await server.wait_closed()
@@ -286,7 +286,7 @@ def test_a_failing_buffered_protocol(
         writer.write(b"data")
         await asyncio.sleep(0.02)
         writer.close()
-        await asyncio.wait_for(lost, 5)
+        await asyncio.wait_for(lost, 60)
         server.close()
         await server.wait_closed()
 

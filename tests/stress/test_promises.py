@@ -45,8 +45,8 @@ async def what_arrives(write: Any) -> bytes:
     transport, client = await loop.create_connection(Collector, *server.sockets[0].getsockname())
     write(transport)
     transport.close()
-    assert await asyncio.wait_for(client.over, 10) is None
-    assert await asyncio.wait_for(accepted[0].over, 10) is None
+    assert await asyncio.wait_for(client.over, 60) is None
+    assert await asyncio.wait_for(accepted[0].over, 60) is None
     server.close()
     await server.wait_closed()
     return bytes(accepted[0].received)
@@ -68,7 +68,7 @@ def test_a_failing_factory_closes_the_socket(loop: Loop) -> None:
         server = await asyncio.start_server(wait_for_the_end, LOCALHOST, 0)
         with pytest.raises(ValueError, match="no protocol"):
             await loop.create_connection(fail, *server.sockets[0].getsockname())
-        assert await asyncio.wait_for(over, 10) == b""
+        assert await asyncio.wait_for(over, 60) == b""
         server.close()
         await server.wait_closed()
 
@@ -190,7 +190,7 @@ def test_what_is_written_while_the_loop_does_not_run_is_sent(loop: Loop) -> None
         transport = loop.run_until_complete(connect())
         peer, _ = listener.accept()
         with peer:
-            peer.settimeout(5)
+            peer.settimeout(60)
             transport.write(b"between runs")
             assert peer.recv(100) == b"between runs"
         transport.close()

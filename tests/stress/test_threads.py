@@ -42,7 +42,7 @@ def test_no_wake_up_is_lost(loop: Loop) -> None:
         for number in range(2000):
             future = loop.create_future()
             threading_call.put(future, number)
-            assert await asyncio.wait_for(future, 10) == number
+            assert await asyncio.wait_for(future, 60) == number
 
     class Caller(threading.Thread):
         def __init__(self) -> None:

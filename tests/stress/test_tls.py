@@ -198,7 +198,7 @@ async def main(certificate, key):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = await asyncio.get_running_loop().create_server(
-        Echo, "127.0.0.1", 0, ssl=context, backlog=1000, ssl_handshake_timeout=600
+        Echo, "127.0.0.1", 0, ssl=context, backlog=1000, ssl_handshake_timeout=10_000
     )
     print(json.dumps(server.sockets[0].getsockname()), flush=True)
     loop = asyncio.get_running_loop()

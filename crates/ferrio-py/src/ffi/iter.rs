@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use pyo3::exceptions::{PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyStopIteration, PySystemError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::{ffi, intern};
 
@@ -57,17 +57,24 @@ pub(crate) fn send<'py>(
 ) -> PyResult<Step<'py>> {
     let py = iterator.py();
     let mut result = ptr::null_mut();
-    // SAFETY: both objects are live; PyIter_Send writes a new reference to `result`, or NULL with an
-    // exception set.
+    // SAFETY: both objects are live; PyIter_Send writes a new reference to `result`, or NULL.
     let (status, object) = unsafe {
         let status = ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &raw mut result);
-        (status, Bound::from_owned_ptr_or_err(py, result)?)
+        (status, Bound::from_owned_ptr_or_opt(py, result))
     };
-    match status {
-        ffi::PySendResult::PYGEN_NEXT => Ok(Step::Yielded(object)),
-        ffi::PySendResult::PYGEN_RETURN => Ok(Step::Returned(object)),
-        ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
+    match (status, object) {
+        (ffi::PySendResult::PYGEN_NEXT, Some(object)) => Ok(Step::Yielded(object)),
+        (ffi::PySendResult::PYGEN_RETURN, Some(object)) => Ok(Step::Returned(object)),
+        (_, _) => Err(raised(py)),
     }
+}
+
+/// What a frame has raised. CPython's can fail for want of memory and forget to say so, which its
+/// own calls notice and this one does not.
+#[cold]
+fn raised(py: Python<'_>) -> PyErr {
+    PyErr::take(py)
+        .unwrap_or_else(|| PySystemError::with_text("error return without exception set"))
 }
 
 /// `iterator.throw(error)`; an iterator without `throw` is left with the error, as `yield from`
