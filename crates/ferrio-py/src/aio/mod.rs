@@ -25,6 +25,7 @@
 mod argument;
 mod count;
 mod current;
+mod entering;
 mod locks;
 mod loop_bound;
 mod queues;

@@ -156,7 +156,7 @@ impl WaitFor {
             return stepped;
         }
         let within = Timeout::unseen(&running_loop(py)?, timeout)?;
-        Timeout::enter(&within)?;
+        Timeout::begin(&within)?;
         match Awaiting::begin(awaitable) {
             Ok(Begun::Done(value)) => leave(&within, Ok(Step::Returned(value))),
             Ok(Begun::Waiting(awaiting, yielded)) => {

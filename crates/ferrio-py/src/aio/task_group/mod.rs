@@ -1,31 +1,33 @@
 //! `TaskGroup` (Lib/asyncio/taskgroups.py).
 
+mod create_task;
+mod exit;
+
 use std::ffi::{CStr, c_int};
 
-use pyo3::exceptions::{PyGeneratorExit, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule, PySet, PyTuple};
 
-use super::current::{current_task, running_loop};
-use super::timeouts::exception;
-use super::versions::{GroupVersions, Versions};
-use super::waiter::Waiter;
+use crate::aio::current::{current_task, running_loop};
+use crate::aio::entering::{Enter, Entered};
+use crate::aio::versions::Versions;
 use crate::error::WithText;
-use crate::event_loop::tasks::{create_future, create_plain_task};
 use crate::ffi::call::python_of;
-use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
+use crate::ffi::coroutine::method;
 use crate::ffi::done_callback::{DoneCallback, new_callback};
-use crate::ffi::fastcall::{self, Arguments, FastMethod};
+use crate::ffi::fastcall;
 use crate::ffi::future::awaited_by;
-use crate::ffi::future::state::{self, raised};
+use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
-use crate::ffi::iter::Step;
 use crate::ffi::make::{self, Returned};
-use crate::ffi::signature::Signature;
 use crate::names;
+
+use create_task::{CreateTask, new_task};
+use exit::Exit;
 
 /// Asynchronous context manager for managing groups of tasks.
 #[pyclass(module = "ferrio", subclass, frozen, weakref)]
@@ -60,11 +62,11 @@ enum Errors {
     Forgotten,
 }
 
-pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<TaskGroup>()?;
     fastcall::install::<CreateTask>(py)?;
-    method::install::<Enter>(py)?;
+    method::install::<Enter<TaskGroup>>(py)?;
     method::install::<Exit>(py)
 }
 
@@ -221,7 +223,7 @@ impl TaskGroup {
         looop.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
     }
 
-    fn enter(slf: &Bound<'_, TaskGroup>) -> PyResult<()> {
+    fn begin(slf: &Bound<'_, TaskGroup>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if this.with(py, |state| state.entered) {
@@ -343,45 +345,6 @@ impl TaskGroup {
             None => Ok(None),
         }
     }
-}
-
-/// `loop.create_task` with the arguments that this version of asyncio gives it.
-fn new_task<'py>(
-    versions: &GroupVersions,
-    looop: &Bound<'py, PyAny>,
-    coro: &Bound<'py, PyAny>,
-    kwargs: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = looop.py();
-    if kwargs.is_none_or(|kwargs| kwargs.is_empty())
-        && let Some(task) = create_plain_task(looop, coro)?
-    {
-        return Ok(task);
-    }
-    let create = |kwargs: Option<&Bound<'py, PyDict>>| {
-        looop.call_method(intern!(py, "create_task"), (coro,), kwargs)
-    };
-    if versions.passes_keywords {
-        return create(kwargs);
-    }
-    let given = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(kwargs.map_or(Ok(None), |kwargs| kwargs.get_item(name))?.filter(|it| !it.is_none()))
-    };
-    let (name, context) = (given("name")?, given("context")?);
-    let passed = make::dict(py)?;
-    if !versions.names_afterwards {
-        passed.set_item(intern!(py, "name"), name.as_ref())?;
-    }
-    if let Some(context) = context {
-        passed.set_item(intern!(py, "context"), context)?;
-    }
-    let task = create(Some(&passed))?;
-    if versions.names_afterwards
-        && let Some(name) = name
-    {
-        names::tasks(py)?.getattr(intern!(py, "_set_task_name"))?.call1((&task, name))?;
-    }
-    Ok(task)
 }
 
 /// SystemExit and KeyboardInterrupt, which are raised as they are.
@@ -540,354 +503,11 @@ impl DoneCallback for TaskDone {
     }
 }
 
-/// `TaskGroup.create_task(coro, *, name=None, context=None)`; from 3.14 on with whatever else the
-/// loop's method takes.
-struct CreateTask;
-
-impl FastMethod for CreateTask {
-    type Class = TaskGroup;
-    const NAME: &'static CStr = c"create_task";
-    const DOC: &'static CStr = c"create_task($self, coro, **kwargs)\n--\n\n\
-        Create a new task in this group and return it.\n\n\
-        Similar to asyncio.create_task.";
-
-    fn call<'py>(
-        slf: &Bound<'py, TaskGroup>,
-        arguments: Arguments<'_, 'py>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if arguments.len() == 1
-            && !arguments.has_keywords()
-            && let Some(coro) = arguments.get(0)
-        {
-            return TaskGroup::create(slf, &coro, None);
-        }
-        const SIGNATURE: Signature<3> = Signature {
-            function: "TaskGroup.create_task",
-            names: ["coro", "name", "context"],
-            positional: 1,
-            required: 1,
-            is_method: true,
-        };
-        let kwargs = make::dict(py)?;
-        let coro = if Versions::get(py)?.group.passes_keywords && arguments.len() == 1 {
-            for (name, value) in arguments.keywords() {
-                kwargs.set_item(name, value)?;
-            }
-            arguments.get(0)
-        } else {
-            let [coro, name, context] = SIGNATURE.bind(&arguments)?;
-            for (key, value) in [("name", name), ("context", context)] {
-                if let Some(value) = value {
-                    kwargs.set_item(key, value)?;
-                }
-            }
-            coro
-        };
-        let coro = coro.unwrap_or_else(|| py.None().into_bound(py));
-        TaskGroup::create(slf, &coro, Some(&kwargs))
-    }
-}
-
-/// `TaskGroup.__aenter__()`.
-struct Enter(Py<TaskGroup>);
-
-impl CoroutineMethod for Enter {
-    type Class = TaskGroup;
-    type Body = Enter;
-    const NAME: &'static CStr = c"__aenter__";
+impl Entered for TaskGroup {
+    const QUALNAME: &'static str = "TaskGroup.__aenter__";
     const DOC: &'static CStr = c"__aenter__($self)\n--\n\nBegins the group.";
 
-    fn call<'py>(slf: &Bound<'py, TaskGroup>, arguments: &Arguments<'_, 'py>) -> PyResult<Enter> {
-        arguments.none("TaskGroup.__aenter__")?;
-        Ok(Enter(slf.clone().unbind()))
-    }
-
-    const PLAIN: Option<method::Plain<TaskGroup, Enter>> =
-        Some(method::Plain::new(0, |slf| Some(Enter(slf.clone().unbind()))));
-}
-
-impl Body for Enter {
-    fn qualname(&self) -> &'static str {
-        "TaskGroup.__aenter__"
-    }
-
-    fn resume<'py>(&mut self, py: Python<'py>, _with: Resume<'py>) -> PyResult<Step<'py>> {
-        let group = self.0.bind(py);
-        TaskGroup::enter(group)?;
-        Ok(Step::Returned(group.clone().into_any()))
-    }
-
-    fn traverse(
-        &self,
-        _py: Python<'_>,
-        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
-    ) -> c_int {
-        visit(self.0.as_ptr())
-    }
-}
-
-/// `TaskGroup.__aexit__(et, exc, tb)`.
-struct Exit {
-    group: Py<TaskGroup>,
-    /// What the body of the `async with` has raised.
-    error: Option<Py<PyAny>>,
-    /// The cancellation that is to leave the group.
-    propagated: Option<Py<PyAny>>,
-    /// The last cancellation that came while it waited.
-    pending: Option<Py<PyAny>>,
-    waiter: Option<Box<Waiter>>,
-    has_begun: bool,
-}
-
-impl CoroutineMethod for Exit {
-    type Class = TaskGroup;
-    type Body = Exit;
-    const NAME: &'static CStr = c"__aexit__";
-    const DOC: &'static CStr = c"__aexit__($self, et, exc, tb)\n--\n\n\
-        Waits for all tasks, and raises what they have raised.";
-
-    fn call<'py>(slf: &Bound<'py, TaskGroup>, arguments: &Arguments<'_, 'py>) -> PyResult<Exit> {
-        const SIGNATURE: Signature<3> = Signature {
-            function: "TaskGroup.__aexit__",
-            names: ["et", "exc", "tb"],
-            positional: 3,
-            required: 3,
-            is_method: true,
-        };
-        let [class, error, _] = SIGNATURE.bind(arguments)?;
-        Ok(Exit { error: exception(class, error)?.map(Bound::unbind), ..Exit::new(slf) })
-    }
-
-    const PLAIN: Option<method::Plain<TaskGroup, Exit>> =
-        Some(method::Plain::without_error(|slf| Some(Exit::new(slf))));
-}
-
-impl Exit {
-    /// Leaving it without an exception.
-    fn new(group: &Bound<'_, TaskGroup>) -> Exit {
-        Exit {
-            group: group.clone().unbind(),
-            error: None,
-            propagated: None,
-            pending: None,
-            waiter: None,
-            has_begun: false,
-        }
-    }
-}
-
-impl Body for Exit {
-    fn qualname(&self) -> &'static str {
-        "TaskGroup.__aexit__"
-    }
-
-    fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
-        let stepped = self.step(py, with);
-        if !matches!(stepped, Ok(Step::Yielded(_))) {
-            self.forget(py)?;
-        }
-        stepped
-    }
-
-    fn traverse(
-        &self,
-        _py: Python<'_>,
-        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
-    ) -> c_int {
-        let answer = self.waiter.as_ref().map_or(0, |waiter| waiter.traverse(visit));
-        if answer != 0 {
-            return answer;
-        }
-        let others = [&self.error, &self.propagated, &self.pending].into_iter().flatten();
-        let answer = visit(self.group.as_ptr());
-        if answer != 0 {
-            return answer;
-        }
-        others.map(|object| visit(object.as_ptr())).find(|&answer| answer != 0).unwrap_or(0)
-    }
-}
-
-impl Exit {
-    fn step<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.begin(py)?;
-        }
-        match self.wait(py, with)? {
-            Some(yielded) => Ok(Step::Yielded(yielded)),
-            None => self.finish(py).map(Step::Returned),
-        }
-    }
-
-    /// Is this a cancellation, to this version?
-    fn is_cancellation(versions: &GroupVersions, error: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let class = names::cancelled_error(error.py())?;
-        if versions.takes_subclasses {
-            error.is_instance(class)
-        } else {
-            Ok(error.get_type().is(class))
-        }
-    }
-
-    /// Up to the wait for the tasks.
-    fn begin(&mut self, py: Python<'_>) -> PyResult<()> {
-        let versions = &Versions::get(py)?.group;
-        let slf = self.group.bind(py);
-        let this = slf.get();
-        let error = self.error.as_ref().map(|error| error.bind(py));
-        let base = error.filter(|error| is_base_error(error)).map(|error| error.clone().unbind());
-        this.with(py, |state| {
-            state.exiting = true;
-            if state.base_error.is_none() {
-                state.base_error = base;
-            }
-        });
-        if let Some(error) = error
-            && Exit::is_cancellation(versions, error)?
-        {
-            self.propagated = Some(error.clone().unbind());
-        }
-        if versions.uncancels_first && this.uncancel_parent(py)? == Some(0) {
-            // Nobody else wants the parent to be cancelled.
-            self.propagated = None;
-        }
-        if error.is_some() && !this.is_aborting(py) {
-            TaskGroup::abort(slf)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until there is no task left: the object to be yielded, None at the end.
-    fn wait<'py>(
-        &mut self,
-        py: Python<'py>,
-        mut with: Resume<'py>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let slf = self.group.bind(py);
-        let this = slf.get();
-        loop {
-            if self.waiter.is_none() {
-                if !this.has_tasks(py) {
-                    return Ok(None);
-                }
-                let future = match this.on_completed(py) {
-                    Some(future) => future,
-                    None => {
-                        let looop = this.looop(py).unwrap_or_else(|| py.None().into_bound(py));
-                        let future = create_future(&looop)?;
-                        let shared = future.clone().unbind();
-                        this.with(py, |state| state.on_completed = Some(shared));
-                        future
-                    }
-                };
-                self.waiter = Some(Box::new(Waiter::of(&future)));
-            }
-            let Some(waiter) = &mut self.waiter else { continue };
-            match waiter.step(py, with) {
-                Ok(Step::Yielded(yielded)) => return Ok(Some(yielded)),
-                Ok(Step::Returned(_)) => {}
-                Err(error) if error.is_instance(py, names::cancelled_error(py)?) => {
-                    // It may be cancelled again and again: each time it waits for the tasks.
-                    let value = error.into_value(py).into_any();
-                    self.pending = Some(value.clone_ref(py));
-                    if !this.is_aborting(py) {
-                        self.propagated = Some(value);
-                        TaskGroup::abort(slf)?;
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-            self.waiter = None;
-            drop(this.with(py, |state| state.on_completed.take()));
-            with = Resume::Value(py.None().into_bound(py));
-        }
-    }
-
-    /// All tasks are done.
-    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let versions = &Versions::get(py)?.group;
-        let this = self.group.get();
-        let base =
-            this.with(py, |state| state.base_error.as_ref().map(|error| error.clone_ref(py)));
-        if let Some(base) = base {
-            return Err(raised(base.bind(py)));
-        }
-        if !versions.uncancels_first {
-            match this.uncancel_parent(py)? {
-                Some(0) => self.propagated = None,
-                Some(_) if versions.keeps_cancellation && self.propagated.is_none() => {
-                    self.propagated = self.pending.take();
-                }
-                Some(_) | None => {}
-            }
-        }
-        // Errors have priority over a cancellation.
-        if this.error_count(py) == 0
-            && let Some(propagated) = self.propagated.take()
-        {
-            return Err(raised(propagated.bind(py)));
-        }
-        let error = self.error.as_ref().map(|error| error.bind(py).clone());
-        if let Some(error) = &error
-            && !Exit::is_cancellation(versions, error)?
-        {
-            this.errors(py)?.append(error)?;
-        }
-        if this.error_count(py) > 0 {
-            return Err(self.grouped(py, versions, error.as_ref())?);
-        }
-        // What deserves to be raised was raised above.
-        let is_suppressed = versions.has_cancel;
-        Ok(match is_suppressed {
-            true => pyo3::types::PyBool::new(py, true).to_owned().into_any(),
-            false => py.None().into_bound(py),
-        })
-    }
-
-    /// The exception for the errors there are.
-    fn grouped(
-        &self,
-        py: Python<'_>,
-        versions: &GroupVersions,
-        error: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<PyErr> {
-        let this = self.group.get();
-        if versions.recancels_parent
-            && let Some(parent) = this.parent(py)
-            && state::cancelling(&parent)? > 0
-        {
-            // Cancelled from outside as well: the count stays, and the next await of the parent
-            // hears of it.
-            state::uncancel(&parent)?;
-            state::cancel(&parent)?;
-        }
-        let errors = this.errors(py)?;
-        if versions.raises_generator_exit
-            && errors.len() == 1
-            && let Some(error) = error.filter(|it| it.is_instance_of::<PyGeneratorExit>())
-        {
-            return Ok(raised(error));
-        }
-        let group = names::base_exception_group(py)?
-            .call1((intern!(py, "unhandled errors in a TaskGroup"), &errors))?;
-        let old = this.with(py, |state| std::mem::replace(&mut state.errors, Errors::Forgotten));
-        drop(old);
-        let error = raised(&group);
-        error.set_cause(py, None);
-        group.setattr(intern!(py, "__suppress_context__"), true)?;
-        Ok(error)
-    }
-
-    /// Exceptions have cycles; from some version on the group lets go of what it has of them.
-    fn forget(&mut self, py: Python<'_>) -> PyResult<()> {
-        (self.error, self.propagated, self.pending) = (None, None, None);
-        if Versions::get(py)?.group.forgets {
-            let old = self.group.get().with(py, |state| {
-                let errors = std::mem::replace(&mut state.errors, Errors::Forgotten);
-                (errors, state.parent.take(), state.base_error.take())
-            });
-            drop(old);
-        }
-        Ok(())
+    fn enter(slf: &Bound<'_, TaskGroup>) -> PyResult<()> {
+        TaskGroup::begin(slf)
     }
 }

@@ -7,34 +7,39 @@
 //!                     Expiring --exit--> Expired
 //! ```
 
-use std::ffi::{CStr, c_int};
+mod deadline;
+mod error;
+mod exit;
+
+use std::ffi::CStr;
 
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::{PyAssertionError, PyBaseException, PyRuntimeError, PyTimeoutError};
-use pyo3::ffi as raw;
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyModule, PyTuple, PyType};
+use pyo3::types::{PyDict, PyModule, PyTuple, PyType};
 
-use super::current::{current_task, running_loop};
-use super::timer::plain_number;
-use super::versions::Versions;
+use crate::aio::current::{current_task, running_loop};
+use crate::aio::entering::{Enter, Entered};
+use crate::aio::timer::plain_number;
 use crate::error::WithText;
 use crate::event_loop::{Loop, report};
 use crate::ffi::Context;
 use crate::ffi::call::python_of;
 use crate::ffi::class::new_of_class;
-use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
-use crate::ffi::fastcall::Arguments;
+use crate::ffi::coroutine::method;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
-use crate::ffi::iter::Step;
 use crate::ffi::make::{self, Returned};
-use crate::ffi::signature::Signature;
 use crate::ffi::task::queue::direct_loop;
 use crate::item::Item;
 use crate::names;
+
+use deadline::{Timer, When};
+use error::timed_out;
+pub(in crate::aio) use error::timeout_from;
+use exit::Exit;
 
 /// Asynchronous context manager for cancelling overdue coroutines.
 #[pyclass(module = "ferrio", subclass, frozen, weakref)]
@@ -86,77 +91,12 @@ impl Phase {
     }
 }
 
-/// A deadline, in the loop's time.
-enum When {
-    Never,
-    At(f64),
-    /// What is no plain float, as it was given.
-    Object(Py<PyAny>),
-}
-
-/// What makes it happen.
-enum Timer {
-    None,
-    /// A timer of a loop of ours.
-    Engine {
-        looop: Py<Loop>,
-        key: u64,
-    },
-    /// On the ready queue of a loop of ours, from where nothing can be taken back.
-    Ready,
-    /// What `call_at` or `call_soon` has returned.
-    Handle(Py<PyAny>),
-}
-
-impl When {
-    fn of(value: Option<Bound<'_, PyAny>>) -> When {
-        match value {
-            None => When::Never,
-            Some(value) if value.is_none() => When::Never,
-            Some(value) => match value.cast_exact::<PyFloat>() {
-                Ok(float) => When::At(float.value()),
-                Err(_) => When::Object(value.unbind()),
-            },
-        }
-    }
-
-    fn clone_ref(&self, py: Python<'_>) -> When {
-        match self {
-            When::Never => When::Never,
-            When::At(seconds) => When::At(*seconds),
-            When::Object(object) => When::Object(object.clone_ref(py)),
-        }
-    }
-
-    fn object<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(match self {
-            When::Never => None,
-            When::At(seconds) => Some(make::float(py, *seconds)?.into_any()),
-            When::Object(object) => Some(object.bind(py).clone()),
-        })
-    }
-}
-
-impl Timer {
-    fn cancel(self, py: Python<'_>) -> PyResult<()> {
-        match self {
-            Timer::None | Timer::Ready => Ok(()),
-            Timer::Engine { looop, key } => {
-                looop.get().forget_timer(py, key);
-                looop.drop_ref(py);
-                Ok(())
-            }
-            Timer::Handle(handle) => handle.call_method0(py, intern!(py, "cancel")).map(drop),
-        }
-    }
-}
-
-pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<Timeout>()?;
     module.add_function(wrap_pyfunction!(timeout, module)?)?;
     module.add_function(wrap_pyfunction!(timeout_at, module)?)?;
-    method::install::<Enter>(py)?;
+    method::install::<Enter<Timeout>>(py)?;
     method::install::<Exit>(py)
 }
 
@@ -214,7 +154,7 @@ impl Timeout {
     }
 
     /// One of the native class, which no program sees: for `wait_for`.
-    pub(super) fn unseen<'py>(
+    pub(in crate::aio) fn unseen<'py>(
         looop: &Bound<'py, PyAny>,
         delay: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, Timeout>> {
@@ -222,7 +162,7 @@ impl Timeout {
     }
 
     /// Entering it: what `__aenter__` does when it is awaited.
-    pub(super) fn enter(slf: &Bound<'_, Timeout>) -> PyResult<()> {
+    pub(in crate::aio) fn begin(slf: &Bound<'_, Timeout>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if this.phase(py) != Phase::Created {
@@ -358,7 +298,11 @@ impl Timeout {
     }
 
     /// Leaving it with this exception, or none. `Err` is what `async with` is to raise instead.
-    pub(super) fn exit(&self, py: Python<'_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    pub(in crate::aio) fn exit(
+        &self,
+        py: Python<'_>,
+        error: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         if !matches!(self.phase(py), Phase::Active | Phase::Expiring) {
             return Err(PyAssertionError::new_err(()));
         }
@@ -384,68 +328,6 @@ impl Timeout {
             Some(error) if left <= cancelling => timed_out(error),
             Some(_) | None => Ok(()),
         }
-    }
-}
-
-/// What becomes of an exception that a timeout has caused, or was in the way of it.
-fn timed_out(error: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = error.py();
-    let cancelled = names::cancelled_error(py)?;
-    let versions = Versions::get(py)?;
-    let is_cancellation = if versions.timeout_looks_into_exceptions {
-        error.is_instance(cancelled)?
-    } else {
-        // Up to 3.12, not of a subclass.
-        error.get_type().is(cancelled)
-    };
-    if is_cancellation {
-        return Err(timeout_from(error)?);
-    }
-    if !versions.timeout_looks_into_exceptions {
-        return Ok(());
-    }
-    insert_timeout_error(error)?;
-    if error.is_instance(names::exception_group(py)?)? {
-        for part in error.getattr(intern!(py, "exceptions"))?.try_iter()? {
-            insert_timeout_error(&part?)?;
-        }
-    }
-    Ok(())
-}
-
-/// `raise TimeoutError from error`, while that is being handled. To the interpreter it need not be:
-/// `wait_for` handles it in Rust.
-pub(super) fn timeout_from(error: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-    let py = error.py();
-    let timeout = PyTimeoutError::new_err(()).into_value(py).into_bound(py).into_any();
-    chain(&timeout, error)?;
-    Ok(PyErr::from_value(timeout))
-}
-
-/// Makes `cause` both cause and context of `error`.
-fn chain(error: &Bound<'_, PyAny>, cause: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = error.py();
-    error.setattr(intern!(py, "__context__"), cause)?;
-    error.setattr(intern!(py, "__cause__"), cause)
-}
-
-/// The first CancelledError that is the context of something gets a TimeoutError in front of it.
-fn insert_timeout_error(error: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = error.py();
-    let cancelled = names::cancelled_error(py)?;
-    let name = intern!(py, "__context__");
-    let mut error = error.clone();
-    loop {
-        let context = error.getattr(name)?;
-        if context.is_none() {
-            return Ok(());
-        }
-        if context.is_instance(cancelled)? {
-            let timeout = PyTimeoutError::new_err(()).into_value(py).into_bound(py).into_any();
-            chain(&timeout, &context)?;
-            return error.setattr(name, timeout);
-        }
-        error = context;
     }
 }
 
@@ -590,110 +472,11 @@ impl Timeout {
     }
 }
 
-/// `Timeout.__aenter__()`.
-struct Enter(Py<Timeout>);
-
-impl CoroutineMethod for Enter {
-    type Class = Timeout;
-    type Body = Enter;
-    const NAME: &'static CStr = c"__aenter__";
+impl Entered for Timeout {
+    const QUALNAME: &'static str = "Timeout.__aenter__";
     const DOC: &'static CStr = c"__aenter__($self)\n--\n\nBegins to count.";
 
-    fn call<'py>(slf: &Bound<'py, Timeout>, arguments: &Arguments<'_, 'py>) -> PyResult<Enter> {
-        arguments.none("Timeout.__aenter__")?;
-        Ok(Enter(slf.clone().unbind()))
-    }
-
-    const PLAIN: Option<method::Plain<Timeout, Enter>> =
-        Some(method::Plain::new(0, |slf| Some(Enter(slf.clone().unbind()))));
-}
-
-impl Body for Enter {
-    fn qualname(&self) -> &'static str {
-        "Timeout.__aenter__"
-    }
-
-    fn resume<'py>(&mut self, py: Python<'py>, _with: Resume<'py>) -> PyResult<Step<'py>> {
-        let timeout = self.0.bind(py);
-        Timeout::enter(timeout)?;
-        Ok(Step::Returned(timeout.clone().into_any()))
-    }
-
-    fn traverse(
-        &self,
-        _py: Python<'_>,
-        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
-    ) -> c_int {
-        visit(self.0.as_ptr())
-    }
-}
-
-/// `Timeout.__aexit__(exc_type, exc_val, exc_tb)`.
-struct Exit {
-    timeout: Py<Timeout>,
-    error: Option<Py<PyAny>>,
-}
-
-impl CoroutineMethod for Exit {
-    type Class = Timeout;
-    type Body = Exit;
-    const NAME: &'static CStr = c"__aexit__";
-    const DOC: &'static CStr = c"__aexit__($self, exc_type, exc_val, exc_tb)\n--\n\n\
-        Ends it: raises TimeoutError in place of the CancelledError that it has caused.";
-
-    fn call<'py>(slf: &Bound<'py, Timeout>, arguments: &Arguments<'_, 'py>) -> PyResult<Exit> {
-        const SIGNATURE: Signature<3> = Signature {
-            function: "Timeout.__aexit__",
-            names: ["exc_type", "exc_val", "exc_tb"],
-            positional: 3,
-            required: 3,
-            is_method: true,
-        };
-        let [class, error, _] = SIGNATURE.bind(arguments)?;
-        Ok(Exit {
-            timeout: slf.clone().unbind(),
-            error: exception(class, error)?.map(Bound::unbind),
-        })
-    }
-
-    const PLAIN: Option<method::Plain<Timeout, Exit>> = Some(method::Plain::without_error(|slf| {
-        Some(Exit { timeout: slf.clone().unbind(), error: None })
-    }));
-}
-
-/// The exception that an `__aexit__` is told of. By hand, it may be called with a class alone.
-pub(super) fn exception<'py>(
-    class: Option<Bound<'py, PyAny>>,
-    error: Option<Bound<'py, PyAny>>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let given = |value: Option<Bound<'py, PyAny>>| value.filter(|value| !value.is_none());
-    match (given(class), given(error)) {
-        (_, Some(error)) if error.is_instance_of::<PyBaseException>() => Ok(Some(error)),
-        (Some(class), _) => class.call0().map(Some),
-        (None, _) => Ok(None),
-    }
-}
-
-impl Body for Exit {
-    fn qualname(&self) -> &'static str {
-        "Timeout.__aexit__"
-    }
-
-    fn resume<'py>(&mut self, py: Python<'py>, _with: Resume<'py>) -> PyResult<Step<'py>> {
-        let error = self.error.as_ref().map(|error| error.bind(py));
-        self.timeout.get().exit(py, error)?;
-        Ok(Step::Returned(py.None().into_bound(py)))
-    }
-
-    fn traverse(
-        &self,
-        _py: Python<'_>,
-        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
-    ) -> c_int {
-        let answer = visit(self.timeout.as_ptr());
-        match &self.error {
-            Some(error) if answer == 0 => visit(error.as_ptr()),
-            Some(_) | None => answer,
-        }
+    fn enter(slf: &Bound<'_, Timeout>) -> PyResult<()> {
+        Timeout::begin(slf)
     }
 }
