@@ -331,12 +331,10 @@ impl<T, S> Engine<T, S> {
             Source::Host(source) => on_event(key, readiness, source, ready),
             Source::Watch(watch) => watch.wake(readiness),
         });
-        while let Some(due) = self.timers.pop_due(now) {
-            match due {
-                Due::Item(item) => self.ready.push(item),
-                Due::Alarm(alarm) => alarm.ring(),
-            }
-        }
+        self.timers.take_due(now, |due| match due {
+            Due::Item(item) => ready.push(item),
+            Due::Alarm(alarm) => alarm.ring(),
+        });
         // Tasks that were just woken are in the inbox, and need not wait for the next turn.
         self.read_letters();
     }
