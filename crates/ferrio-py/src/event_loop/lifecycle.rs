@@ -390,14 +390,17 @@ fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
     this.stopping.store(false, Ordering::Relaxed);
     this.thread.store(0, Ordering::Relaxed);
     this.whereabouts.end();
-    let left = names::set_running_loop(py).and_then(|set| set.call1((py.None(),)));
+    let leave = || names::set_running_loop(py)?.call1((py.None(),)).map(drop);
+    // CPython 3.11 makes an object for it. Without a second attempt, no loop of this thread could
+    // run again.
+    let left = leave().or_else(|_| leave());
     let untracked = set_origin_tracking(looop, false);
     let unsettled = signals::unsettle(looop);
     let restored = match this.run.with(py, |run| run.asyncgen_hooks.take()) {
         Some(hooks) => restore_asyncgen_hooks(hooks.into_bound(py)),
         None => Ok(()),
     };
-    left.map(drop).and(untracked).and(unsettled).and(restored)
+    left.and(untracked).and(unsettled).and(restored)
 }
 
 fn restore_asyncgen_hooks(hooks: Bound<'_, PyAny>) -> PyResult<()> {
