@@ -228,6 +228,7 @@ fn every_history_of_writing_keeps_order_and_ends_once() {
 /// An edge is never lost: whatever happened, reading until the stream says that it has nothing more
 /// finds all that came, the end too.
 #[test]
+#[cfg_attr(miri, ignore = "takes Miri longer than all the others")]
 fn every_history_of_reading_finds_all_input_and_the_end() {
     let kinds = [
         (StreamKind::Tcp, false),
