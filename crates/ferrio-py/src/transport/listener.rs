@@ -240,14 +240,20 @@ impl Listener {
     }
 
     /// The second is over.
-    fn resume(&self, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
-        let Phase::Resting(key, _) = self.state.with(py, |state| state.phase) else {
+    fn resume(slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let Phase::Resting(key, _) = this.state.with(py, |state| state.phase) else {
             return Ok(());
         };
-        self.state.with(py, |state| state.phase = Phase::Listening(key));
-        let armed = looop.get().open(py, |state| state.engine.set_interest(key, Interest::READ))?;
-        if armed.is_err() {
-            self.halt(py, looop);
+        this.state.with(py, |state| state.phase = Phase::Listening(key));
+        match looop.get().open(py, |state| state.engine.set_interest(key, Interest::READ))? {
+            Ok(()) => {}
+            // The kernel has no room for it yet: what waits to be accepted is not forgotten.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::ENOSPC)) => {
+                this.rest(slf, looop)?;
+            }
+            // Closed behind our back.
+            Err(_) => this.halt(py, looop),
         }
         Ok(())
     }
@@ -309,7 +315,7 @@ struct Resume {
 
 impl Native for Resume {
     fn run(self: Box<Self>, py: Python<'_>, looop: &Bound<'_, Loop>) -> PyResult<()> {
-        self.listener.get().resume(py, looop)
+        Listener::resume(self.listener.bind(py), looop)
     }
 
     fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
