@@ -46,8 +46,10 @@ def count_reports(
         gc.collect()
         loop.run_until_complete(asyncio.sleep(0))
         gc.collect()
-    for warning in caught:
-        reports[str(warning.message)] += 1
+    reports.update(str(warning.message) for warning in caught)
+    # From 3.15 on, the warning for a coroutine has it as its source.
+    caught.clear()
+    gc.collect()
     left = sum(each() is not None for each in watched)
     assert not asyncio.all_tasks(loop)
     loop.close()

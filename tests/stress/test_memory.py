@@ -281,7 +281,8 @@ def test_any_allocation_may_fail(
     # By signal, or with a next loop that does not run.
     assert not outcomes, (outcomes, done.stderr)
     assert memory > 0
-    assert hung * 10 < fine + memory + other
+    # A lost wake-up is the rarer end: how rare, depends on which allocations are hit.
+    assert hung * 2 < fine + memory + other
     figures(
         f"{fine + memory + other + hung} allocations failed, one in each run: {memory} ended with "
         f"MemoryError, {other} with something else, {hung} were never woken, {fine} went well"
