@@ -254,9 +254,13 @@ TORTURE = """
     """
 
 
+# What is hit in `classes` is more often a wake-up, and as in asyncio nobody then knows of it.
+ENDS_FOR_A_HANG = {"doors": 20, "classes": 2}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="forks for each allocation")
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("body", ["doors", "classes"])
+@pytest.mark.parametrize("body", list(ENDS_FOR_A_HANG))
 def test_any_allocation_may_fail(
     request: pytest.FixtureRequest, load: Load, figures: Callable[[str], None], body: str
 ) -> None:
@@ -281,8 +285,7 @@ def test_any_allocation_may_fail(
     # By signal, or with a next loop that does not run.
     assert not outcomes, (outcomes, done.stderr)
     assert memory > 0
-    # A lost wake-up is the rarer end: how rare, depends on which allocations are hit.
-    assert hung * 2 < fine + memory + other
+    assert hung * ENDS_FOR_A_HANG[body] < fine + memory + other
     figures(
         f"{fine + memory + other + hung} allocations failed, one in each run: {memory} ended with "
         f"MemoryError, {other} with something else, {hung} were never woken, {fine} went well"
