@@ -15,6 +15,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::free_list::FreeList;
+use super::heap_type::{self, getter, slot};
 use crate::error::{self, WithText};
 
 /// What is done when a future is done.
@@ -104,50 +105,20 @@ pub(crate) fn new_callback<B: DoneCallback>(py: Python<'_>, body: B) -> PyResult
 
 #[cold]
 fn new_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
-    // The type keeps pointers to these, and lives for ever.
-    let getters: &'static mut [ffi::PyGetSetDef] = Vec::leak(vec![
-        ffi::PyGetSetDef {
-            name: c"__qualname__".as_ptr(),
-            get: Some(qualname),
-            ..ffi::PyGetSetDef::default()
-        },
-        ffi::PyGetSetDef::default(),
-    ]);
-    let members: &'static mut [ffi::PyMemberDef] = Vec::leak(vec![
-        ffi::PyMemberDef {
-            name: c"__vectorcalloffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: std::mem::offset_of!(Object, vectorcall) as ffi::Py_ssize_t,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ]);
-    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = [
+    let slots = vec![
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
+        heap_type::getters(vec![getter(c"__qualname__", qualname)]),
+        heap_type::offsets(&[(c"__vectorcalloffset__", std::mem::offset_of!(Object, vectorcall))]),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"ferrio.DoneCallback".as_ptr(),
-        basicsize: size_of::<Object>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_HAVE_VECTORCALL
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and definitions live for ever, the spec is read during the call only; attached.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    TYPE.store(class.into_ptr().cast(), Ordering::Relaxed);
-    Ok(TYPE.load(Ordering::Relaxed))
+    let (name, flags) = (c"ferrio.DoneCallback", ffi::Py_TPFLAGS_HAVE_VECTORCALL);
+    // SAFETY: functions of the slots' types, for an Object.
+    let class = unsafe { heap_type::new_type::<Object>(py, name, flags, slots)? };
+    TYPE.store(class, Ordering::Relaxed);
+    Ok(class)
 }
 
 unsafe extern "C" fn call(

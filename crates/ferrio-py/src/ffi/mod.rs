@@ -15,6 +15,7 @@ pub(crate) mod free_list;
 pub(crate) mod future;
 pub(crate) mod gil_cell;
 pub(crate) mod handle;
+pub(crate) mod heap_type;
 pub(crate) mod inherited;
 pub(crate) mod interpreter;
 pub(crate) mod iter;

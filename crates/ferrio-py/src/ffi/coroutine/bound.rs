@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use super::method::{PyMethod_New, vectorcall_of};
 use crate::ffi::free_list::FreeList;
+use crate::ffi::heap_type::{self, method, slot};
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -60,32 +61,12 @@ pub(super) unsafe fn new_bound(
 
 /// Makes the class.
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
-    let member = |name: &'static std::ffi::CStr, offset: usize| ffi::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset as ffi::Py_ssize_t,
-        flags: ffi::Py_READONLY,
-        doc: ptr::null(),
-    };
-    // The type keeps pointers to these, and lives for ever.
-    let members: &'static mut [ffi::PyMemberDef] = Vec::leak(vec![
-        member(c"__vectorcalloffset__", std::mem::offset_of!(BoundMethod, vectorcall)),
-        member(c"__weaklistoffset__", std::mem::offset_of!(BoundMethod, weakrefs)),
-        ffi::PyMemberDef::default(),
-    ]);
-    let methods: &'static mut [ffi::PyMethodDef] = Vec::leak(vec![
-        ffi::PyMethodDef {
-            ml_name: c"__reduce__".as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
-            ml_flags: ffi::METH_NOARGS,
-            ml_doc: ptr::null(),
-        },
-        ffi::PyMethodDef::zeroed(),
-    ]);
-    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = [
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+    let slots = vec![
+        heap_type::offsets(&[
+            (c"__vectorcalloffset__", std::mem::offset_of!(BoundMethod, vectorcall)),
+            (c"__weaklistoffset__", std::mem::offset_of!(BoundMethod, weakrefs)),
+        ]),
+        heap_type::methods(vec![method(c"__reduce__", reduce, ffi::METH_NOARGS)]),
         slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
@@ -94,21 +75,11 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
         slot(ffi::Py_tp_repr, repr as *mut c_void),
         slot(ffi::Py_tp_hash, hash as *mut c_void),
         slot(ffi::Py_tp_richcompare, compare as *mut c_void),
-        slot(0, ptr::null_mut()),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"ferrio.bound_coroutine_method".as_ptr(),
-        basicsize: size_of::<BoundMethod>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_HAVE_VECTORCALL
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and definitions live for ever, the spec is read during the call only; attached.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    TYPE.store(class.into_ptr().cast(), Ordering::Relaxed);
+    let (name, flags) = (c"ferrio.bound_coroutine_method", ffi::Py_TPFLAGS_HAVE_VECTORCALL);
+    // SAFETY: functions of the slots' types, for a BoundMethod.
+    let class = unsafe { heap_type::new_type::<BoundMethod>(py, name, flags, slots)? };
+    TYPE.store(class, Ordering::Relaxed);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::ffi::heap_type::{self, method, slot};
 use crate::ffi::make;
 
 /// The class, made by the first [`new_iterator`].
@@ -43,42 +44,23 @@ fn class(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
     if !made.is_null() {
         return Ok(made);
     }
-    let method = |name: &'static std::ffi::CStr, meth, flags| ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: meth },
-        ml_flags: flags,
-        ml_doc: ptr::null(),
-    };
-    // The type keeps pointers to these, and lives for ever.
-    let methods: &'static mut [ffi::PyMethodDef] = Vec::leak(vec![
-        method(c"send", send, ffi::METH_O),
-        method(c"throw", throw, ffi::METH_VARARGS),
-        method(c"close", close, ffi::METH_NOARGS),
-        ffi::PyMethodDef::zeroed(),
-    ]);
-    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = [
+    let slots = vec![
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
         slot(ffi::Py_tp_iternext, next as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
+        heap_type::methods(vec![
+            method(c"send", send, ffi::METH_O),
+            method(c"throw", throw, ffi::METH_VARARGS),
+            method(c"close", close, ffi::METH_NOARGS),
+        ]),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"ferrio.CoroutineIterator".as_ptr(),
-        basicsize: size_of::<Iterator>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and definitions live for ever, the spec is read during the call only; attached.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    TYPE.store(class.into_ptr().cast(), Ordering::Relaxed);
-    Ok(TYPE.load(Ordering::Relaxed))
+    // SAFETY: functions of the slots' types, for an Iterator.
+    let class =
+        unsafe { heap_type::new_type::<Iterator>(py, c"ferrio.CoroutineIterator", 0, slots)? };
+    TYPE.store(class, Ordering::Relaxed);
+    Ok(class)
 }
 
 /// `coroutine.name(*args)`.

@@ -22,6 +22,7 @@ use pyo3::{PyClass, PyTypeInfo};
 
 use super::{Body, bound, new_coroutine};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::heap_type::{self, slot};
 use crate::ffi::make;
 
 /// A method of `Self::Class` that returns a coroutine.
@@ -165,55 +166,25 @@ fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
     if !made.is_null() {
         return Ok(made);
     }
-    let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset as ffi::Py_ssize_t,
-        flags: ffi::Py_READONLY,
-        doc: ptr::null(),
-    };
-    // The type keeps pointers to these, and lives for ever.
-    let members: &'static mut [ffi::PyMemberDef] = Vec::leak(vec![
-        member(c"__vectorcalloffset__", std::mem::offset_of!(Descriptor, vectorcall)),
-        member(c"__dictoffset__", std::mem::offset_of!(Descriptor, dict)),
-        ffi::PyMemberDef::default(),
-    ]);
-    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-    let methods: &'static mut [ffi::PyMethodDef] = Vec::leak(vec![
-        ffi::PyMethodDef {
-            ml_name: c"__reduce__".as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
-            ml_flags: ffi::METH_NOARGS,
-            ml_doc: ptr::null(),
-        },
-        ffi::PyMethodDef::zeroed(),
-    ]);
-    let mut slots = [
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+    let slots = vec![
+        heap_type::methods(vec![heap_type::method(c"__reduce__", reduce, ffi::METH_NOARGS)]),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
         slot(ffi::Py_tp_descr_get, bind as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
+        heap_type::offsets(&[
+            (c"__vectorcalloffset__", std::mem::offset_of!(Descriptor, vectorcall)),
+            (c"__dictoffset__", std::mem::offset_of!(Descriptor, dict)),
+        ]),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"ferrio.coroutine_method".as_ptr(),
-        basicsize: size_of::<Descriptor>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_HAVE_VECTORCALL
-            | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and definitions live for ever, the spec is read during the call only; attached.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
+    let name = c"ferrio.coroutine_method";
+    let flags = ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+    // SAFETY: functions of the slots' types, for a Descriptor.
+    let class = unsafe { heap_type::new_type::<Descriptor>(py, name, flags, slots)? };
     bound::install(py)?;
-    TYPE.store(class.into_ptr().cast(), Ordering::Relaxed);
-    Ok(TYPE.load(Ordering::Relaxed))
+    TYPE.store(class, Ordering::Relaxed);
+    Ok(class)
 }
 
 /// The vectorcall of a descriptor: the instance is the first argument.

@@ -27,6 +27,7 @@ use crate::error::{self, WithText};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
+use crate::ffi::heap_type::{self, getter, slot};
 use crate::ffi::iter::{Step, is_exact_coroutine};
 use crate::ffi::stop_iteration;
 use crate::names;
@@ -146,69 +147,11 @@ pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<
 
 /// Makes the class, `ferrio.Coroutine`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let method = |name: &'static std::ffi::CStr, meth, flags, doc: &'static std::ffi::CStr| {
-        ffi::PyMethodDef {
-            ml_name: name.as_ptr(),
-            ml_meth: meth,
-            ml_flags: flags,
-            ml_doc: doc.as_ptr(),
-        }
+    let method = |name, function, flags, doc: &'static std::ffi::CStr| ffi::PyMethodDef {
+        ml_doc: doc.as_ptr(),
+        ..heap_type::method(name, function, flags)
     };
-    let getter = |name: &'static std::ffi::CStr, get: ffi::getter| ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        ..ffi::PyGetSetDef::default()
-    };
-    // The type keeps pointers to these, and lives for ever.
-    let methods: &'static mut [ffi::PyMethodDef] = Vec::leak(vec![
-        method(
-            c"send",
-            ffi::PyMethodDefPointer { PyCFunction: send },
-            ffi::METH_O,
-            c"send($self, value, /)\n--\n\nGoes on to the next await; StopIteration has the result.",
-        ),
-        method(
-            c"throw",
-            ffi::PyMethodDefPointer { PyCFunction: throw },
-            ffi::METH_VARARGS,
-            c"throw($self, typ, val=None, tb=None, /)\n--\n\nRaises an exception where the \
-              coroutine waits.",
-        ),
-        // Beside the slot, whose wrapper it stands in place of.
-        method(
-            c"__await__",
-            ffi::PyMethodDefPointer { PyCFunction: awaited },
-            ffi::METH_NOARGS | ffi::METH_COEXIST,
-            c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.",
-        ),
-        method(
-            c"close",
-            ffi::PyMethodDefPointer { PyCFunction: close },
-            ffi::METH_NOARGS,
-            c"close($self, /)\n--\n\nEnds the coroutine: raises GeneratorExit where it waits.",
-        ),
-        ffi::PyMethodDef::zeroed(),
-    ]);
-    let getters: &'static mut [ffi::PyGetSetDef] = Vec::leak(vec![
-        getter(c"__name__", name),
-        getter(c"__qualname__", qualname),
-        getter(c"__class__", class_of),
-        getter(c"cr_origin", origin_of),
-        getter(c"cr_running", is_running),
-        ffi::PyGetSetDef::default(),
-    ]);
-    let members: &'static mut [ffi::PyMemberDef] = Vec::leak(vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: std::mem::offset_of!(Object, weakrefs) as ffi::Py_ssize_t,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ]);
-    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = [
+    let slots = vec![
         slot(
             ffi::Py_tp_doc,
             c"A coroutine of the event loop's. Await it once, or give it to create_task."
@@ -224,25 +167,49 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
         slot(ffi::Py_am_send, am_send as *mut c_void),
         slot(ffi::Py_tp_iternext, iternext as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
+        heap_type::methods(vec![
+            method(
+                c"send",
+                send,
+                ffi::METH_O,
+                c"send($self, value, /)\n--\n\nGoes on to the next await; StopIteration has the \
+                  result.",
+            ),
+            method(
+                c"throw",
+                throw,
+                ffi::METH_VARARGS,
+                c"throw($self, typ, val=None, tb=None, /)\n--\n\nRaises an exception where the \
+                  coroutine waits.",
+            ),
+            // Beside the slot, whose wrapper it stands in place of.
+            method(
+                c"__await__",
+                awaited,
+                ffi::METH_NOARGS | ffi::METH_COEXIST,
+                c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.",
+            ),
+            method(
+                c"close",
+                close,
+                ffi::METH_NOARGS,
+                c"close($self, /)\n--\n\nEnds the coroutine: raises GeneratorExit where it waits.",
+            ),
+        ]),
+        heap_type::getters(vec![
+            getter(c"__name__", name),
+            getter(c"__qualname__", qualname),
+            getter(c"__class__", class_of),
+            getter(c"cr_origin", origin_of),
+            getter(c"cr_running", is_running),
+        ]),
+        heap_type::offsets(&[(c"__weaklistoffset__", std::mem::offset_of!(Object, weakrefs))]),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"ferrio.Coroutine".as_ptr(),
-        basicsize: size_of::<Object>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name, docs and definitions live for ever, the spec is read during the call only;
-    // attached.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    TYPE.store(class.clone().into_ptr().cast(), Ordering::Relaxed);
-    Ok(class)
+    // SAFETY: functions of the slots' types, for an Object; the text is a static.
+    let class = unsafe { heap_type::new_type::<Object>(py, c"ferrio.Coroutine", 0, slots)? };
+    TYPE.store(class, Ordering::Relaxed);
+    // SAFETY: attached; a type that lives for ever.
+    Ok(unsafe { Bound::from_borrowed_ptr(py, class.cast()) })
 }
 
 /// Steps the coroutine.

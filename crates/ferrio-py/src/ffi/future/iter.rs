@@ -13,10 +13,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::layout::PENDING;
-use super::methods::Methods;
 use super::{fields, methods, types};
 use crate::error::WithText;
 use crate::ffi::free_list::FreeList;
+use crate::ffi::heap_type::{self, method, slot};
 use crate::ffi::stop_iteration;
 
 /// The class, and instances that were freed lately.
@@ -32,53 +32,24 @@ struct Iter {
     future: *mut ffi::PyObject,
 }
 
-static METHODS: Methods<4> = Methods::new([
-    ffi::PyMethodDef {
-        ml_name: c"send".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: send },
-        ml_flags: ffi::METH_O,
-        ml_doc: ptr::null(),
-    },
-    ffi::PyMethodDef {
-        ml_name: c"throw".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: throw },
-        ml_flags: ffi::METH_VARARGS,
-        ml_doc: ptr::null(),
-    },
-    ffi::PyMethodDef {
-        ml_name: c"close".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: close },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: ptr::null(),
-    },
-    ffi::PyMethodDef::zeroed(),
-]);
-
 impl IterType {
     pub(super) fn new(py: Python<'_>) -> PyResult<IterType> {
-        let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-        let mut slots = [
+        let slots = vec![
             slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
             slot(ffi::Py_tp_traverse, traverse as *mut c_void),
             slot(ffi::Py_tp_clear, clear as *mut c_void),
             slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
             slot(ffi::Py_tp_iternext, iternext as *mut c_void),
-            slot(ffi::Py_tp_methods, METHODS.as_ptr().cast_mut().cast()),
+            heap_type::methods(vec![
+                method(c"send", send, ffi::METH_O),
+                method(c"throw", throw, ffi::METH_VARARGS),
+                method(c"close", close, ffi::METH_NOARGS),
+            ]),
             slot(ffi::Py_am_send, am_send as *mut c_void),
-            slot(0, ptr::null_mut()),
         ];
-        let mut spec = ffi::PyType_Spec {
-            name: c"ferrio.FutureIter".as_ptr(),
-            basicsize: size_of::<Iter>() as c_int,
-            itemsize: 0,
-            flags: (ffi::Py_TPFLAGS_DEFAULT
-                | ffi::Py_TPFLAGS_HAVE_GC
-                | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-            slots: slots.as_mut_ptr(),
-        };
-        // SAFETY: name and methods are statics, the spec is read during the call only; attached.
-        let ty = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-        Ok(IterType { ty: ty.into_ptr().cast(), free: FreeList::new() })
+        // SAFETY: functions of the slots' types, for an Iter.
+        let ty = unsafe { heap_type::new_type::<Iter>(py, c"ferrio.FutureIter", 0, slots)? };
+        Ok(IterType { ty, free: FreeList::new() })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ffi::future::{Types, fields, types};
 
 use super::step;
 use crate::error::{self, WithText};
+use crate::ffi::heap_type::{self, getter, slot};
 
 #[repr(C)]
 struct Callback {
@@ -32,55 +33,29 @@ static FREE: FreeList = FreeList::new();
 pub(crate) fn new_types(
     py: Python<'_>,
 ) -> PyResult<(*mut ffi::PyTypeObject, *mut ffi::PyTypeObject)> {
-    let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
-    let getter = |name: &'static std::ffi::CStr, get: ffi::getter| ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        ..ffi::PyGetSetDef::default()
-    };
-    let make = |name: &'static std::ffi::CStr, getters: Vec<ffi::PyGetSetDef>, repr| {
-        // Descriptors keep pointers to these.
-        let getters: &'static mut [ffi::PyGetSetDef] = getters.leak();
+    let make = |name, getters, repr: Option<ffi::reprfunc>| {
         let mut slots = vec![
             slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
             slot(ffi::Py_tp_traverse, traverse as *mut c_void),
             slot(ffi::Py_tp_clear, clear as *mut c_void),
             slot(ffi::Py_tp_call, call as *mut c_void),
-            slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()),
+            heap_type::getters(getters),
         ];
-        if let Some(repr) = repr {
-            slots.push(slot(ffi::Py_tp_repr, repr));
-        }
-        slots.push(slot(0, ptr::null_mut()));
-        let mut spec = ffi::PyType_Spec {
-            name: name.as_ptr(),
-            basicsize: size_of::<Callback>() as c_int,
-            itemsize: 0,
-            flags: (ffi::Py_TPFLAGS_DEFAULT
-                | ffi::Py_TPFLAGS_HAVE_GC
-                | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-            slots: slots.as_mut_ptr(),
-        };
-        // SAFETY: the name is a static, the getters are leaked, the spec is read during the call
-        // only; attached.
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }
+        slots.extend(repr.map(|repr| slot(ffi::Py_tp_repr, repr as *mut c_void)));
+        // SAFETY: functions of the slots' types, for a Callback.
+        unsafe { heap_type::new_type::<Callback>(py, name, 0, slots) }
     };
-    let step = make(
-        c"ferrio.TaskStepMethWrapper",
-        vec![getter(c"__self__", get_self), ffi::PyGetSetDef::default()],
-        None,
-    )?;
+    let step = make(c"ferrio.TaskStepMethWrapper", vec![getter(c"__self__", get_self)], None)?;
     let wakeup = make(
         c"ferrio.TaskWakeup",
         vec![
             getter(c"__self__", get_self),
             getter(c"__name__", get_name),
             getter(c"__qualname__", get_qualname),
-            ffi::PyGetSetDef::default(),
         ],
-        Some(repr as *mut c_void),
+        Some(repr),
     )?;
-    Ok((step.into_ptr().cast(), wakeup.into_ptr().cast()))
+    Ok((step, wakeup))
 }
 
 /// The callable that steps the task, or raises the error in it.
