@@ -37,6 +37,7 @@ macro_rules! attribute {
 
 module!(events, "asyncio.events");
 module!(futures, "asyncio.futures");
+module!(locks, "asyncio.locks");
 module!(tasks, "asyncio.tasks");
 module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");

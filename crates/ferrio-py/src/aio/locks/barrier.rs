@@ -88,9 +88,7 @@ pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn theirs(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = CLASS.get_or_try_init(py, || {
-        py.import(make::text(py, "asyncio.locks")?)?
-            .getattr(intern!(py, "Barrier"))
-            .map(Bound::unbind)
+        names::locks(py)?.getattr(intern!(py, "Barrier")).map(Bound::unbind)
     })?;
     Ok(class.bind(py))
 }
@@ -214,8 +212,7 @@ impl Barrier {
     /// asyncio's name for the phase: a member of its own enumeration.
     #[getter]
     fn _state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let states =
-            py.import(make::text(py, "asyncio.locks")?)?.getattr(intern!(py, "_BarrierState"))?;
+        let states = names::locks(py)?.getattr(intern!(py, "_BarrierState"))?;
         states.getattr(make::text(py, self.phase(py).names().1)?)
     }
 

@@ -80,9 +80,7 @@ impl Version {
         static ANSWER: PyOnceLock<Version> = PyOnceLock::new();
         ANSWER
             .get_or_try_init(py, || {
-                let theirs = py
-                    .import(make::text(py, "asyncio.locks")?)?
-                    .getattr(intern!(py, "Condition"))?;
+                let theirs = names::locks(py)?.getattr(intern!(py, "Condition"))?;
                 let code = theirs.getattr(intern!(py, "wait"))?.getattr(intern!(py, "__code__"))?;
                 Ok(Version {
                     tells_next: theirs.hasattr(intern!(py, "_notify"))?,

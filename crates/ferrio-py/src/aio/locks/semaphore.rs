@@ -22,7 +22,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
-use crate::ffi::make::{self, Returned};
+use crate::ffi::make::Returned;
 use crate::names;
 
 /// What so many tasks at a time can have.
@@ -63,10 +63,7 @@ fn wakes_many(py: Python<'_>) -> PyResult<bool> {
     static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
     ANSWER
         .get_or_try_init(py, || {
-            let theirs = py
-                .import(make::text(py, "asyncio.locks")?)?
-                .getattr(intern!(py, "Semaphore"))?
-                .call1((0,))?;
+            let theirs = names::locks(py)?.getattr(intern!(py, "Semaphore"))?.call1((0,))?;
             Ok(!theirs.call_method0(intern!(py, "_wake_up_next"))?.is_none())
         })
         .copied()
