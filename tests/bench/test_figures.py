@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-import pytest
 from ferrio._bench.results import LoopResult, Results, RowResult
 from ferrio._bench.row import Measurement
 
-SCRIPT = Path(__file__).parents[2] / "bench" / "figures.py"
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    # bench/ is no package: its scripts are for the repository, not for users.
-    spec = importlib.util.spec_from_file_location("figures", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from .conftest import environment
 
 
 def results(**values: float) -> Results:
     loops = {loop: LoopResult([Measurement(value)]) for loop, value in values.items()}
     row = RowResult("echo_protocol_1k", "echo", "CPU-µs/request", True, loops)
-    environment = {
-        "python": "3.14.1",
-        "date": "2030-01-02T03:04:05+00:00",
-        "cpu": "A CPU",
-        "cpus": 2,
-        "system": "Linux 6",
-        "compiler": "GCC",
-        "rounds": 1,
-        "seconds": 1.0,
-        "load_generator": "ferrio-load",
-        "load_average": 0.0,
-    }
-    return Results(environment, dict.fromkeys(values, "1.0"), "uvloop", [row])
+    return Results(environment(rounds=1), dict.fromkeys(values, "1.0"), "uvloop", [row])
 
 
 def test_only_the_sections_of_the_given_files_change(script: ModuleType, tmp_path: Path) -> None:

@@ -24,10 +24,8 @@ from ferrio._bench.results import LoopResult, Results, RowResult
 from ferrio._bench.row import Effort, Measurement
 from ferrio._bench.rows import select
 
+from .conftest import environment
 from .test_bench import bench, drawing, linux
-from .test_figures import script
-
-__all__ = ["script"]
 
 ROOT = Path(__file__).parents[2]
 EFFORT = Effort(0.01, Placement(None, None, None), None)
@@ -128,19 +126,7 @@ def measured(**costs: dict[int, list[float]]) -> Results:
             error = None if rounds else "MemoryError: no room for them"
             row.loops[loop] = LoopResult(rounds, error)
         rows.append(row)
-    environment = {
-        "python": "3.14.1",
-        "date": "2030-01-02T03:04:05+00:00",
-        "cpu": "A CPU",
-        "cpus": 2,
-        "system": "Linux 6",
-        "compiler": "GCC",
-        "rounds": 2,
-        "seconds": 1.0,
-        "load_generator": "ferrio-load",
-        "load_average": 0.0,
-    }
-    return Results(environment, dict.fromkeys(costs, "1.0"), "uvloop", rows)
+    return Results(environment(rounds=2), dict.fromkeys(costs, "1.0"), "uvloop", rows)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -11,22 +10,7 @@ from ferrio._bench import plot
 from ferrio._bench.results import LoopResult, Results, RowResult
 from ferrio._bench.row import Measurement
 
-ROOT = Path(__file__).parents[2]
-
-
-def load(path: Path) -> ModuleType:
-    """A script that belongs to no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def figures() -> ModuleType:
-    return load(ROOT / "bench" / "figures.py")
+from .conftest import ROOT, load
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +61,9 @@ def measured() -> Results:
 
 
 def test_what_was_written_is_read(
-    figures: ModuleType, recorded: ModuleType, measured: Results
+    script: ModuleType, recorded: ModuleType, measured: Results
 ) -> None:
-    written = figures.replace_section(
-        "Text.\n", "figures 3.14", "\n".join(figures.section(measured))
-    )
+    written = script.replace_section("Text.\n", "figures 3.14", "\n".join(script.section(measured)))
     tables = list(recorded.recorded(written))
     assert [(version, group) for version, group, _ in tables] == [
         ("3.14", "echo"),
