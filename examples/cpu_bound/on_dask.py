@@ -7,6 +7,7 @@ on any machine that can read the file.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 
@@ -20,8 +21,15 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
     """A client of the scheduler at `address`, or of a cluster of our own."""
     if address is not None:
         return Client(address), None
-    # On any free port: even without a dashboard the scheduler serves HTTP, on 8787 if not told.
-    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
+    cluster = LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        # Any free port: even without a dashboard the scheduler serves HTTP, on 8787 if not told.
+        dashboard_address=":0",
+        # Dask closes the scheduler before the workers know: one whose heartbeat is under way then
+        # would log it as an error. What fails in a job is raised by its future all the same.
+        silence_logs=logging.CRITICAL,
+    )
     return Client(cluster), cluster
 
 
