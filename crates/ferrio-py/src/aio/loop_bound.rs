@@ -60,3 +60,29 @@ impl LoopBound {
         drop(self.0.with(py, Option::take));
     }
 }
+
+/// asyncio's `_loop` and `_get_loop` of a class that has a [`LoopBound`] named `looop`.
+///
+/// A macro, since PyO3 collects the methods of each class by its name. A base class of them all could
+/// have these once, but would add its part to the layout of every instance, and a class to their MRO.
+macro_rules! loop_bound {
+    ($class:ident) => {
+        #[pymethods]
+        impl $class {
+            #[getter]
+            fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+                self.looop.peek(py)
+            }
+
+            #[setter(_loop)]
+            fn set_loop(&self, looop: &Bound<'_, PyAny>) {
+                self.looop.replace(looop);
+            }
+
+            fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                slf.get().looop.get(slf)
+            }
+        }
+    };
+}
+pub(super) use loop_bound;

@@ -119,3 +119,46 @@ impl Waiters {
         drop(self.0.with(py, Option::take));
     }
 }
+
+/// asyncio's `_waiters` of a class that has [`Waiters`] named `waiters`, and has no deque before one
+/// waits.
+///
+/// A macro for the reason that `loop_bound!` is one.
+macro_rules! waiters_or_none {
+    ($class:ident) => {
+        #[pymethods]
+        impl $class {
+            /// asyncio's name for those who wait: a deque of their futures, None before the first.
+            #[getter]
+            fn _waiters<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+                self.waiters.peek(py).map(|deque| deque.into_any())
+            }
+
+            #[setter(_waiters)]
+            fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
+                self.waiters.replace(waiters)
+            }
+        }
+    };
+}
+pub(super) use waiters_or_none;
+
+/// `waiters_or_none!` of a class that always has a deque.
+macro_rules! waiters_always {
+    ($class:ident) => {
+        #[pymethods]
+        impl $class {
+            /// asyncio's name for those who wait: a deque of their futures.
+            #[getter]
+            fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                self.waiters.deque(py).map(|deque| deque.into_any())
+            }
+
+            #[setter(_waiters)]
+            fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
+                self.waiters.replace(waiters)
+            }
+        }
+    };
+}
+pub(super) use waiters_always;

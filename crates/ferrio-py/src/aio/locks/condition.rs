@@ -13,9 +13,9 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyModule, PyTuple};
 use super::context::{self, Acquiring, Guard};
 use super::lock::Lock;
 use crate::aio::argument::Argument;
-use crate::aio::loop_bound::LoopBound;
+use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiter::Waiter;
-use crate::aio::waiters::Waiters;
+use crate::aio::waiters::{Waiters, waiters_always};
 use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
@@ -291,31 +291,6 @@ impl Condition {
         self.lock.with(py, |parts| parts.lock.as_ref().map(|lock| lock.clone_ref(py)))
     }
 
-    /// asyncio's name for those who wait: a deque of their futures.
-    #[getter]
-    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.waiters.deque(py).map(|deque| deque.into_any())
-    }
-
-    #[setter(_waiters)]
-    fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.waiters.replace(waiters)
-    }
-
-    #[getter]
-    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.looop.peek(py)
-    }
-
-    #[setter(_loop)]
-    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
-        self.looop.replace(looop);
-    }
-
-    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().looop.get(slf)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.looop.traverse(&visit)?;
         self.waiters.traverse(&visit)?;
@@ -332,6 +307,9 @@ impl Condition {
         drop(self.lock.with(py, std::mem::take));
     }
 }
+
+loop_bound!(Condition);
+waiters_always!(Condition);
 
 impl Guard for Condition {
     type Lock = Lock;

@@ -9,9 +9,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
 
-use crate::aio::loop_bound::LoopBound;
+use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiter::Waiter;
-use crate::aio::waiters::Waiters;
+use crate::aio::waiters::{Waiters, waiters_always};
 use crate::ffi::coroutine::{Body, CoroutineMethod, End, Resume, method};
 use crate::ffi::fastcall::{Arguments, no_arguments};
 use crate::ffi::future::state;
@@ -109,31 +109,6 @@ impl Event {
         Ok(())
     }
 
-    /// asyncio's name for those who wait: a deque of their futures.
-    #[getter]
-    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.waiters.deque(py).map(|deque| deque.into_any())
-    }
-
-    #[setter(_waiters)]
-    fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.waiters.replace(waiters)
-    }
-
-    #[getter]
-    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.looop.peek(py)
-    }
-
-    #[setter(_loop)]
-    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
-        self.looop.replace(looop);
-    }
-
-    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().looop.get(slf)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.looop.traverse(&visit)?;
         self.waiters.traverse(&visit)
@@ -144,6 +119,9 @@ impl Event {
         self.waiters.clear(py);
     }
 }
+
+loop_bound!(Event);
+waiters_always!(Event);
 
 /// `Event.wait()`.
 struct Wait;

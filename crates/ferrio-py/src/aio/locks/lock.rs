@@ -11,8 +11,8 @@ use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
 
 use super::acquire::{Acquirable, Acquisition};
 use super::context::{self, Guard};
-use crate::aio::loop_bound::LoopBound;
-use crate::aio::waiters::Waiters;
+use crate::aio::loop_bound::{LoopBound, loop_bound};
+use crate::aio::waiters::{Waiters, waiters_or_none};
 use crate::error::WithText;
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::{Arguments, no_arguments};
@@ -144,31 +144,6 @@ impl Lock {
         Ok(())
     }
 
-    /// asyncio's name for those who wait: a deque of their futures, None before the first.
-    #[getter]
-    fn _waiters<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.waiters.peek(py).map(|deque| deque.into_any())
-    }
-
-    #[setter(_waiters)]
-    fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.waiters.replace(waiters)
-    }
-
-    #[getter]
-    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.looop.peek(py)
-    }
-
-    #[setter(_loop)]
-    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
-        self.looop.replace(looop);
-    }
-
-    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().looop.get(slf)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.looop.traverse(&visit)?;
         self.waiters.traverse(&visit)
@@ -179,6 +154,9 @@ impl Lock {
         self.waiters.clear(py);
     }
 }
+
+loop_bound!(Lock);
+waiters_or_none!(Lock);
 
 impl Acquirable for Lock {
     const QUALNAME: &'static str = "Lock.acquire";

@@ -13,8 +13,8 @@ use super::acquire::{Acquirable, Acquisition};
 use super::context::{self, Guard};
 use crate::aio::argument::Argument;
 use crate::aio::count::Count;
-use crate::aio::loop_bound::LoopBound;
-use crate::aio::waiters::Waiters;
+use crate::aio::loop_bound::{LoopBound, loop_bound};
+use crate::aio::waiters::{Waiters, waiters_or_none};
 use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::coroutine::{CoroutineMethod, method};
@@ -205,31 +205,6 @@ impl Semaphore {
         drop(self.value.with(value.py(), |value| std::mem::replace(value, new)));
     }
 
-    /// asyncio's name for those who wait: a deque of their futures, None before the first.
-    #[getter]
-    fn _waiters<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.waiters.peek(py).map(|deque| deque.into_any())
-    }
-
-    #[setter(_waiters)]
-    fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.waiters.replace(waiters)
-    }
-
-    #[getter]
-    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.looop.peek(py)
-    }
-
-    #[setter(_loop)]
-    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
-        self.looop.replace(looop);
-    }
-
-    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().looop.get(slf)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.looop.traverse(&visit)?;
         self.waiters.traverse(&visit)?;
@@ -249,6 +224,9 @@ impl Semaphore {
         drop(self.bound.with(py, Option::take));
     }
 }
+
+loop_bound!(Semaphore);
+waiters_or_none!(Semaphore);
 
 #[pymethods]
 impl BoundedSemaphore {

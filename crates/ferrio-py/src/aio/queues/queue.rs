@@ -14,7 +14,7 @@ use super::{get, join, put};
 use crate::aio::argument::Argument;
 use crate::aio::count::Count;
 use crate::aio::locks::Event;
-use crate::aio::loop_bound::LoopBound;
+use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::Waiters;
 use crate::error::WithText;
 use crate::ffi::call::{call_method1, python_of};
@@ -609,20 +609,6 @@ impl Queue {
         Ok(())
     }
 
-    #[getter]
-    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.looop.peek(py)
-    }
-
-    #[setter(_loop)]
-    fn set_loop(&self, looop: &Bound<'_, PyAny>) {
-        self.looop.replace(looop);
-    }
-
-    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().looop.get(slf)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let py = python_of(&visit);
         self.looop.traverse(&visit)?;
@@ -642,6 +628,8 @@ impl Queue {
         drop(self.finished.with(py, |finished| finished.event.take()));
     }
 }
+
+loop_bound!(Queue);
 
 #[pymethods]
 impl PriorityQueue {
