@@ -5,8 +5,8 @@ use std::ffi::{CStr, c_int};
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 
-use super::put::give_up;
 use super::queue::{Queue, shut_down};
+use super::waking::give_up;
 use crate::aio::waiter::Waiter;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;

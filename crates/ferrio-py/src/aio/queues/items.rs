@@ -1,32 +1,12 @@
-//! What is in a queue, and which comes out next.
+//! What is in a queue.
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use super::order::Order;
 use crate::ffi::call::{call1, call2};
 use crate::ffi::deque::Deque;
-use crate::ffi::make;
 use crate::names;
-
-/// The rule by which the next is chosen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    First = 1,
-    Lowest,
-    Last,
-}
-
-impl Order {
-    pub(super) const ALL: [Order; 3] = [Order::First, Order::Lowest, Order::Last];
-
-    /// An empty container for the items, as asyncio's class has it.
-    pub(super) fn container(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        match self {
-            Order::First => Deque::new(py).map(Deque::into_any),
-            Order::Lowest | Order::Last => Ok(make::list(py)?.into_any()),
-        }
-    }
-}
 
 /// A container whose methods need not be looked up.
 pub(super) enum Items<'py> {

@@ -3,12 +3,17 @@
 mod get;
 mod items;
 mod join;
+mod order;
+mod ordered;
+mod private_names;
 mod put;
 mod queue;
+mod waking;
 
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    queue::install(module)
+    queue::install(module)?;
+    ordered::install(module)
 }

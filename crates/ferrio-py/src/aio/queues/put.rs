@@ -1,20 +1,19 @@
-//! `Queue.put()`.
+//! `Queue.put()` and `Queue.put_nowait()`.
 
 use std::ffi::{CStr, c_int};
 
-use pyo3::exceptions::PyValueError;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 
 use super::queue::{Queue, shut_down};
+use super::waking::give_up;
 use crate::aio::waiter::Waiter;
-use crate::aio::waiters::Waiters;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
-use crate::ffi::fastcall::Arguments;
-use crate::ffi::future::state;
+use crate::ffi::fastcall::{self, Arguments, FastMethod};
 use crate::ffi::iter::Step;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
+    fastcall::install::<PutNowait>(py)?;
     method::install::<Put>(py)
 }
 
@@ -85,23 +84,21 @@ impl Body for Put {
     }
 }
 
-/// One who waited does not any more: if it had been woken to do what `is_possible`, the next is
-/// woken in its place.
-pub(super) fn give_up<'py>(
-    queue: &Bound<'py, Queue>,
-    waiters: &Waiters,
-    future: &Bound<'py, PyAny>,
-    is_possible: impl FnOnce() -> PyResult<bool>,
-) -> PyResult<()> {
-    let py = queue.py();
-    state::cancel(future)?;
-    match waiters.remove(future) {
-        // Whoever woke it has taken it out.
-        Err(error) if error.is_instance_of::<PyValueError>(py) => {}
-        removed => removed?,
+/// `Queue.put_nowait()`.
+struct PutNowait;
+
+impl FastMethod for PutNowait {
+    type Class = Queue;
+    const NAME: &'static CStr = c"put_nowait";
+    const DOC: &'static CStr = c"put_nowait($self, item)\n--\n\n\
+        Puts an item in. QueueFull if there is no room; QueueShutDown after shutdown().";
+
+    fn call<'py>(
+        slf: &Bound<'py, Queue>,
+        arguments: Arguments<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let [item] = arguments.required("Queue.put_nowait", ["item"])?;
+        Queue::add(slf, &item)?;
+        Ok(slf.py().None().into_bound(slf.py()))
     }
-    if is_possible()? && !state::is_cancelled(future)? {
-        Queue::wake_up_next(queue, waiters)?;
-    }
-    Ok(())
 }

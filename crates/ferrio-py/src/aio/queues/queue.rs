@@ -1,15 +1,17 @@
-//! `Queue`, `PriorityQueue` and `LifoQueue`.
+//! `Queue`.
 
-use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
-use super::items::{Items, Order};
+use super::items::Items;
+use super::order::Order;
+#[cfg(Py_3_13)]
+use super::waking::wake_up_all;
 use super::{get, join, put};
 use crate::aio::argument::Argument;
 use crate::aio::count::Count;
@@ -18,11 +20,7 @@ use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::Waiters;
 use crate::error::WithText;
 use crate::ffi::call::{call_method1, python_of};
-use crate::ffi::deque::Deque;
-use crate::ffi::fastcall::{self, Arguments, FastMethod};
-use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
-use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::make::{self, Returned};
 use crate::names;
 
@@ -30,17 +28,17 @@ use crate::names;
 #[pyclass(module = "ferrio", subclass, frozen, weakref, dict, generic)]
 pub(crate) struct Queue {
     looop: LoopBound,
-    maxsize: GilCell<Count>,
+    pub(super) maxsize: GilCell<Count>,
     /// The container of the items, under asyncio's name `_queue`: any object that `_init` has put
     /// there.
-    container: GilCell<Option<Py<PyAny>>>,
+    pub(super) container: GilCell<Option<Py<PyAny>>>,
     pub(super) getters: Waiters,
     pub(super) putters: Waiters,
     /// Items put in whose `task_done` has not been called.
-    unfinished: AtomicI64,
+    pub(super) unfinished: AtomicI64,
     finished: GilCell<Finished>,
     /// Never set before 3.13.
-    is_shut_down: AtomicBool,
+    pub(super) is_shut_down: AtomicBool,
 }
 
 /// Are there no unfinished items? An Event once anybody has asked for it.
@@ -50,68 +48,20 @@ struct Finished {
     is_set: bool,
 }
 
-/// A queue out of which the lowest comes first.
-#[pyclass(module = "ferrio", subclass, frozen, extends = Queue)]
-pub(crate) struct PriorityQueue;
-
-/// A queue out of which comes first what was put in last.
-#[pyclass(module = "ferrio", subclass, frozen, extends = Queue)]
-pub(crate) struct LifoQueue;
-
-/// The order of a class whose methods that call each other are all ours; 0 of any other.
-static ORDER: Inherited = Inherited::new(|class| {
-    let py = class.py();
-    let queue = py.get_type::<Queue>();
-    let names = [
-        "full",
-        "empty",
-        "qsize",
-        "put_nowait",
-        "get_nowait",
-        "_wakeup_next",
-        "_get_loop",
-        "_queue",
-    ];
-    if !has_all(class, &queue, &names) {
-        return 0;
-    }
-    let classes = [queue, py.get_type::<PriorityQueue>(), py.get_type::<LifoQueue>()];
-    let orders = Order::ALL.into_iter().zip(classes);
-    orders
-        .filter(|(_, base)| has_all(class, base, &["_init", "_put", "_get"]))
-        .map(|(order, _)| order as u32)
-        .next()
-        .unwrap_or(0)
-});
-
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<Queue>()?;
-    fastcall::install::<PutNowait>(py)?;
     put::install(py)?;
     get::install(py)?;
-    join::install(py)?;
-    module.add_class::<PriorityQueue>()?;
-    module.add_class::<LifoQueue>()
+    join::install(py)
 }
 
 impl Queue {
-    /// The order in which items come out, unless a subclass or the program has a say in it.
-    #[inline]
-    fn order(slf: &Bound<'_, Queue>) -> Option<Order> {
-        match ORDER.by(slf) {
-            1 => Some(Order::First),
-            2 => Some(Order::Lowest),
-            3 => Some(Order::Last),
-            _ => None,
-        }
-    }
-
     /// The items, where every method is ours and has found what it expects.
     #[inline]
     pub(super) fn items<'py>(slf: &Bound<'py, Queue>) -> Option<Items<'py>> {
         let py = slf.py();
-        let order = Queue::order(slf)?;
+        let order = Order::of(slf)?;
         let container = slf
             .get()
             .container
@@ -120,11 +70,11 @@ impl Queue {
     }
 
     /// `self._queue`, which may be anything.
-    fn container<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn container<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
         slf.getattr(intern!(slf.py(), "_queue"))
     }
 
-    fn set_container(&self, container: &Bound<'_, PyAny>) {
+    pub(super) fn set_container(&self, container: &Bound<'_, PyAny>) {
         let new = container.clone().unbind();
         drop(self.container.with(container.py(), |container| container.replace(new)));
     }
@@ -159,30 +109,9 @@ impl Queue {
 
     /// `_get_loop()`, whoever's method that is.
     pub(super) fn get_loop<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
-        match Queue::order(slf) {
+        match Order::of(slf) {
             Some(_) => slf.get().looop.get(slf),
             None => slf.call_method0(intern!(slf.py(), "_get_loop")),
-        }
-    }
-
-    /// `_wakeup_next(waiters)`, whoever's method that is.
-    #[inline]
-    pub(super) fn wake_up_next(slf: &Bound<'_, Queue>, waiters: &Waiters) -> PyResult<()> {
-        Queue::wake_up_next_in(slf, waiters, Queue::order(slf).is_some())
-    }
-
-    /// [`wake_up_next`](Queue::wake_up_next), where it is known whose method that is.
-    #[inline]
-    fn wake_up_next_in(slf: &Bound<'_, Queue>, waiters: &Waiters, is_ours: bool) -> PyResult<()> {
-        let py = slf.py();
-        if !is_ours {
-            let waiters = waiters.deque(py)?;
-            let name = intern!(py, "_wakeup_next");
-            return slf.call_method1(name, (waiters.as_any(),)).map(drop);
-        }
-        match waiters.peek(py) {
-            Some(waiters) => wake_up_next(&waiters),
-            None => Ok(()),
         }
     }
 
@@ -256,7 +185,7 @@ impl Queue {
         item: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match Queue::order(slf) {
+        match Order::of(slf) {
             Some(_) => Queue::add(slf, item).map(|()| py.None().into_bound(py)),
             None => call_method1(py, slf.as_any().as_unbound(), intern!(py, "put_nowait"), item),
         }
@@ -264,7 +193,7 @@ impl Queue {
 
     /// `get_nowait()`, whoever's method that is.
     pub(super) fn take_nowait<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
-        match Queue::order(slf) {
+        match Order::of(slf) {
             Some(_) => Queue::take(slf),
             None => slf.call_method0(intern!(slf.py(), "get_nowait")),
         }
@@ -297,30 +226,6 @@ impl Queue {
     }
 }
 
-/// Wakes the first that can be woken; takes it and all before it out.
-fn wake_up_next(waiters: &Deque<'_>) -> PyResult<()> {
-    while !waiters.is_empty() {
-        let waiter = waiters.pop()?;
-        if !state::is_done(&waiter)? {
-            return state::set_result(&waiter, waiter.py().None().bind(waiter.py()));
-        }
-    }
-    Ok(())
-}
-
-/// Wakes all; takes them out.
-#[cfg(Py_3_13)]
-fn wake_up_all(py: Python<'_>, waiters: &Waiters) -> PyResult<()> {
-    let Some(waiters) = waiters.peek(py) else { return Ok(()) };
-    while !waiters.is_empty() {
-        let waiter = waiters.pop()?;
-        if !state::is_done(&waiter)? {
-            state::set_result(&waiter, py.None().bind(py))?;
-        }
-    }
-    Ok(())
-}
-
 /// An instance of one of asyncio's exceptions, without arguments.
 fn raised(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
     match class {
@@ -342,7 +247,7 @@ impl Queue {
     /// Takes whatever a subclass is made with; `__init__` says what a Queue is made with.
     #[new]
     #[pyo3(signature = (*args, **kwargs))]
-    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Queue {
+    pub(super) fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Queue {
         let _ = (args, kwargs);
         Queue {
             looop: LoopBound::new(),
@@ -368,7 +273,7 @@ impl Queue {
         this.unfinished.store(0, Ordering::Relaxed);
         let new = Finished { event: None, is_set: true };
         drop(this.finished.with(py, |finished| std::mem::replace(finished, new)));
-        match Queue::order(slf) {
+        match Order::of(slf) {
             Some(order) => this.set_container(&order.container(py)?),
             None => drop(slf.call_method1(intern!(py, "_init"), (maxsize,))?),
         }
@@ -388,22 +293,6 @@ impl Queue {
 
     fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
         Queue::container(slf)?.call_method1(intern!(slf.py(), "append"), (item,)).map(drop)
-    }
-
-    /// asyncio's name for waking the first of these that has not been woken.
-    fn _wakeup_next(&self, waiters: Bound<'_, PyAny>) -> PyResult<()> {
-        let py = waiters.py();
-        let waiters = match Deque::of(waiters) {
-            Ok(waiters) => return wake_up_next(&waiters),
-            Err(waiters) => waiters,
-        };
-        while waiters.is_truthy()? {
-            let waiter = waiters.call_method0(intern!(py, "popleft"))?;
-            if !state::is_done(&waiter)? {
-                return state::set_result(&waiter, py.None().bind(py));
-            }
-        }
-        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
@@ -524,91 +413,6 @@ impl Queue {
         wake_up_all(py, &this.putters)
     }
 
-    /// asyncio's name for the container of the items.
-    #[getter]
-    fn _queue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let container = slf
-            .get()
-            .container
-            .with(py, |container| container.as_ref().map(|container| container.clone_ref(py)));
-        container.map(|container| container.into_bound(py)).ok_or_else(|| {
-            let class = slf.get_type();
-            PyAttributeError::with_text(match class.name() {
-                Ok(name) => format!("'{name}' object has no attribute '_queue'"),
-                Err(_) => String::from("_queue"),
-            })
-        })
-    }
-
-    #[setter(_queue)]
-    fn set_queue(&self, container: &Bound<'_, PyAny>) {
-        self.set_container(container);
-    }
-
-    /// asyncio's name for those who wait for an item: a deque of their futures.
-    #[getter]
-    fn _getters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.getters.deque(py).map(Deque::into_any)
-    }
-
-    #[setter(_getters)]
-    fn set_getters(&self, getters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.getters.replace(getters)
-    }
-
-    /// asyncio's name for those who wait for room: a deque of their futures.
-    #[getter]
-    fn _putters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.putters.deque(py).map(Deque::into_any)
-    }
-
-    #[setter(_putters)]
-    fn set_putters(&self, putters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.putters.replace(putters)
-    }
-
-    #[getter]
-    fn _maxsize<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.maxsize.with(py, |maxsize| maxsize.clone_ref(py)).to_object(py)
-    }
-
-    #[setter(_maxsize)]
-    fn set_maxsize(&self, maxsize: &Bound<'_, PyAny>) {
-        let new = Count::of(maxsize);
-        drop(self.maxsize.with(maxsize.py(), |maxsize| std::mem::replace(maxsize, new)));
-    }
-
-    /// asyncio's name for how many items were put in and not yet said to be done.
-    #[getter]
-    fn _unfinished_tasks(&self) -> Returned<i64> {
-        Returned(self.unfinished())
-    }
-
-    #[setter(_unfinished_tasks)]
-    fn set_unfinished_tasks(&self, unfinished: i64) {
-        self.unfinished.store(unfinished, Ordering::Relaxed);
-    }
-
-    /// asyncio's name for the event that is set while nothing is unfinished.
-    #[getter]
-    fn _finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Event>> {
-        self.finished(py)
-    }
-
-    #[cfg(Py_3_13)]
-    #[getter]
-    fn _is_shutdown(&self) -> bool {
-        self.is_shut_down()
-    }
-
-    #[cfg(Py_3_13)]
-    #[setter(_is_shutdown)]
-    fn set_is_shutdown(&self, is_shutdown: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.is_shut_down.store(is_shutdown.is_truthy()?, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let py = python_of(&visit);
         self.looop.traverse(&visit)?;
@@ -630,72 +434,3 @@ impl Queue {
 }
 
 loop_bound!(Queue);
-
-#[pymethods]
-impl PriorityQueue {
-    #[new]
-    #[pyo3(signature = (*args, **kwargs))]
-    fn new(
-        args: &Bound<'_, PyTuple>,
-        kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<PriorityQueue> {
-        PyClassInitializer::from(Queue::new(args, kwargs)).add_subclass(PriorityQueue)
-    }
-
-    fn _init(slf: &Bound<'_, Self>, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
-        slf.as_super().get().set_container(&Order::Lowest.container(maxsize.py())?);
-        Ok(())
-    }
-
-    fn _get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        names::heappop(slf.py())?.call1((Queue::container(slf.as_super())?,))
-    }
-
-    fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
-        names::heappush(slf.py())?.call1((Queue::container(slf.as_super())?, item)).map(drop)
-    }
-}
-
-#[pymethods]
-impl LifoQueue {
-    #[new]
-    #[pyo3(signature = (*args, **kwargs))]
-    fn new(
-        args: &Bound<'_, PyTuple>,
-        kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<LifoQueue> {
-        PyClassInitializer::from(Queue::new(args, kwargs)).add_subclass(LifoQueue)
-    }
-
-    fn _init(slf: &Bound<'_, Self>, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
-        slf.as_super().get().set_container(&Order::Last.container(maxsize.py())?);
-        Ok(())
-    }
-
-    fn _get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Queue::container(slf.as_super())?.call_method0(intern!(slf.py(), "pop"))
-    }
-
-    fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        Queue::container(slf.as_super())?.call_method1(intern!(py, "append"), (item,)).map(drop)
-    }
-}
-
-struct PutNowait;
-
-impl FastMethod for PutNowait {
-    type Class = Queue;
-    const NAME: &'static CStr = c"put_nowait";
-    const DOC: &'static CStr = c"put_nowait($self, item)\n--\n\n\
-        Puts an item in. QueueFull if there is no room; QueueShutDown after shutdown().";
-
-    fn call<'py>(
-        slf: &Bound<'py, Queue>,
-        arguments: Arguments<'_, 'py>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let [item] = arguments.required("Queue.put_nowait", ["item"])?;
-        Queue::add(slf, &item)?;
-        Ok(slf.py().None().into_bound(slf.py()))
-    }
-}
