@@ -44,8 +44,8 @@ impl Body for Join {
         let none = || Ok(Step::Returned(py.None().into_bound(py)));
         let waiting = match &mut self.waiting {
             Some(waiting) => waiting,
-            None if queue.unfinished() <= 0 => return none(),
-            None => self.waiting.insert(Waiting::new(&queue.finished(py)?)),
+            None if queue.unfinished.count() <= 0 => return none(),
+            None => self.waiting.insert(Waiting::new(&queue.unfinished.event(py)?)),
         };
         match waiting.resume(py, with)? {
             Step::Yielded(yielded) => Ok(Step::Yielded(yielded)),

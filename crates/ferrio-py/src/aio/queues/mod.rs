@@ -8,6 +8,7 @@ mod ordered;
 mod private_names;
 mod put;
 mod queue;
+mod unfinished;
 mod waking;
 
 use pyo3::prelude::*;

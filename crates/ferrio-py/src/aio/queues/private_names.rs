@@ -1,5 +1,6 @@
 //! asyncio's private names of what a Queue has: programs and tests look there.
 
+#[cfg(Py_3_13)]
 use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyAttributeError;
@@ -72,18 +73,18 @@ impl Queue {
     /// asyncio's name for how many items were put in and not yet said to be done.
     #[getter]
     fn _unfinished_tasks(&self) -> Returned<i64> {
-        Returned(self.unfinished())
+        Returned(self.unfinished.count())
     }
 
     #[setter(_unfinished_tasks)]
     fn set_unfinished_tasks(&self, unfinished: i64) {
-        self.unfinished.store(unfinished, Ordering::Relaxed);
+        self.unfinished.set_count(unfinished);
     }
 
     /// asyncio's name for the event that is set while nothing is unfinished.
     #[getter]
     fn _finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Event>> {
-        self.finished(py)
+        self.unfinished.event(py)
     }
 
     #[cfg(Py_3_13)]

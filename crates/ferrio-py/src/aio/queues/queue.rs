@@ -1,6 +1,6 @@
 //! `Queue`.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -10,12 +10,12 @@ use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use super::items::Items;
 use super::order::Order;
+use super::unfinished::Unfinished;
 #[cfg(Py_3_13)]
 use super::waking::wake_up_all;
 use super::{get, join, put};
 use crate::aio::argument::Argument;
 use crate::aio::count::Count;
-use crate::aio::locks::Event;
 use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::Waiters;
 use crate::error::WithText;
@@ -34,18 +34,9 @@ pub(crate) struct Queue {
     pub(super) container: GilCell<Option<Py<PyAny>>>,
     pub(super) getters: Waiters,
     pub(super) putters: Waiters,
-    /// Items put in whose `task_done` has not been called.
-    pub(super) unfinished: AtomicI64,
-    finished: GilCell<Finished>,
+    pub(super) unfinished: Unfinished,
     /// Never set before 3.13.
     pub(super) is_shut_down: AtomicBool,
-}
-
-/// Are there no unfinished items? An Event once anybody has asked for it.
-struct Finished {
-    event: Option<Py<Event>>,
-    /// While there is no event.
-    is_set: bool,
 }
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -119,10 +110,6 @@ impl Queue {
         self.is_shut_down.load(Ordering::Relaxed)
     }
 
-    pub(super) fn unfinished(&self) -> i64 {
-        self.unfinished.load(Ordering::Relaxed)
-    }
-
     /// `put_nowait(item)`, which is ours.
     #[inline]
     pub(super) fn add<'py>(slf: &Bound<'py, Queue>, item: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -145,14 +132,7 @@ impl Queue {
                 call_method1(py, slf.as_any().as_unbound(), intern!(py, "_put"), item)?;
             }
         }
-        this.unfinished.store(this.unfinished() + 1, Ordering::Relaxed);
-        let event = this.finished.with(py, |finished| {
-            finished.is_set = false;
-            finished.event.as_ref().map(|event| event.clone_ref(py))
-        });
-        if let Some(event) = event {
-            event.into_bound(py).get().clear();
-        }
+        this.unfinished.add(py);
         Queue::wake_up_next_in(slf, &this.getters, items.is_some())
     }
 
@@ -198,32 +178,6 @@ impl Queue {
             None => slf.call_method0(intern!(slf.py(), "get_nowait")),
         }
     }
-
-    /// The event that is set while nothing is unfinished.
-    pub(super) fn finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Event>> {
-        let event = |finished: &mut Finished| finished.event.as_ref().map(|e| e.clone_ref(py));
-        if let Some(event) = self.finished.with(py, event) {
-            return Ok(event.into_bound(py));
-        }
-        let new = names::event(py)?.call0()?.cast_into::<Event>()?;
-        let kept = new.clone().unbind();
-        let (is_set, old) =
-            self.finished.with(py, |finished| (finished.is_set, finished.event.replace(kept)));
-        drop(old);
-        if is_set {
-            new.get().set(py)?;
-        }
-        Ok(new)
-    }
-
-    /// Nothing is unfinished any more.
-    fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        let event = self.finished.with(py, |finished| {
-            finished.is_set = true;
-            finished.event.as_ref().map(|event| event.clone_ref(py))
-        });
-        event.map_or(Ok(()), |event| event.into_bound(py).get().set(py))
-    }
 }
 
 /// An instance of one of asyncio's exceptions, without arguments.
@@ -255,8 +209,7 @@ impl Queue {
             container: GilCell::new(None),
             getters: Waiters::default(),
             putters: Waiters::default(),
-            unfinished: AtomicI64::new(0),
-            finished: GilCell::new(Finished { event: None, is_set: true }),
+            unfinished: Unfinished::new(),
             is_shut_down: AtomicBool::new(false),
         }
     }
@@ -270,9 +223,7 @@ impl Queue {
         drop(this.maxsize.with(py, |maxsize| std::mem::replace(maxsize, new)));
         this.getters.clear(py);
         this.putters.clear(py);
-        this.unfinished.store(0, Ordering::Relaxed);
-        let new = Finished { event: None, is_set: true };
-        drop(this.finished.with(py, |finished| std::mem::replace(finished, new)));
+        this.unfinished.reset(py);
         match Order::of(slf) {
             Some(order) => this.set_container(&order.container(py)?),
             None => drop(slf.call_method1(intern!(py, "_init"), (maxsize,))?),
@@ -327,8 +278,8 @@ impl Queue {
                 text += &format!("{name}{count}]");
             }
         }
-        if this.unfinished() != 0 {
-            text += &format!(" tasks={}", this.unfinished());
+        if this.unfinished.count() != 0 {
+            text += &format!(" tasks={}", this.unfinished.count());
         }
         if this.is_shut_down() {
             text += " shutdown";
@@ -380,12 +331,12 @@ impl Queue {
     /// Says that an item that was taken out has been dealt with. ValueError if that was said of all
     /// that were put in.
     fn task_done(&self, py: Python<'_>) -> PyResult<()> {
-        let left = self.unfinished() - 1;
+        let left = self.unfinished.count() - 1;
         if left < 0 {
             return Err(PyValueError::with_text("task_done() called too many times"));
         }
-        self.unfinished.store(left, Ordering::Relaxed);
-        if left == 0 { self.finish(py) } else { Ok(()) }
+        self.unfinished.set_count(left);
+        if left == 0 { self.unfinished.finish(py) } else { Ok(()) }
     }
 
     /// From now on `put` raises QueueShutDown, and `get` too once the queue is empty. With
@@ -401,12 +352,12 @@ impl Queue {
                     Some(items) => drop(items.pop()?),
                     None => drop(slf.call_method0(intern!(py, "_get"))?),
                 }
-                if this.unfinished() > 0 {
-                    this.unfinished.store(this.unfinished() - 1, Ordering::Relaxed);
+                if this.unfinished.count() > 0 {
+                    this.unfinished.set_count(this.unfinished.count() - 1);
                 }
             }
-            if this.unfinished() == 0 {
-                this.finish(py)?;
+            if this.unfinished.count() == 0 {
+                this.unfinished.finish(py)?;
             }
         }
         wake_up_all(py, &this.getters)?;
@@ -420,7 +371,7 @@ impl Queue {
         self.putters.traverse(&visit)?;
         self.maxsize.try_with(py, |maxsize| maxsize.traverse(&visit)).unwrap_or(Ok(()))?;
         self.container.try_with(py, |container| visit.call(&*container)).unwrap_or(Ok(()))?;
-        self.finished.try_with(py, |finished| visit.call(&finished.event)).unwrap_or(Ok(()))
+        self.unfinished.traverse(&visit)
     }
 
     fn __clear__(&self, py: Python<'_>) {
@@ -429,7 +380,7 @@ impl Queue {
         self.putters.clear(py);
         drop(self.maxsize.with(py, |maxsize| std::mem::replace(maxsize, Count::Int(0))));
         drop(self.container.with(py, Option::take));
-        drop(self.finished.with(py, |finished| finished.event.take()));
+        self.unfinished.clear(py);
     }
 }
 
