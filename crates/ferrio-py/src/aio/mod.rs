@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `loop_bound.rs` | the loop that an object is used on |
 //! | `current.rs` | the loop and the task that run |
+//! | `entering.rs` | the coroutine of an `__aenter__` that does not wait |
 //! | `waiter.rs` | a future that a coroutine of ours waits for |
 //! | `waiters.rs` | the futures of those who wait |
 //! | `argument.rs` | an argument with a default |
@@ -15,8 +16,8 @@
 //! | `timer.rs` | a timer that finishes a future |
 //! | `versions.rs` | what differs between releases of asyncio |
 //! | `tasks/` | sleep, gather, wait, ... |
-//! | `timeouts.rs` | Timeout |
-//! | `task_group.rs` | TaskGroup |
+//! | `timeouts/` | Timeout |
+//! | `task_group/` | TaskGroup |
 //!
 //! The classes here have what costs time. Each is completed in Python (`python/ferrio/aio`) by a
 //! class that inherits from it and from asyncio's, for `isinstance` and for what is rarely asked.
