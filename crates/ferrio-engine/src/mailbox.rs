@@ -84,6 +84,7 @@ impl<M> Mailbox<M> {
     }
 
     /// Whether `drain` would find letters or a wake-up.
+    #[inline]
     pub(crate) fn is_notified(&self) -> bool {
         self.state.load(Ordering::Acquire) == NOTIFIED
     }

@@ -239,9 +239,9 @@ impl Loop {
                     }
                 }
             });
-            std::mem::take(woken)
+            (!woken.is_empty()).then(|| std::mem::take(woken))
         })?;
-        if !woken.is_empty() {
+        if let Some(woken) = woken {
             self.wake(py, woken)?;
         }
         let ready = self.open(py, |state| state.engine.ready_len())?;
@@ -342,10 +342,10 @@ impl Loop {
     fn flush(&self, py: Python<'_>, slf: &Bound<'_, Self>) -> PyResult<()> {
         let mut result = Ok(());
         loop {
-            let unflushed = self.with_state(py, |state| std::mem::take(&mut state.unflushed));
-            let Some(mut unflushed) = unflushed.filter(|unflushed| !unflushed.is_empty()) else {
-                return result;
-            };
+            let unflushed = self.with_state(py, |state| {
+                (!state.unflushed.is_empty()).then(|| std::mem::take(&mut state.unflushed))
+            });
+            let Some(mut unflushed) = unflushed.flatten() else { return result };
             for transport in unflushed.drain(..) {
                 let flushed = StreamTransport::flush(&transport.into_bound(py), slf);
                 result = result.and(flushed);

@@ -343,6 +343,7 @@ impl Loop {
 
     /// What the program's own clock says, if it has one. Tests set theirs forward, to see in a
     /// moment what would take hours.
+    #[inline]
     pub(super) fn own_time(&self, slf: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
         if !self.has_own_clock.load(Ordering::Relaxed) {
             return Ok(None);
