@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -62,15 +63,29 @@ def main() -> None:
     )
     options = parser.parse_args()
     check_machine()
-    create()
-    install(REQUIREMENTS)
-    if options.lint:
-        install(LINT_REQUIREMENTS)
-    if options.docs:
-        install(DOCS_REQUIREMENTS)
-    build(options.profile)
-    if options.faults:
-        build_with_faults(options.profile)
+    with alone():
+        create()
+        install(REQUIREMENTS)
+        if options.lint:
+            install(LINT_REQUIREMENTS)
+        if options.docs:
+            install(DOCS_REQUIREMENTS)
+        build(options.profile)
+        if options.faults:
+            build_with_faults(options.profile)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One at a time: maturin keeps what it builds in one place for all versions."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"[{VERSION}] waiting for another build to end ...", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def check_machine() -> None:
