@@ -27,19 +27,39 @@ PICTURES = Path("../docs/images")
 
 TARGETS = {
     "echo_protocol_1k": 0.95,
+    "echo_protocol_unix_1k": 0.9,
     "echo_buffered_1k": 0.9,
-    "echo_sockets_1k": 0.5,
+    "echo_streams_1k": 0.7,
+    "echo_streams_64k": 0.45,
+    "echo_streams_64b_depth32": 0.6,
+    "echo_streams_unix_1k": 0.58,
+    "echo_sockets_1k": 0.42,
+    "echo_sockets_unix_1k": 0.3,
+    "echo_tls_protocol_1k": 0.8,
+    "echo_tls_streams_1k": 0.7,
+    "echo_udp_1k": 0.8,
+    "stream_readline": 0.25,
     "call_soon_batch": 0.5,
-    "sleep0_100_tasks": 0.6,
     "timer_cancel_10k_pending": 0.1,
+    "sleep0_100_tasks": 0.5,
+    "create_task_await": 0.4,
+    "gather_1000": 0.4,
+    "task_group_100": 0.5,
+    "future_ping_pong": 0.4,
+    "queue_ping_pong": 0.4,
+    "queue_put_get_nowait": 0.25,
+    "lock_uncontended": 0.25,
+    "semaphore_uncontended": 0.25,
+    "event_wait_set": 0.25,
+    "lock_contended_10": 0.4,
+    "semaphore_contended": 0.4,
+    "timeout_enter_exit": 0.25,
+    "wait_for_one_tick": 0.4,
     "getaddrinfo_numeric": 0.8,
     "memory_protocol": 1.0,
     "memory_streams": 1.0,
 }
 """Highest ratio to uvloop that ferrio may have."""
-
-NOT_BEHIND = {"loop_create_close": "asyncio", "runner_run_trivial": "asyncio"}
-"""Rows in which somebody else is the measure. zuvloop is it in every row."""
 
 KEPT_BESIDE_COMPUTING_PERCENT = 40
 
@@ -201,8 +221,8 @@ def missed(results: Results) -> Iterator[str]:
             yield f"{row.name}: {uvloop.median:.2f} of uvloop, target {target:.2f}"
         if row.name.startswith("busy_") and ours.median < KEPT_BESIDE_COMPUTING_PERCENT:
             yield f"{row.name}: keeps {ours.median:.0f} %, target {KEPT_BESIDE_COMPUTING_PERCENT} %"
-        for peer in {"zuvloop", NOT_BEHIND.get(row.name, "zuvloop")}:
-            ratio = row.ratio("ferrio", peer)
+        for peer in row.loops:
+            ratio = None if peer.startswith("ferrio") else row.ratio("ferrio", peer)
             if ratio is None:
                 continue
             if (ratio.median > 1) if row.lower_is_better else (ratio.median < 1):
