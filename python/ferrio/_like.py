@@ -1,11 +1,8 @@
-"""Functions that are seen as what they stand for: one of asyncio's, or a coroutine function."""
+"""Functions that are seen as those of asyncio that they stand for."""
 
 from __future__ import annotations
 
 import functools
-import inspect
-import sys
-from asyncio import coroutines
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -23,21 +20,3 @@ def like(method: Method) -> Callable[[Callable[..., Any]], Method]:
         return cast(Method, functools.wraps(method)(function))
 
     return decorate
-
-
-def coroutine_function(native: Method) -> Method:
-    """Wraps a native method that returns a coroutine, for `iscoroutinefunction` to say so.
-
-    `unittest.mock` asks, to replace a coroutine function by something that can be awaited. A
-    builtin cannot be marked. Not for methods that are called often: it costs a call.
-    """
-
-    @functools.wraps(native)
-    def method(*args: Any, **kwargs: Any) -> Any:
-        return native(*args, **kwargs)
-
-    if sys.version_info >= (3, 12):
-        inspect.markcoroutinefunction(method)
-    else:
-        method._is_coroutine = coroutines._is_coroutine  # type: ignore[attr-defined]
-    return cast(Method, method)

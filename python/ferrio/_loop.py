@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _tasks
 from ._ferrio import BaseLoop, track_coroutine_origins
-from ._like import coroutine_function, like
+from ._like import like
 from ._sendfile import sendfile_fallback, sendfile_native
 from ._server import Server
 from ._tls import start_tls
@@ -147,10 +147,6 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             removed: bool = _UnixSelectorEventLoop.remove_signal_handler(self, sig)
             self._wakeup_fd_changed()
             return removed
-
-    # Connections.
-    create_connection = coroutine_function(BaseLoop.create_connection)
-    connect_accepted_socket = coroutine_function(BaseLoop.connect_accepted_socket)
 
     # Names.
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]

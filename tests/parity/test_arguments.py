@@ -156,9 +156,29 @@ def test_methods_are_seen_as_coroutine_functions(trace: Trace, loop: Loop) -> No
         "create_server",
         "create_unix_connection",
         "create_unix_server",
+        "getaddrinfo",
+        "getnameinfo",
         "sendfile",
+        "sock_accept",
+        "sock_connect",
+        "sock_recv",
+        "sock_recv_into",
+        "sock_recvfrom",
+        "sock_recvfrom_into",
+        "sock_sendall",
+        "sock_sendfile",
+        "sock_sendto",
         "start_tls",
         "subprocess_exec",
     ):
         trace(name, is_coroutine_function(getattr(loop, name)))
         trace("specified", is_coroutine_function(getattr(specified, name)))
+
+
+@twin
+def test_a_replaced_method_is_awaited(trace: Trace, loop: Loop) -> None:
+    answer = [(2, 1, 6, "", ("127.0.0.1", 1))]
+    with mock.patch.object(loop.__class__, "getaddrinfo", return_value=answer) as replaced:
+        trace(type(replaced).__name__)
+        trace(loop.run_until_complete(loop.getaddrinfo("somewhere", 80)))
+        trace(replaced.await_count)

@@ -110,6 +110,30 @@ async def test_connected(trace: Trace) -> None:
 
 
 @twin
+async def test_the_address_of_a_socket_that_was_connected_before(trace: Trace) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((LOCALHOST, 0))
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.connect(peer.getsockname())
+        transport: Any
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sock)
+        trace("before", transport._address)
+        transport._address = transport.get_extra_info("peername")
+        transport.sendto(b"x")
+        trace(peer.recv(10))
+        transport.sendto(b"y", peer.getsockname())
+        trace(peer.recv(10))
+        with trace.raises():
+            try:
+                transport.sendto(b"z", (LOCALHOST, 1))
+            except ValueError as error:
+                raise ValueError(str(error).partition("(")[0]) from None
+        transport.close()
+
+
+@twin
 async def test_extra_info(trace: Trace) -> None:
     server, address = await server_of(trace)
     transport = server.transport

@@ -55,6 +55,21 @@ def test_what_is_added_in_the_stopping_turn_runs_in_the_next_run(trace: Trace, l
 
 
 @twin
+def test_stop_can_be_taken_back(trace: Trace, loop: Any) -> None:
+    # As sanic's server does, for coroutines that are to run after Ctrl-C.
+    def take_back() -> None:
+        trace("stopping", loop._stopping)
+        loop._stopping = False
+
+    loop.call_soon(loop.stop)
+    loop.call_soon(take_back)
+    loop.call_later(0.001, trace, "goes on")
+    loop.call_later(0.002, loop.stop)
+    loop.run_forever()
+    trace("stopping", loop._stopping)
+
+
+@twin
 def test_stop_before_the_run_gives_one_turn(trace: Trace, loop: Loop) -> None:
     loop.call_soon(trace, "ready")
     loop.call_soon(lambda: loop.call_soon(trace, "not in this run"))

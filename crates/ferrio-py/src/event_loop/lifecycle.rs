@@ -176,9 +176,17 @@ impl Loop {
         self.is_closed()
     }
 
+    /// asyncio's name for what `stop()` has asked for. Servers that were stopped by it take it back,
+    /// for the rest of their shutdown to run.
     #[getter]
     fn _stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    #[setter(_stopping)]
+    fn set_stopping(&self, stopping: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.stopping.store(stopping.is_truthy()?, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The thread that runs the loop, as `threading.get_ident()` gives it; None if none does.

@@ -44,6 +44,7 @@ use pyo3::{ffi as raw, intern};
 
 use crate::error::WithText;
 use crate::ffi::call::{python_of, thread_ident};
+use crate::ffi::coroutine::method;
 use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Source};
 use crate::transport::StreamTransport;
@@ -433,8 +434,25 @@ impl Loop {
 /// Adds the methods that are written by hand.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     scheduling::install(py)?;
-    tasks::install(py)
+    tasks::install(py)?;
+    method::mark_methods(&py.get_type::<Loop>(), &COROUTINE_METHODS)
 }
+
+/// Those that are written with PyO3. As `async def` in asyncio, they are seen as coroutine functions.
+const COROUTINE_METHODS: [&str; 12] = [
+    "getaddrinfo",
+    "getnameinfo",
+    "create_connection",
+    "connect_accepted_socket",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_recvfrom_into",
+    "sock_sendall",
+    "sock_sendto",
+    "sock_connect",
+    "sock_accept",
+];
 
 fn closed() -> PyErr {
     PyRuntimeError::with_text("Event loop is closed")

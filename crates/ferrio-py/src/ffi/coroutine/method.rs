@@ -84,6 +84,8 @@ struct Descriptor {
     owner: *mut ffi::PyTypeObject,
     /// Attributes: `__name__`, `__doc__`, the mark...
     dict: *mut ffi::PyObject,
+    /// The builtin that does what it does, of one made by [`mark_methods`]; NULL otherwise.
+    native: *mut ffi::PyObject,
     /// Is it bound for an `async with` that calls it at once, in all likelihood?
     is_for_async_with: bool,
 }
@@ -106,6 +108,41 @@ pub(crate) fn install<M: CoroutineMethod>(py: Python<'_>) -> PyResult<()> {
     class.setattr(name, descriptor)
 }
 
+/// Has builtin methods of a class, which return coroutines, seen as coroutine functions; before the
+/// first instance is made.
+pub(crate) fn mark_methods(class: &Bound<'_, PyType>, names: &[&str]) -> PyResult<()> {
+    let py = class.py();
+    for &name in names {
+        let native = class.getattr(name)?;
+        let attributes = make::dict(py)?;
+        for attribute in
+            ["__name__", "__qualname__", "__doc__", "__text_signature__", "__objclass__"]
+        {
+            attributes.set_item(attribute, native.getattr(attribute)?)?;
+        }
+        attributes.set_item("__module__", class.module()?)?;
+        let descriptor = new_descriptor(forward, Some(class), attributes)?;
+        // SAFETY: a descriptor that nobody else has seen.
+        unsafe { (*descriptor.as_ptr().cast::<Descriptor>()).native = native.into_ptr() };
+        class.setattr(name, descriptor)?;
+    }
+    Ok(())
+}
+
+/// The vectorcall of a descriptor that has a builtin, which checks the instance.
+unsafe extern "C" fn forward(
+    descriptor: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with so many live arguments; passed on as they are.
+    unsafe {
+        let native = (*descriptor.cast::<Descriptor>()).native;
+        ffi::PyObject_Vectorcall(native, args, nargsf, kwnames)
+    }
+}
+
 /// A callable that is seen as a coroutine function, a method of `owner` or a plain function.
 pub(super) fn new_descriptor<'py>(
     vectorcall: ffi::vectorcallfunc,
@@ -122,6 +159,7 @@ pub(super) fn new_descriptor<'py>(
         (*this).vectorcall = Some(vectorcall);
         (*this).owner = owner.map_or(ptr::null_mut(), |class| class.as_type_ptr());
         (*this).dict = attributes.into_ptr();
+        (*this).native = ptr::null_mut();
         (*this).is_for_async_with = false;
         object
     };
@@ -366,9 +404,13 @@ unsafe extern "C" fn traverse(
 ) -> c_int {
     // SAFETY: the collector calls this attached on a live descriptor.
     unsafe {
-        let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
-        let dict = (*slf.cast::<Descriptor>()).dict;
-        if answer != 0 || dict.is_null() { answer } else { visit(dict, arg) }
+        let this = slf.cast::<Descriptor>();
+        [ffi::Py_TYPE(slf).cast(), (*this).dict, (*this).native]
+            .into_iter()
+            .filter(|object| !object.is_null())
+            .map(|object| visit(object, arg))
+            .find(|&answer| answer != 0)
+            .unwrap_or(0)
     }
 }
 
@@ -378,6 +420,7 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
         ffi::PyObject_GC_UnTrack(slf.cast());
         let this = slf.cast::<Descriptor>();
         ffi::Py_XDECREF(std::mem::replace(&mut (*this).dict, ptr::null_mut()));
+        ffi::Py_XDECREF((*this).native);
         crate::ffi::class::free(slf);
     }
 }

@@ -221,9 +221,18 @@ impl DatagramTransport {
         self.with(py, |state| state.is_protocol_paused)
     }
 
+    /// asyncio's name for the only address that may be sent to. Programs that connect a socket
+    /// themselves say here where to.
     #[getter]
     fn _address(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.with(py, |state| state.address.as_ref().map(|address| address.clone_ref(py)))
+    }
+
+    #[setter(_address)]
+    fn set_address(&self, address: &Bound<'_, PyAny>) -> PyResult<()> {
+        let new = address.is_truthy()?.then(|| address.clone().unbind());
+        drop(self.with(address.py(), |state| std::mem::replace(&mut state.address, new)));
+        Ok(())
     }
 
     /// The `socket.socket`; None once closed.
