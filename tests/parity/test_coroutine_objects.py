@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import io
+import re
 import subprocess
 import sys
 import types
@@ -34,6 +36,44 @@ def test_it_is_a_coroutine(trace: Trace, loop: Loop) -> None:
         trace("running", receiving.cr_running)
         trace("weakly", weakref.ref(receiving)() is receiving)
         receiving.close()
+
+
+@twin
+def test_states(trace: Trace, loop: Loop) -> None:
+    one, other = socket_pair()
+    with one, other:
+        receiving: Any = loop.sock_recv(one, 1)
+
+        async def look() -> None:
+            trace("suspended", inspect.getcoroutinestate(receiving), receiving.cr_suspended)
+            other.send(b"x")
+
+        async def receive() -> None:
+            looking = asyncio.create_task(look())
+            trace("received", await asyncio.create_task(receiving))
+            await looking
+
+        trace("new", inspect.getcoroutinestate(receiving), receiving.cr_suspended)
+        trace("frame", receiving.cr_frame.f_code.co_name, receiving.cr_frame.f_back)
+        loop.run_until_complete(receive())
+        trace("over", inspect.getcoroutinestate(receiving), receiving.cr_suspended)
+        trace("frame", receiving.cr_frame, "await", receiving.cr_await)
+
+
+@twin
+async def test_stacks(trace: Trace, aio: Any) -> None:
+    async def sleep() -> None:
+        await aio.sleep(60)
+
+    for coroutine in (aio.sleep(60), sleep()):
+        task = asyncio.create_task(coroutine)
+        await asyncio.sleep(0)
+        trace([frame.f_code.co_name for frame in task.get_stack()])
+        text = io.StringIO()
+        task.print_stack(file=text)
+        trace(re.sub(r'".*", line \d+', "", text.getvalue().splitlines()[1]))
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @twin

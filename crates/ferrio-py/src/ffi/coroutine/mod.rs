@@ -8,12 +8,14 @@
 //! - [`Body`]: the state machine, stepped as a task steps a coroutine;
 //! - [`object`]: the coroutine object around one, made for every call and therefore small and
 //!   taken from a free list;
+//! - [`introspection`]: the attributes of such an object;
 //! - [`method`]: methods that return one, and are seen as coroutine functions;
 //! - [`bound`]: such a method of an instance, where `async with` would make an object of it;
 //! - [`function`]: functions that do.
 
 mod bound;
 mod function;
+mod introspection;
 mod iterator;
 pub(crate) mod method;
 mod object;

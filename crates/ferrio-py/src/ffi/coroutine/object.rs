@@ -22,12 +22,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::iterator::new_iterator;
-use super::{Body, End, Resume, origin};
+use super::{Body, End, Resume, introspection, origin};
 use crate::error::{self, WithText};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::iter::thrown;
-use crate::ffi::heap_type::{self, getter, slot};
+use crate::ffi::heap_type::{self, slot};
 use crate::ffi::iter::{Step, is_exact_coroutine};
 use crate::ffi::stop_iteration;
 use crate::names;
@@ -72,7 +72,7 @@ const _: () = assert!(std::mem::offset_of!(Object, frame_state) == size_of::<ffi
 type Storage = MaybeUninit<[usize; WORDS]>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Created,
     /// The body is on the stack, and must not be touched.
     Running,
@@ -111,6 +111,33 @@ impl<B: Body> VtableOf<B> {
         // SAFETY: as above; called once, in the place of `drop`.
         release: |body, py| unsafe { body.cast::<B>().read().release(py) },
     };
+}
+
+/// Where a coroutine stands.
+///
+/// # Safety
+/// Attached; a live coroutine of ours.
+pub(super) unsafe fn state_of(slf: *mut ffi::PyObject) -> State {
+    // SAFETY: passed on.
+    unsafe { (*slf.cast::<Object>()).state }
+}
+
+/// What a coroutine is called, as [`Body::qualname`] says.
+///
+/// # Safety
+/// As [`state_of`].
+pub(super) unsafe fn qualname_of(slf: *mut ffi::PyObject) -> &'static str {
+    // SAFETY: passed on.
+    unsafe { (*slf.cast::<Object>()).qualname }
+}
+
+/// Where a coroutine was made, or NULL: a borrowed reference.
+///
+/// # Safety
+/// As [`state_of`].
+pub(super) unsafe fn origin_of(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: passed on.
+    unsafe { (*slf.cast::<Object>()).origin }
 }
 
 /// Is it what calling an `async def` function makes, or one of ours?
@@ -196,13 +223,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
                 c"close($self, /)\n--\n\nEnds the coroutine: raises GeneratorExit where it waits.",
             ),
         ]),
-        heap_type::getters(vec![
-            getter(c"__name__", name),
-            getter(c"__qualname__", qualname),
-            getter(c"__class__", class_of),
-            getter(c"cr_origin", origin_of),
-            getter(c"cr_running", is_running),
-        ]),
+        heap_type::getters(introspection::getters()),
         heap_type::offsets(&[(c"__weaklistoffset__", std::mem::offset_of!(Object, weakrefs))]),
     ];
     // SAFETY: functions of the slots' types, for an Object; the text is a static.
@@ -548,60 +569,8 @@ unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
     0
 }
 
-/// A new string, or NULL with an error set.
-fn new_string(text: &str) -> *mut ffi::PyObject {
-    // SAFETY: called attached, by the three below.
-    unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t) }
-}
-
-/// What `isinstance` and with it `inspect.iscoroutine` go by: a program that awaits what is a
-/// coroutine and takes everything else for a result must not take ours for one.
-unsafe extern "C" fn class_of(
-    _slf: *mut ffi::PyObject,
-    _closure: *mut c_void,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls getters attached; a static type.
-    unsafe { ffi::Py_NewRef((&raw mut ffi::PyCoro_Type).cast()) }
-}
-
-unsafe extern "C" fn name(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls getters attached, with a live coroutine.
-    let qualname = unsafe { (*slf.cast::<Object>()).qualname };
-    new_string(qualname.rsplit('.').next().unwrap_or(qualname))
-}
-
-unsafe extern "C" fn qualname(
-    slf: *mut ffi::PyObject,
-    _closure: *mut c_void,
-) -> *mut ffi::PyObject {
-    // SAFETY: as name.
-    new_string(unsafe { (*slf.cast::<Object>()).qualname })
-}
-
-unsafe extern "C" fn origin_of(
-    slf: *mut ffi::PyObject,
-    _closure: *mut c_void,
-) -> *mut ffi::PyObject {
-    // SAFETY: as name.
-    unsafe {
-        let origin = (*slf.cast::<Object>()).origin;
-        ffi::Py_NewRef(if origin.is_null() { ffi::Py_None() } else { origin })
-    }
-}
-
-unsafe extern "C" fn is_running(
-    slf: *mut ffi::PyObject,
-    _closure: *mut c_void,
-) -> *mut ffi::PyObject {
-    // SAFETY: as name.
-    unsafe {
-        let is_running = (*slf.cast::<Object>()).state == State::Running;
-        ffi::PyBool_FromLong(is_running.into())
-    }
-}
-
 unsafe extern "C" fn repr(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: as name.
-    let qualname = unsafe { (*slf.cast::<Object>()).qualname };
-    new_string(&format!("<coroutine object {qualname} at {slf:p}>"))
+    // SAFETY: CPython calls this attached, with a live coroutine.
+    let qualname = unsafe { qualname_of(slf) };
+    introspection::new_string(&format!("<coroutine object {qualname} at {slf:p}>"))
 }
