@@ -37,12 +37,11 @@ from contextvars import Context
 from os import PathLike
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
-from types import CoroutineType, GenericAlias, TracebackType
+from types import CoroutineType, FrameType, GenericAlias, TracebackType
 from typing import (
     Any,
     Generic,
     Literal,
-    Never,
     Protocol,
     Self,
     SupportsIndex,
@@ -559,8 +558,8 @@ class BaseSSLProtocol:
 class Coroutine(Generic[_T_co]):
     """What the coroutine methods of the loop return. Await it once, or give it to `create_task`.
 
-    `inspect.iscoroutine` says no, as it asks for the type of Python's own coroutines;
-    `inspect.isawaitable` and `asyncio.iscoroutine` say yes.
+    It passes for one of Python's own: `isinstance(coroutine, types.CoroutineType)` is True. There
+    is no Python code in it, so `cr_code` and `cr_await` are None.
     """
 
     def send(self, value: None, /) -> Any: ...
@@ -582,6 +581,16 @@ class Coroutine(Generic[_T_co]):
     __qualname__: str
     @property
     def cr_running(self) -> bool: ...
+    @property
+    def cr_suspended(self) -> bool: ...
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """A frame that shows the name; None once the coroutine has finished."""
+
+    @property
+    def cr_code(self) -> None: ...
+    @property
+    def cr_await(self) -> None: ...
 
 def build_info() -> dict[str, str]:
     """What was fixed when this module was built, by name: profile, target, compiler, driver."""
@@ -609,7 +618,7 @@ class Event:
 
     # A subclass may be made with anything, and passes nothing on to `__init__`.
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
-    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
+    def __init__(self) -> None: ...
     def is_set(self) -> bool:
         """True if the flag is set."""
 
@@ -627,7 +636,7 @@ class Lock:
     """What one task at a time can have."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
-    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
+    def __init__(self) -> None: ...
     def locked(self) -> bool:
         """True if somebody has the lock."""
 
@@ -802,12 +811,12 @@ class Queue(Generic[_T]):
 class PriorityQueue(Queue[_T]):
     """A queue out of which the lowest comes first."""
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __new__(cls, maxsize: int = 0) -> Self: ...
 
 class LifoQueue(Queue[_T]):
     """A queue out of which comes first what was put in last."""
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self: ...
+    def __new__(cls, maxsize: int = 0) -> Self: ...
 
 # What ferrio.aio's functions over tasks are.
 
@@ -858,7 +867,7 @@ class Timeout:
     """Asynchronous context manager for cancelling overdue coroutines."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
+    def __init__(self, when: float | None) -> None: ...
     def when(self) -> float | None:
         """The deadline, in the time of the loop's clock."""
 
@@ -881,7 +890,7 @@ class TaskGroup:
     """Asynchronous context manager for managing groups of tasks."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
+    def __init__(self) -> None: ...
     def create_task(self, coro: _CoroutineLike[_T], **kwargs: Any) -> _Task[_T]:
         """Create a new task in this group and return it."""
 
@@ -901,7 +910,7 @@ class StreamReader:
 
     # As of Event.
     def __new__(cls, *args: object, **kwargs: object) -> Self: ...
-    def __init__(self, limit: int | None = None, loop: AbstractEventLoop | None = None) -> None: ...
+    def __init__(self, limit: int = 65536, loop: AbstractEventLoop | None = None) -> None: ...
     def exception(self) -> Exception | None:
         """The exception that all reading ends with, None if there is none."""
 

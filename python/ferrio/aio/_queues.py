@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from asyncio import queues
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import _ferrio
+from ._state import has_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRichComparison
@@ -16,6 +18,12 @@ _T = TypeVar("_T")
 _C = TypeVar("_C", bound="SupportsRichComparison")
 
 
+_STATE = ("_maxsize", "_getters", "_putters", "_unfinished_tasks", "_finished", "_queue")
+if sys.version_info >= (3, 13):
+    _STATE += ("_is_shutdown",)
+
+
+@has_state(*_STATE)
 class Queue(_ferrio.Queue[_T], queues.Queue[_T]):
     """What tasks hand things to each other through: first in, first out. See `asyncio.Queue`."""
 

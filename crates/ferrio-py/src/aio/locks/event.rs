@@ -46,7 +46,7 @@ impl Event {
 impl Event {
     /// Takes whatever a subclass is made with; `__init__` says what an Event is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "()")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Event {
         let _ = (args, kwargs);
         Event {

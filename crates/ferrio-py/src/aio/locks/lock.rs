@@ -84,7 +84,7 @@ impl Lock {
 impl Lock {
     /// Takes whatever a subclass is made with; `__init__` says what a Lock is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "()")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Lock {
         let _ = (args, kwargs);
         Lock {

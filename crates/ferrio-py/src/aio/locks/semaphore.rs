@@ -142,7 +142,7 @@ impl Semaphore {
 impl Semaphore {
     /// Takes whatever a subclass is made with; `__init__` says what a Semaphore is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(value=1)")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Semaphore {
         let _ = (args, kwargs);
         Semaphore {
@@ -231,7 +231,7 @@ waiters_or_none!(Semaphore);
 #[pymethods]
 impl BoundedSemaphore {
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(value=1)")]
     fn new(
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,

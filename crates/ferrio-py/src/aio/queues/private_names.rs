@@ -87,6 +87,11 @@ impl Queue {
         self.unfinished.event(py)
     }
 
+    #[setter(_finished)]
+    fn set_finished(&self, finished: Bound<'_, Event>) {
+        self.unfinished.set_event(finished);
+    }
+
     #[cfg(Py_3_13)]
     #[getter]
     fn _is_shutdown(&self) -> bool {

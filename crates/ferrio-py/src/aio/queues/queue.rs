@@ -200,7 +200,7 @@ pub(super) fn shut_down(py: Python<'_>) -> PyErr {
 impl Queue {
     /// Takes whatever a subclass is made with; `__init__` says what a Queue is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(maxsize=0)")]
     pub(super) fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Queue {
         let _ = (args, kwargs);
         Queue {

@@ -84,6 +84,13 @@ impl Unfinished {
         Ok(new)
     }
 
+    /// Has another event, whatever the number is.
+    pub(super) fn set_event(&self, event: Bound<'_, Event>) {
+        let (py, is_set) = (event.py(), event.get().is_set());
+        let new = Finished { event: Some(event.unbind()), is_set };
+        drop(self.finished.with(py, |finished| std::mem::replace(finished, new)));
+    }
+
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.finished
             .try_with(python_of(visit), |finished| visit.call(&finished.event))

@@ -81,7 +81,7 @@ pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 impl StreamReader {
     /// Takes whatever a subclass is made with; `__init__` says what a reader is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(limit=65536, loop=None)")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> StreamReader {
         let _ = (args, kwargs);
         StreamReader {

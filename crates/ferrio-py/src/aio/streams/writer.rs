@@ -40,7 +40,7 @@ pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 impl StreamWriter {
     /// Takes whatever a subclass is made with; `__init__` says what a writer is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(transport, protocol, reader, loop)")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> StreamWriter {
         let _ = (args, kwargs);
         StreamWriter(GilCell::default())

@@ -356,7 +356,7 @@ fn is_base_error(error: &Bound<'_, PyAny>) -> bool {
 impl TaskGroup {
     /// Takes whatever a subclass is made with; `__init__` says what a TaskGroup is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "()")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> TaskGroup {
         let _ = (args, kwargs);
         TaskGroup { state: GilCell::default() }

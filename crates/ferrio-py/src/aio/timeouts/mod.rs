@@ -335,7 +335,7 @@ impl Timeout {
 impl Timeout {
     /// Takes whatever a subclass is made with; `__init__` says what a Timeout is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(when)")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Timeout {
         let _ = (args, kwargs);
         Timeout::over(When::Never)

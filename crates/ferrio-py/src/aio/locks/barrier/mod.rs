@@ -9,7 +9,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyModule, PyTuple};
+use pyo3::types::{PyDict, PyModule, PyString, PyTuple};
 
 use super::condition::Condition;
 use crate::aio::count::Count;
@@ -53,6 +53,8 @@ enum Phase {
 }
 
 impl Phase {
+    const ALL: [Phase; 4] = [Phase::Filling, Phase::Draining, Phase::Resetting, Phase::Broken];
+
     /// asyncio's name for it, in lower case and in upper case.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -124,7 +126,7 @@ impl Barrier {
 impl Barrier {
     /// Takes whatever a subclass is made with; `__init__` says what a Barrier is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(parties)")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Barrier {
         let _ = (args, kwargs);
         let parties = Count::Int(0);
@@ -192,10 +194,21 @@ impl Barrier {
         self.parties(py).to_object(py)
     }
 
+    #[setter(_parties)]
+    fn set_parties(&self, parties: &Bound<'_, PyAny>) {
+        let new = Count::of(parties);
+        drop(self.inner.with(parties.py(), |inner| std::mem::replace(&mut inner.parties, new)));
+    }
+
     /// asyncio's name for how many have come and not gone.
     #[getter]
     fn _count(&self, py: Python<'_>) -> Returned<i64> {
         Returned(self.inner.with(py, |inner| inner.count))
+    }
+
+    #[setter(_count)]
+    fn set_count(&self, py: Python<'_>, count: i64) {
+        self.inner.with(py, |inner| inner.count = count);
     }
 
     /// asyncio's name for the phase: a member of its own enumeration.
@@ -205,10 +218,29 @@ impl Barrier {
         states.getattr(make::text(py, self.phase(py).names().1)?)
     }
 
+    #[setter(_state)]
+    fn set_state(&self, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = state.py();
+        let name = state.getattr(intern!(py, "name"))?;
+        let name = name.cast::<PyString>()?.to_str()?;
+        match Phase::ALL.into_iter().find(|phase| phase.names().1 == name) {
+            Some(phase) => self.inner.with(py, |inner| inner.phase = phase),
+            None => return Err(PyValueError::with_text(format!("no state of a barrier: {name}"))),
+        }
+        Ok(())
+    }
+
     /// asyncio's name for what is told of every change.
     #[getter]
     fn _cond(&self, py: Python<'_>) -> Option<Py<Condition>> {
         self.inner.with(py, |inner| inner.condition.as_ref().map(|cond| cond.clone_ref(py)))
+    }
+
+    #[setter(_cond)]
+    fn set_cond(&self, condition: Bound<'_, Condition>) {
+        let py = condition.py();
+        let new = Some(condition.unbind());
+        drop(self.inner.with(py, |inner| std::mem::replace(&mut inner.condition, new)));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

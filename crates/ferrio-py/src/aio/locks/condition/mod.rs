@@ -160,7 +160,7 @@ impl Condition {
 impl Condition {
     /// Takes whatever a subclass is made with; `__init__` says what a Condition is made with.
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(lock=None)")]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Condition {
         let _ = (args, kwargs);
         Condition { looop: LoopBound::new(), waiters: Waiters::default(), lock: GilCell::default() }
@@ -174,18 +174,8 @@ impl Condition {
             Some(lock) => lock,
             None => names::lock(py)?.call0()?,
         };
-        let has_own = lock.cast::<Lock>().is_ok_and(Lock::is_ours) && Condition::is_ours(slf);
-        let new = Parts { lock: Some(lock.clone().unbind()), methods: Default::default() };
-        drop(this.lock.with(py, |parts| std::mem::replace(parts, new)));
         this.waiters.clear(py);
-        if !has_own {
-            // Attributes of the instance, as in asyncio: where a subclass has methods of these
-            // names, the lock's are called all the same.
-            for name in METHODS {
-                slf.setattr(name, lock.getattr(name)?)?;
-            }
-        }
-        Ok(())
+        Condition::set_lock(slf, &lock)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
@@ -256,6 +246,23 @@ impl Condition {
     #[getter]
     fn _lock(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.lock.with(py, |parts| parts.lock.as_ref().map(|lock| lock.clone_ref(py)))
+    }
+
+    /// Has another lock, and its methods.
+    #[setter(_lock)]
+    fn set_lock(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let has_own = lock.cast::<Lock>().is_ok_and(Lock::is_ours) && Condition::is_ours(slf);
+        let new = Parts { lock: Some(lock.clone().unbind()), methods: Default::default() };
+        drop(slf.get().lock.with(py, |parts| std::mem::replace(parts, new)));
+        if !has_own {
+            // Attributes of the instance, as in asyncio: where a subclass has methods of these
+            // names, the lock's are called all the same.
+            for name in METHODS {
+                slf.setattr(name, lock.getattr(name)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
