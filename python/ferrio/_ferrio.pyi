@@ -583,6 +583,11 @@ class Coroutine(Generic[_T_co]):
     def cr_running(self) -> bool: ...
     @property
     def cr_suspended(self) -> bool: ...
+    if sys.version_info >= (3, 15):
+        @property
+        def cr_state(self) -> str:
+            """What `inspect.getcoroutinestate` answers."""
+
     @property
     def cr_frame(self) -> FrameType | None:
         """A frame that shows the name; None once the coroutine has finished."""

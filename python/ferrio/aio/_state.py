@@ -21,7 +21,7 @@ def has_state(*names: str) -> Callable[[type[T]], type[T]]:
             # A default of the class until the object is used on a loop.
             if (loop := getattr(self, "_loop", None)) is not None:
                 state["_loop"] = loop
-            more = object.__getstate__(self)
+            more: Any = object.__getstate__(self)
             if isinstance(more, tuple):
                 in_dict, in_slots = more
                 return state | (in_dict or {}), in_slots

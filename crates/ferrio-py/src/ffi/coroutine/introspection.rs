@@ -19,6 +19,8 @@ pub(super) fn getters() -> Vec<ffi::PyGetSetDef> {
         getter(c"cr_origin", origin),
         getter(c"cr_running", is_running),
         getter(c"cr_suspended", is_suspended),
+        #[cfg(Py_3_15)]
+        getter(c"cr_state", state),
         getter(c"cr_frame", frame),
         getter(c"cr_code", none),
         getter(c"cr_await", none),
@@ -78,6 +80,18 @@ unsafe extern "C" fn is_suspended(
 ) -> *mut ffi::PyObject {
     // SAFETY: as name.
     unsafe { ffi::PyBool_FromLong((state_of(slf) == State::Suspended).into()) }
+}
+
+/// What `inspect.getcoroutinestate` answers.
+#[cfg(Py_3_15)]
+unsafe extern "C" fn state(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: as name.
+    new_string(match unsafe { state_of(slf) } {
+        State::Created => "CORO_CREATED",
+        State::Running => "CORO_RUNNING",
+        State::Suspended => "CORO_SUSPENDED",
+        State::Finished => "CORO_CLOSED",
+    })
 }
 
 /// There is no code to show, and what is awaited is the body's own business.
