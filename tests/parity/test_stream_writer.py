@@ -340,7 +340,9 @@ async def test_a_handler_that_fails(trace: Trace, aio: Any, kind: str) -> None:
 
     handler = {"function": function, "coroutine": coroutine, "plain": plain}[kind]
     async with connected(aio, handler) as (reader, writer):
-        writer.write(b"line\n")
+        # Closed with something unread, a connection is reset, and what was sent may be lost.
+        if kind != "plain":
+            writer.write(b"line\n")
         if kind != "function":
             trace("read", await reader.read())
         await asyncio.sleep(0.05)
