@@ -182,3 +182,18 @@ def test_a_replaced_method_is_awaited(trace: Trace, loop: Loop) -> None:
         trace(type(replaced).__name__)
         trace(loop.run_until_complete(loop.getaddrinfo("somewhere", 80)))
         trace(replaced.await_count)
+
+
+@twin
+@pytest.mark.parametrize("name", ["create_connection", "getaddrinfo", "sock_recv"])
+def test_a_method_is_replaced_as_specified(trace: Trace, loop: Loop, name: str) -> None:
+    # As aiohttp's own tests do.
+    with mock.patch.object(loop, name, autospec=True, spec_set=True) as replaced:
+        replaced.return_value = 5
+        trace(loop.run_until_complete(getattr(loop, name)(1, 2)))
+        replaced.assert_awaited_once_with(1, 2)
+        with trace.raises():
+            try:
+                getattr(loop, name)(unknown=1)
+            except TypeError:
+                raise TypeError("refused") from None

@@ -186,17 +186,51 @@ fn mark(descriptor: &Bound<'_, PyAny>) -> PyResult<()> {
     let mark = py.import("asyncio.coroutines")?.getattr("_is_coroutine")?;
     descriptor.setattr("_is_coroutine", mark)?;
     // `inspect` knows no marks yet: it asks for the code of whatever has the attributes of a
-    // function. That of one that does nothing, with our signature.
+    // function.
+    let function = async_function(descriptor)?;
+    for attribute in ["__code__", "__defaults__", "__kwdefaults__", "__annotations__"] {
+        descriptor.setattr(attribute, function.getattr(attribute)?)?;
+    }
+    Ok(())
+}
+
+/// An `async def` that does nothing, with a descriptor's name and signature.
+fn async_function<'py>(descriptor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = descriptor.py();
     let name = descriptor.getattr("__name__")?;
     let signature = descriptor.getattr("__text_signature__")?.to_string().replace('$', "");
     let text = CString::new(format!("async def {name}{signature}: pass"))?;
     let namespace = make::dict(py)?;
     py.run(&text, None, Some(&namespace))?;
-    let Some(function) = namespace.get_item(&name)? else { return Ok(()) };
-    for attribute in ["__code__", "__defaults__", "__kwdefaults__", "__annotations__"] {
-        descriptor.setattr(attribute, function.getattr(attribute)?)?;
-    }
-    Ok(())
+    namespace.as_any().get_item(name)
+}
+
+/// `__code__`, which `unittest.mock` wants to see before it believes in a coroutine function. Made
+/// when it is asked for: that takes a compilation. Up to 3.11, [`mark`] has done it.
+#[cfg(Py_3_12)]
+unsafe extern "C" fn code(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls getters attached, on a live descriptor, whose dict nobody takes away.
+    let (py, slf, attributes) = unsafe {
+        let py = Python::assume_attached();
+        let dict = (*slf.cast::<Descriptor>()).dict;
+        (py, Borrowed::from_ptr(py, slf), Borrowed::from_ptr(py, dict))
+    };
+    let found = || -> PyResult<Bound<'_, PyAny>> {
+        let attributes = attributes.cast::<PyDict>()?;
+        if let Some(code) = attributes.get_item(intern!(py, "__code__"))? {
+            return Ok(code);
+        }
+        let code = async_function(&slf)?.getattr(intern!(py, "__code__"))?;
+        attributes.set_item(intern!(py, "__code__"), &code)?;
+        Ok(code)
+    };
+    found().map_or_else(
+        |error| {
+            error.restore(py);
+            ptr::null_mut()
+        },
+        Bound::into_ptr,
+    )
 }
 
 fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
@@ -211,6 +245,8 @@ fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
         slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
         slot(ffi::Py_tp_descr_get, bind as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
+        #[cfg(Py_3_12)]
+        heap_type::getters(vec![heap_type::getter(c"__code__", code)]),
         heap_type::offsets(&[
             (c"__vectorcalloffset__", std::mem::offset_of!(Descriptor, vectorcall)),
             (c"__dictoffset__", std::mem::offset_of!(Descriptor, dict)),
