@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::object::{State, origin_of, qualname_of, state_of};
+use super::or_null;
 use crate::error::WithText;
 use crate::ffi::heap_type::getter;
 use crate::ffi::make;
@@ -112,13 +113,7 @@ unsafe extern "C" fn frame(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *m
     if state == State::Finished {
         return py.None().into_ptr();
     }
-    match new_frame(py, short(qualname)) {
-        Ok(frame) => frame.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            std::ptr::null_mut()
-        }
-    }
+    or_null(py, new_frame(py, short(qualname)))
 }
 
 /// The file that frames of ours name: as those of the interpreter's own, it is none.

@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
-use super::{Body, bound, new_coroutine};
+use super::{Body, bound, new_coroutine, or_null};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::heap_type::{self, slot};
 use crate::ffi::make;
@@ -224,13 +224,7 @@ unsafe extern "C" fn code(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mu
         attributes.set_item(intern!(py, "__code__"), &code)?;
         Ok(code)
     };
-    found().map_or_else(
-        |error| {
-            error.restore(py);
-            ptr::null_mut()
-        },
-        Bound::into_ptr,
-    )
+    or_null(py, found())
 }
 
 fn descriptor_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
@@ -285,13 +279,7 @@ unsafe extern "C" fn entry<M: CoroutineMethod>(
             let py = Python::assume_attached();
             let slf = Borrowed::from_ptr(py, *args);
             if let Some(body) = (plain.body)(&slf.cast_unchecked::<M::Class>()) {
-                return new_coroutine(py, body).map_or_else(
-                    |error| {
-                        error.restore(py);
-                        ptr::null_mut()
-                    },
-                    Bound::into_ptr,
-                );
+                return or_null(py, new_coroutine(py, body));
             }
         }
         fastcall_cfunction_with_keywords::<Raw<M>>(*args, args.add(1), nargs - 1, kwnames)
@@ -421,16 +409,7 @@ unsafe extern "C" fn repr(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
         name.and_then(|name| make::text(py, format!("<{kind} {name} at {slf:p}>")))
     };
     // SAFETY: as above.
-    unsafe {
-        let py = Python::assume_attached();
-        match text {
-            Ok(text) => text.into_ptr(),
-            Err(error) => {
-                error.restore(py);
-                ptr::null_mut()
-            }
-        }
-    }
+    or_null(unsafe { Python::assume_attached() }, text.map(Bound::into_any))
 }
 
 unsafe extern "C" fn traverse(

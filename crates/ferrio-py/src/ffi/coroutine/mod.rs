@@ -77,3 +77,15 @@ pub(crate) enum Resume<'py> {
     /// `throw(error)`; GeneratorExit where it is closed.
     Error(PyErr),
 }
+
+/// What a slot or getter answers: the object, or NULL with the error set.
+#[inline]
+fn or_null(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> *mut ffi::PyObject {
+    result.map_or_else(
+        |error| {
+            error.restore(py);
+            std::ptr::null_mut()
+        },
+        Bound::into_ptr,
+    )
+}
