@@ -267,6 +267,15 @@ async def refused_lookup(loop):
                 events.append(["raised", type(error).__name__])
 
 
+async def refused_lookup_without_sys_audit(loop):
+    # The hook is CPython's business, whatever the module's function is replaced with.
+    original, sys.audit = sys.audit, lambda *args: None
+    try:
+        await refused_lookup(loop)
+    finally:
+        sys.audit = original
+
+
 async def refused_datagram(loop):
     global refused
     transport, protocol = await loop.create_datagram_endpoint(Datagrams, ("127.0.0.1", 0))
@@ -321,6 +330,7 @@ BODIES = [
     "children",
     "refused_connection",
     "refused_lookup",
+    "refused_lookup_without_sys_audit",
     "refused_datagram",
     "refused_accept",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import threading
 from typing import Any
 
@@ -175,6 +176,35 @@ def test_what_a_callback_sets_stays_in_its_context(trace: Trace, loop: Loop) -> 
     loop.call_soon(loop.stop)
     loop.run_forever()
     trace("outside", variable.get(), shared.get(variable))  # type: ignore[arg-type]
+
+
+@twin
+def test_what_a_callback_returns_is_freed_outside_of_its_context(trace: Trace, loop: Loop) -> None:
+    variable = contextvars.ContextVar("variable", default="outside")
+    context = contextvars.copy_context()
+    context.run(variable.set, "inside")
+
+    class Result:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __del__(self) -> None:
+            trace("freed", self.name, variable.get())
+
+    def callback(name: str, *ignored: object) -> Result:
+        trace("called", name, variable.get())
+        return Result(name)
+
+    loop.call_soon(callback, "plain", context=context)
+    kept = loop.call_soon(callback, "handle kept", context=context)
+    loop.call_soon_threadsafe(callback, "threadsafe", context=context)
+    loop.call_later(0, callback, "timer", context=context)
+    future = loop.create_future()
+    future.add_done_callback(functools.partial(callback, "done callback"), context=context)
+    future.set_result(None)
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    del kept
 
 
 @twin

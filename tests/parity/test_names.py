@@ -188,3 +188,28 @@ async def test_lookups_while_the_loop_runs_other_things(trace: Trace) -> None:
     start = time.monotonic()
     results = await asyncio.gather(loop.getaddrinfo("localhost", 80), asyncio.sleep(0.02, "slept"))
     trace("slept", results[1], time.monotonic() - start < 5)
+
+
+@pytest.mark.parametrize("module", ["socket", "_socket"])
+@twin
+async def test_a_function_put_in_the_place_of_a_modules_is_called(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def look_up(host: object, port: object, *args: object, **options: object) -> list[object]:
+        trace("asked for", host, port)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.25", 80))]
+
+    def name(address: object, flags: object) -> tuple[str, str]:
+        trace("asked for", address, flags)
+        return "name", "service"
+
+    trace("before", await loop.getaddrinfo("127.0.0.1", 80))
+    monkeypatch.setattr(f"{module}.getaddrinfo", look_up)
+    monkeypatch.setattr(f"{module}.getnameinfo", name)
+    for host in ("localhost", "127.0.0.1"):
+        trace(host, await loop.getaddrinfo(host, 80, type=socket.SOCK_STREAM))
+    trace("name", await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST))
+    monkeypatch.undo()
+    trace("after", await loop.getaddrinfo("127.0.0.1", 80))

@@ -43,6 +43,7 @@ module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
 module!(socket_module, "socket");
+module!(c_socket_module, "_socket");
 module!(staggered, "asyncio.staggered");
 module!(sslproto, "asyncio.sslproto");
 
@@ -70,7 +71,6 @@ attribute!(sock_stream, "socket", "SOCK_STREAM");
 attribute!(exception_group, "builtins", "ExceptionGroup");
 attribute!(weak_set, "weakref", "WeakSet");
 attribute!(main_thread, "threading", "main_thread");
-attribute!(audit, "sys", "audit");
 attribute!(gaierror, "socket", "gaierror");
 attribute!(socket_kind, "socket", "SocketKind");
 attribute!(weak_value_dictionary, "weakref", "WeakValueDictionary");

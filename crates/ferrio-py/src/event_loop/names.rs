@@ -25,7 +25,7 @@ use super::Loop;
 use super::blocking::blocking;
 use crate::coroutine::{self, await_object};
 use crate::error::os_error;
-use crate::ffi::make;
+use crate::ffi::{audit, make};
 use crate::{names, socket};
 
 #[pymethods]
@@ -122,14 +122,11 @@ fn ask_address(
             .call((looop, host, port), Some(&options))?;
         return Ok(Question::Asyncio(coroutine.unbind()));
     };
-    names::audit(py)?.call1((
-        intern!(py, "socket.getaddrinfo"),
-        host,
-        port,
-        query.family,
-        query.socktype,
-        query.protocol,
-    ))?;
+    audit::tell(py, c"socket.getaddrinfo", || {
+        let [family, socktype, protocol] = [query.family, query.socktype, query.protocol]
+            .map(|number| make::int(py, number).map(Bound::into_any));
+        make::tuple(py, [host.clone(), port.clone(), family?, socktype?, protocol?])
+    })?;
     if let Some(found) = literal(&query) {
         return address_list(py, Ok(found)).map(Question::Answered);
     }
@@ -140,39 +137,57 @@ fn ask_address(
 }
 
 /// Debug mode logs what is asked and how long it took. A program that replaced the function of the
-/// `socket` module wants that one called. A closed loop refuses.
+/// `socket` module, or that of `_socket` which it calls, wants that one called. A closed loop
+/// refuses.
 fn is_asyncios_turn(looop: &Bound<'_, Loop>, function: &Bound<'_, PyString>) -> PyResult<bool> {
     let py = looop.py();
     let this = looop.get();
     if this.is_debug() || this.is_closed() {
         return Ok(true);
     }
-    let module = names::socket_module(py)?;
-    let current = module.getattr(function)?;
-    Ok(!current.is(original(py, function)?))
+    let originals = originals(py)?.get_item(function)?.cast_into::<PyTuple>()?;
+    let current = socket_modules(py)?.map(|module| module.getattr(function));
+    for (current, original) in current.into_iter().zip(originals.iter_borrowed()) {
+        if !current?.is(original) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// The function that this interpreter's `socket` module was made with; None if it had been replaced
-/// when it was first asked for.
-fn original<'py>(py: Python<'py>, function: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+/// `socket` and `_socket`.
+fn socket_modules(py: Python<'_>) -> PyResult<[&Bound<'_, PyAny>; 2]> {
+    Ok([names::socket_module(py)?, names::c_socket_module(py)?])
+}
+
+/// By name the functions that [`socket_modules`] were made with, a pair each; None in the place of
+/// one that had been replaced when this was first asked for.
+fn originals(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static FUNCTIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
     let functions = FUNCTIONS.get_or_try_init(py, || {
         let found = make::dict(py)?;
-        let module = names::socket_module(py)?;
-        let native = py.import(intern!(py, "_socket"))?;
+        let [module, native] = socket_modules(py)?;
         for name in ["getaddrinfo", "getnameinfo"] {
-            let current = module.getattr(name)?;
-            // The one is written in Python, the other is `_socket`'s.
-            let is_own = match current.cast::<PyFunction>() {
-                Ok(function) => function.getattr(intern!(py, "__globals__"))?.is(module.dict()),
-                Err(_) => current.is(native.getattr(name)?),
-            };
-            found.set_item(name, if is_own { current } else { py.None().into_bound(py) })?;
+            let pair = [module, native].map(|module| -> PyResult<Bound<'_, PyAny>> {
+                let current = module.getattr(name)?;
+                // Only one of the four is written in Python.
+                let is_own = match current.cast::<PyFunction>() {
+                    Ok(function) => function
+                        .getattr(intern!(py, "__globals__"))?
+                        .is(module.getattr(intern!(py, "__dict__"))?),
+                    Err(_) => current
+                        .getattr_opt(intern!(py, "__self__"))?
+                        .is_some_and(|home| home.is(native)),
+                };
+                Ok(if is_own { current } else { py.None().into_bound(py) })
+            });
+            let [own, c] = pair;
+            found.set_item(name, make::tuple(py, [own?, c?])?)?;
         }
         PyResult::Ok(found.unbind())
     })?;
-    functions.bind(py).as_any().get_item(function)
+    Ok(functions.bind(py).as_any())
 }
 
 /// The arguments in libc's terms; None for what the `socket` module has to judge.
@@ -326,7 +341,7 @@ fn ask_name(
         )?;
         return Ok(Question::Asyncio(coroutine.unbind()));
     };
-    names::audit(py)?.call1((intern!(py, "socket.getnameinfo"), sockaddr))?;
+    audit::tell(py, c"socket.getnameinfo", || make::tuple(py, [sockaddr]))?;
     let numeric = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
     if flags & numeric == numeric {
         return name_pair(py, name_info(&address, flags)).map(Question::Answered);

@@ -69,7 +69,8 @@ pub(crate) fn is_context(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::PyContext_CheckExact(object.as_ptr()) != 0 }
 }
 
-/// [`Context::run`] for a context that is held as a plain object.
+/// [`Context::run`] for a context that is held as a plain object. What `body` returns is the
+/// caller's to drop, outside of the context: a callback's result may have a finalizer that looks.
 pub(crate) fn run_in<R>(
     context: &Bound<'_, PyAny>,
     body: impl FnOnce() -> PyResult<R>,
@@ -218,9 +219,10 @@ pub(crate) fn call_in_context(
     argument: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     run_in(context, || match argument {
-        None => call0(callable).map(drop),
-        Some(argument) => call1(callable, argument).map(drop),
+        None => call0(callable),
+        Some(argument) => call1(callable, argument),
     })
+    .map(drop)
 }
 
 /// Runs the Python handlers of signals that have arrived, if this is the main thread: where no

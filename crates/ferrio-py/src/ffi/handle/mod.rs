@@ -451,14 +451,15 @@ fn invoke(
         // Not `cast`: a user may have put any sequence there, which `*args` would accept.
         let Ok(args) = args.cast_exact::<PyTuple>() else {
             let args = PyTuple::type_object(py).call1((args,))?;
-            return callback.call1(args.cast_into::<PyTuple>()?).map(drop);
+            return callback.call1(args.cast_into::<PyTuple>()?);
         };
         // SAFETY: the tuple is alive and immutable; its items are an array of live objects.
         unsafe {
             let items = (&raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item).cast();
             let result =
                 ffi::PyObject_Vectorcall(callback.as_ptr(), items, args.len(), ptr::null_mut());
-            Bound::from_owned_ptr_or_err(py, result).map(drop)
+            Bound::from_owned_ptr_or_err(py, result)
         }
     })
+    .map(drop)
 }

@@ -170,11 +170,10 @@ pub(super) fn run_unshared(
         let result = ffi::PyObject_Vectorcall(callback, items, count, ptr::null_mut());
         // PyContext_Exit must find no error set.
         let error = if result.is_null() { Some(PyErr::fetch(py)) } else { None };
+        let exit_error =
+            if ffi::PyContext_Exit(context) != 0 { Some(PyErr::fetch(py)) } else { None };
+        // The result may have a finalizer, which runs outside, as after `Context.run`.
         ffi::Py_XDECREF(result);
-        if ffi::PyContext_Exit(context) != 0 {
-            let exit_error = PyErr::fetch(py);
-            return Some(Err(error.unwrap_or(exit_error)));
-        }
-        Some(error.map_or(Ok(()), Err))
+        Some(error.or(exit_error).map_or(Ok(()), Err))
     }
 }

@@ -65,7 +65,8 @@ impl StreamTransport {
         let Some(protocol) = self.protocol(py) else { return Ok(()) };
         let method = protocol.bind(py).getattr(intern!(py, "connection_made"));
         let result = context
-            .run(py, || method.as_ref().map_err(|e| e.clone_ref(py))?.call1((slf,)).map(drop));
+            .run(py, || method.as_ref().map_err(|e| e.clone_ref(py))?.call1((slf,)))
+            .map(drop);
         match (result, method) {
             (Ok(()), _) => Ok(()),
             // asyncio looks the method up when it schedules the call.
