@@ -5,6 +5,9 @@ What runs once for a connection is asyncio's code, on attributes that are native
 
 from __future__ import annotations
 
+import asyncio
+import collections
+import functools
 import sys
 from asyncio import streams
 from collections.abc import Callable
@@ -56,7 +59,24 @@ class StreamWriter(_ferrio.StreamWriter, streams.StreamWriter):
     """Bytes for a transport. See `asyncio.StreamWriter`."""
 
 
-class StreamReaderProtocol(_ferrio.StreamReaderProtocol, streams.StreamReaderProtocol):
+class _FlowControl(streams.FlowControlMixin):
+    """asyncio's, but for the deque of those who wait for `drain`: it is made for the first of them.
+
+    Empty it takes 760 bytes, a sixth of what an idle connection does (bench: memory_streams).
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        super().__init__(loop)
+        del self._drain_waiters
+
+    @functools.cached_property
+    def _drain_waiters(self) -> collections.deque[asyncio.Future[None]]:
+        return collections.deque()
+
+
+class StreamReaderProtocol(
+    _ferrio.StreamReaderProtocol, streams.StreamReaderProtocol, _FlowControl
+):
     """From a transport to a reader. See `asyncio.StreamReaderProtocol`."""
 
     connection_made = _with_ours(streams.StreamReaderProtocol.connection_made)
