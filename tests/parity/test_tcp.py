@@ -697,3 +697,18 @@ async def test_a_transport_without_references_keeps_its_connection(trace: Trace)
         server.transport = client.transport  # for the closing down
         client.transport.close()
         await server.lost
+
+
+@twin
+async def test_watermarks_need_not_be_whole_numbers(trace: Trace) -> None:
+    async with connected(trace) as (client, server):
+        server.transport.pause_reading()
+        client.transport.set_write_buffer_limits(high=1e5 / 2, low=1e5 / 4)
+        trace("limits", *map(int, client.transport.get_write_buffer_limits()))
+        client.transport.write(MEGABYTE * 16)
+        trace("over", client.transport.get_write_buffer_size() > 50_000)
+        server.transport.resume_reading()
+        await server.wait_for(len(MEGABYTE) * 16)
+        client.transport.set_write_buffer_limits(high=float("inf"), low=0)
+        with trace.raises("negative"):
+            client.transport.set_write_buffer_limits(high=-1)

@@ -14,7 +14,7 @@ use crate::ffi::buffer::View;
 use crate::ffi::call::Context;
 use crate::ffi::make::Returned;
 use crate::transport::chunk::Chunk;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::telling;
 
 #[pymethods]
@@ -154,8 +154,8 @@ impl DatagramTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let limits = limits::from_arguments(high, low, limits::DEFAULT_HIGH)?;
         let flow = slf.get().with(slf.py(), |state| state.queue.set_limits(limits));

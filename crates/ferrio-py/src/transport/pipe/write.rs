@@ -17,7 +17,7 @@ use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::Returned;
 use crate::transport::chunk::Chunk;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::telling;
 
 /// The writing end of a pipe. Made by `connect_write_pipe`.
@@ -272,8 +272,8 @@ impl WritePipeTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let limits = limits::from_arguments(high, low, limits::DEFAULT_HIGH)?;
         let flow = slf.get().shared.with(slf.py(), |state| state.stream.set_limits(limits));

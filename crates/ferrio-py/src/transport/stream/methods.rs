@@ -14,7 +14,7 @@ use crate::ffi::call::Context;
 use crate::ffi::make::{self, Returned};
 use crate::item::Item;
 use crate::transport::chunk::Chunk;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::protocol::Protocol;
 use crate::transport::telling;
 
@@ -150,8 +150,8 @@ impl StreamTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
