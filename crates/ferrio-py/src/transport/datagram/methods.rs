@@ -216,6 +216,17 @@ impl DatagramTransport {
         self.looop.clone_ref(py)
     }
 
+    /// asyncio's attribute behind `get_protocol()` and `set_protocol()`.
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.protocol(py)
+    }
+
+    #[setter(_protocol)]
+    fn replace_protocol(&self, py: Python<'_>, protocol: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.protocol, protocol)));
+    }
+
     #[getter]
     fn _protocol_paused(&self, py: Python<'_>) -> bool {
         self.with(py, |state| state.is_protocol_paused)

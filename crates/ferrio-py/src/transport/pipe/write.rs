@@ -287,7 +287,7 @@ impl WritePipeTransport {
 
     /// Tells another protocol of what happens from now on.
     fn set_protocol(&self, py: Python<'_>, protocol: Py<PyAny>) {
-        self.shared.set_protocol(py, protocol);
+        self.shared.set_protocol(py, Some(protocol));
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
@@ -325,6 +325,17 @@ impl WritePipeTransport {
     #[getter]
     fn _protocol_paused(&self, py: Python<'_>) -> bool {
         self.writing.with(py, |writing| writing.is_protocol_paused)
+    }
+
+    /// asyncio's attribute behind `get_protocol()` and `set_protocol()`.
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.shared.protocol(py)
+    }
+
+    #[setter(_protocol)]
+    fn replace_protocol(&self, py: Python<'_>, protocol: Option<Py<PyAny>>) {
+        self.shared.set_protocol(py, protocol);
     }
 
     /// The file object; None once closed.

@@ -179,6 +179,15 @@ impl StreamTransport {
         self.extra(py)?.map_or_else(|| make::dict(py).map(Bound::unbind), Ok)
     }
 
+    /// Programs put their own there, with what a proxy has told of the peer.
+    #[setter(_extra)]
+    fn set_extra(&self, py: Python<'_>, extra: Py<PyDict>) -> PyResult<()> {
+        // The socket in it is made with it, and is the transport's from then on.
+        self.extra(py)?;
+        drop(self.with(py, |state| state.extra.replace(extra)));
+        Ok(())
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let this = slf.get();
@@ -224,6 +233,18 @@ impl StreamTransport {
     #[getter]
     fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.protocol(py)
+    }
+
+    /// asyncio's attribute, by which programs get past `set_protocol()`.
+    #[setter(_protocol)]
+    fn replace_protocol(
+        &self,
+        py: Python<'_>,
+        protocol: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let protocol = protocol.map(Protocol::new).transpose()?;
+        drop(self.with(py, |state| std::mem::replace(&mut state.protocol, protocol)));
+        Ok(())
     }
 
     #[getter]
