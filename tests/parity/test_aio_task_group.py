@@ -401,3 +401,28 @@ async def test_used_by_hand(trace: Trace, aio: Any) -> None:
 
     await finish(trace, "by hand", body())
     await outcome(trace, "not entered", aio.TaskGroup().__aexit__(None, None, None))
+
+
+@twin
+async def test_attributes_that_programs_set(trace: Trace, aio: Any) -> None:
+    loop = asyncio.get_running_loop()
+    async with aio.TaskGroup() as group:
+        forgotten = group.create_task(asyncio.sleep(60))
+        tasks, group._tasks = group._tasks, set()
+        trace(repr(group), forgotten in tasks)
+    trace("left", forgotten.done())
+    forgotten.cancel()
+    await asyncio.wait([forgotten])
+    other = aio.TaskGroup()
+    other._loop, other._parent_task, other._entered = loop, asyncio.current_task(), True
+    other._errors = [ValueError("set")]
+    trace(repr(other), other._errors, other._parent_task is asyncio.current_task())
+    trace("made", await other.create_task(returns(1)))
+    other._base_error = KeyError("base")
+    other._on_completed_fut = None
+    with trace.raises("base error"):
+        await other.__aexit__(None, None, None)
+    finished = aio.TaskGroup()
+    finished._entered = finished._exiting = True
+    with trace.raises("finished"):
+        finished.create_task(returns(1))

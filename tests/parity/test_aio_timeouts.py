@@ -272,3 +272,32 @@ async def test_nothing_is_left_without_the_collector(trace: Trace, aio: Any) -> 
         trace("a cycle is gone", alive() is None)
     finally:
         gc.enable()
+
+
+@twin
+async def test_attributes_that_programs_set(trace: Trace, aio: Any) -> None:
+    loop = asyncio.get_running_loop()
+    async with aio.timeout(60) as timeout:
+        timeout._when = None
+        trace(repr(timeout), timeout.when(), timeout._timeout_handler.cancelled())
+    timeout._state = type(timeout._state).CREATED
+    timeout._when = loop.time() - 1
+    with trace.raises("again"):
+        async with timeout:
+            await asyncio.sleep(60)
+    trace(repr(timeout), timeout.expired())
+    async with aio.timeout(60) as timeout:
+        handle, timeout._timeout_handler = timeout._timeout_handler, None
+    trace("its timer is left", handle.cancelled())
+    handle.cancel()
+
+
+@twin
+async def test_the_task_that_is_cancelled_can_be_set(trace: Trace, aio: Any) -> None:
+    other = asyncio.create_task(asyncio.sleep(60))
+    async with aio.timeout(0.01) as timeout:
+        timeout._task = other
+        await asyncio.wait([other])
+        trace(repr(timeout), other.cancelled())
+        timeout._task, timeout._cancelling = asyncio.current_task(), 0
+    trace(repr(timeout))

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -365,3 +366,25 @@ async def test_flags_reach_the_resolver(trace: Trace, flag: int) -> None:
         transport.close()
     trace("connected")
     await asyncio.sleep(0)
+
+
+@twin
+@pytest.mark.parametrize("made", [None, "text", object])
+@pytest.mark.parametrize("gives_socket", [False, True])
+async def test_a_factory_that_makes_no_protocol(
+    trace: Trace, made: Any, gives_socket: bool
+) -> None:
+    # asyncio leaves half a transport behind.
+    warnings.filterwarnings("ignore", "unclosed transport", ResourceWarning)
+    loop = asyncio.get_running_loop()
+    with listening_socket() as listener:
+        address = listener.getsockname()
+        if gives_socket:
+            sock = socket.create_connection(address)
+            with trace.raises("socket"):
+                await loop.create_connection(lambda: made, sock=sock)
+            trace("closed", sock.fileno() == -1)
+            sock.close()
+        else:
+            with trace.raises("host and port"):
+                await loop.create_connection(lambda: made, *address)

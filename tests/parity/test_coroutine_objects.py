@@ -76,6 +76,45 @@ async def test_stacks(trace: Trace, aio: Any) -> None:
         await asyncio.wait([task])
 
 
+def chain(coroutine: Any) -> list[str]:
+    """The coroutines that await each other, from the outermost on."""
+    names = []
+    while getattr(coroutine, "cr_frame", None) is not None:
+        names.append(coroutine.cr_frame.f_code.co_qualname.rpartition("<locals>.")[2])
+        coroutine = coroutine.cr_await
+    return names
+
+
+@twin
+async def test_what_is_awaited(trace: Trace, aio: Any) -> None:
+    event = aio.Event()
+
+    async def inner() -> None:
+        await event.wait()
+
+    async def outer() -> None:
+        await inner()
+
+    coroutines: list[Any] = [
+        outer(),
+        aio.wait_for(outer(), 60),
+        aio.wait_for(outer(), None),
+        aio.wait_for(asyncio.get_running_loop().create_future(), 60),
+    ]
+    for coroutine in coroutines:
+        task = asyncio.create_task(coroutine)
+        trace("new", coroutine.cr_await)
+        await asyncio.sleep(0)
+        trace(chain(coroutine))
+        if sys.version_info >= (3, 14):
+            graph = asyncio.capture_call_graph(task)
+            assert graph is not None
+            trace([entry.frame.f_code.co_name for entry in graph.call_stack])
+        task.cancel()
+        await asyncio.wait([task])
+        trace("over", coroutine.cr_await)
+
+
 @twin
 def test_closing_throwing_sending(trace: Trace, loop: Loop) -> None:
     one, other = socket_pair()

@@ -702,3 +702,24 @@ async def test_many_datagrams_in_order(trace: Trace) -> None:
     sender.close()
     receiver.close()
     await asyncio.sleep(0)
+
+
+@twin
+async def test_protocol_and_extra_that_programs_set(trace: Trace) -> None:
+    loop = asyncio.get_running_loop()
+    transport, one = await loop.create_datagram_endpoint(
+        lambda: Recorder(trace, "one"), local_addr=(LOCALHOST, 0)
+    )
+    address = transport.get_extra_info("sockname")
+    trace.hide(address[1], "PORT")
+    other = Recorder(trace, "other")
+    private: Any = transport
+    trace("protocol", private._protocol is one)
+    private._protocol = other
+    trace("protocol", transport.get_protocol() is other)
+    transport.sendto(b"to the other", address)
+    await other.wait_for(1)
+    private._protocol = one
+    private._extra = {"peername": "nobody"}
+    trace("extra", transport.get_extra_info("peername"), transport.get_extra_info("socket"))
+    await one.close()

@@ -553,3 +553,18 @@ async def test_streams_over_pipes(trace: Trace) -> None:
     writer.close()
     lines = [line async for line in reader]
     trace("lines", len(lines), lines[:2])
+
+
+@twin
+async def test_protocols_that_programs_set(trace: Trace) -> None:
+    file, other = pipe()
+    reader, writer = await reading(trace, file), await writing(trace, other)
+    for end in (reader, writer):
+        trace("protocol", end.transport._protocol is end)
+        end.transport._protocol = None
+        trace("none", end.transport.get_protocol())
+        end.transport._protocol = end
+        trace("back", end.transport.get_protocol() is end)
+    writer.transport.write(b"x")
+    writer.transport.close()
+    await reader.lost

@@ -24,6 +24,8 @@ KINDS = {
     "Queue": (5,),
     "PriorityQueue": (5,),
     "LifoQueue": (5,),
+    "TaskGroup": (),
+    "Timeout": (None,),
 }
 every_kind = pytest.mark.parametrize("name", KINDS)
 
@@ -41,6 +43,10 @@ async def use(name: str, thing: Any) -> None:
         thing.set()
     elif name == "Barrier":
         await thing.abort()
+    elif name == "TaskGroup":
+        thing._abort()
+    elif name == "Timeout":
+        thing._when = 1.5
     elif name.endswith("Queue"):
         for item in (2, 1, 3):
             thing.put_nowait(item)
@@ -154,7 +160,8 @@ async def test_dataclasses(trace: Trace, aio: Any) -> None:
 
 @twin
 @pytest.mark.parametrize(
-    "name", [*KINDS, "TaskGroup", "StreamReader", "StreamWriter", "StreamReaderProtocol"]
+    "name",
+    [*sorted(set(KINDS) - {"Timeout"}), "StreamReader", "StreamWriter", "StreamReaderProtocol"],
 )
 async def test_signatures_of_classes(trace: Trace, aio: Any, name: str) -> None:
     trace(str(inspect.signature(getattr(aio, name))))
@@ -171,3 +178,22 @@ async def test_signatures_of_subclasses(trace: Trace, aio: Any) -> None:
         pass
 
     trace(str(inspect.signature(Named)), str(inspect.signature(Plain)))
+
+
+@twin
+async def test_a_copy_of_what_is_entered(trace: Trace, aio: Any) -> None:
+    async with aio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(0))
+        other = copy.copy(group)
+        trace(repr(other), other._tasks is group._tasks, other._parent_task is group._parent_task)
+    trace(repr(group))
+    async with aio.timeout(60) as timeout:
+        other = copy.copy(timeout)
+        trace(repr(other), other.when() == timeout.when())
+        trace(other._timeout_handler is timeout._timeout_handler)
+
+
+@twin
+@pytest.mark.parametrize("name", ["as_completed", "gather", "shield", "sleep", "wait", "wait_for"])
+async def test_signatures_of_functions(trace: Trace, aio: Any, name: str) -> None:
+    trace(str(inspect.signature(getattr(aio, name))))

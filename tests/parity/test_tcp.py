@@ -697,3 +697,38 @@ async def test_a_transport_without_references_keeps_its_connection(trace: Trace)
         server.transport = client.transport  # for the closing down
         client.transport.close()
         await server.lost
+
+
+@twin
+async def test_watermarks_need_not_be_whole_numbers(trace: Trace) -> None:
+    async with connected(trace) as (client, server):
+        server.transport.pause_reading()
+        client.transport.set_write_buffer_limits(high=1e5 / 2, low=1e5 / 4)
+        trace("limits", *map(int, client.transport.get_write_buffer_limits()))
+        client.transport.write(MEGABYTE * 16)
+        trace("over", client.transport.get_write_buffer_size() > 50_000)
+        server.transport.resume_reading()
+        await server.wait_for(len(MEGABYTE) * 16)
+        client.transport.set_write_buffer_limits(high=float("inf"), low=0)
+        with trace.raises("negative"):
+            client.transport.set_write_buffer_limits(high=-1)
+
+
+@twin
+async def test_protocol_and_extra_that_programs_set(trace: Trace) -> None:
+    async with connected(trace) as (client, server):
+        for end in (client, server):
+            transport = end.transport
+            other = Recorder(trace, f"{end.name} other")
+            other.connection_made(transport)
+            transport._protocol, previous = other, transport._protocol
+            trace("protocol", previous is end, transport.get_protocol() is other)
+            transport._extra = {**transport._extra, "peername": ("198.51.100.1", 5), "via": "proxy"}
+            trace("peer", transport.get_extra_info("peername"), transport.get_extra_info("via"))
+            trace("socket", type(transport.get_extra_info("socket")).__name__)
+            trace("open", transport._sock.fileno() >= 0)
+        client.transport.write(b"question")
+        await server.transport.get_protocol().wait_for(8)
+        server.transport._protocol, client.transport._protocol = server, client
+        server.transport.write(b"answer")
+        await client.wait_for(6)

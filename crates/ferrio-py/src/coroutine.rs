@@ -123,6 +123,10 @@ impl Body for Block {
         }
     }
 
+    fn awaited(&self) -> Option<&Awaiting> {
+        self.awaiting.as_ref()
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,

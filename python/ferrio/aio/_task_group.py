@@ -11,7 +11,24 @@ if TYPE_CHECKING:
     from asyncio import TaskGroup
 else:
     from .. import _ferrio
+    from ._state import has_state
 
+    _STATE = (
+        "_entered",
+        "_exiting",
+        "_aborting",
+        "_loop",
+        "_parent_task",
+        "_parent_cancel_requested",
+        "_tasks",
+        "_errors",
+        "_base_error",
+        "_on_completed_fut",
+    )
+    if hasattr(taskgroups.TaskGroup, "cancel"):
+        _STATE += ("_cancel_on_enter",)
+
+    @has_state(*_STATE)
     class TaskGroup(_ferrio.TaskGroup, taskgroups.TaskGroup):
         """Asynchronous context manager for managing groups of tasks. See `asyncio.TaskGroup`."""
 

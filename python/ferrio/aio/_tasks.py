@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from asyncio import coroutines, futures, tasks
-from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import _ferrio
 from .._tasks import Future
@@ -34,9 +33,7 @@ else:
 
     else:
 
-        def as_completed(
-            fs: Iterable[Any], *, timeout: float | None = None
-        ) -> Generator[Any, None, None]:
+        def as_completed(fs, *, timeout=None):
             """Return an iterator whose values are coroutines.
 
             Each returns or raises the result of the next of the futures that is done. TimeoutError

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 else:
     from .. import _ferrio
     from .._ferrio import timeout, timeout_at
+    from ._state import has_state
 
+    @has_state("_state", "_timeout_handler", "_task", "_when", "_cancelling")
     class Timeout(_ferrio.Timeout, timeouts.Timeout):
         """Asynchronous context manager for cancelling overdue coroutines.
 

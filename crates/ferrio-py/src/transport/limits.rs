@@ -7,15 +7,33 @@ use pyo3::prelude::*;
 
 use crate::error::WithText;
 
+/// An argument of `set_write_buffer_limits`: a number of bytes. Programs also divide, and then it is as
+/// many whole bytes as there are in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Watermark(isize);
+
+impl<'py> FromPyObject<'_, 'py> for Watermark {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Watermark> {
+        match object.extract::<isize>() {
+            Ok(bytes) => Ok(Watermark(bytes)),
+            // Rounds towards the bounds of the type what is beyond them, infinity included.
+            Err(_) => Ok(Watermark(object.extract::<f64>()?.floor() as isize)),
+        }
+    }
+}
+
 /// The arguments of `set_write_buffer_limits`. `default_high` is what a program that names neither gets, in bytes.
 ///
 /// # Errors
 /// ValueError unless high >= low >= 0.
 pub(crate) fn from_arguments(
-    high: Option<isize>,
-    low: Option<isize>,
+    high: Option<Watermark>,
+    low: Option<Watermark>,
     default_high: isize,
 ) -> PyResult<Limits> {
+    let (high, low) = (high.map(|Watermark(high)| high), low.map(|Watermark(low)| low));
     let high = match (high, low) {
         (Some(high), _) => high,
         (None, Some(low)) => low.saturating_mul(4),

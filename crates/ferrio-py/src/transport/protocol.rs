@@ -42,6 +42,20 @@ impl Protocol {
         Ok(Protocol { object: protocol.clone().unbind(), form })
     }
 
+    /// That it can be told of its connection, before there is one: asyncio looks the method up when it
+    /// makes the transport, and a factory that has returned None fails there.
+    ///
+    /// # Errors
+    /// AttributeError.
+    pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
+        match self.form {
+            Form::Bytes | Form::Buffered => {
+                self.object.getattr(py, intern!(py, "connection_made")).map(drop)
+            }
+            Form::Tls | Form::Streams => Ok(()),
+        }
+    }
+
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Protocol {
         Protocol { object: self.object.clone_ref(py), form: self.form }
     }

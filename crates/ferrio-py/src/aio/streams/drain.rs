@@ -128,6 +128,13 @@ impl Body for Drain {
         }
     }
 
+    fn awaited(&self) -> Option<&Awaiting> {
+        match &self.stage {
+            Stage::Waiting(awaiting) => Some(awaiting),
+            Stage::Created | Stage::Yielded => None,
+        }
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,
@@ -186,6 +193,10 @@ impl Body for WaitClosed {
             }
             Begun::Done(value) => returned(value),
         }
+    }
+
+    fn awaited(&self) -> Option<&Awaiting> {
+        self.awaiting.as_ref()
     }
 
     fn traverse(

@@ -408,10 +408,21 @@ impl TaskGroup {
         self.tasks(py)
     }
 
+    #[setter(_tasks)]
+    fn set_tasks(&self, py: Python<'_>, tasks: Py<PySet>) {
+        drop(self.with(py, |state| state.tasks.replace(tasks)));
+    }
+
     #[getter]
     fn _errors<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         let is_forgotten = self.with(py, |state| matches!(state.errors, Errors::Forgotten));
         if is_forgotten { Ok(None) } else { self.errors(py).map(Some) }
+    }
+
+    #[setter(_errors)]
+    fn set_errors(&self, py: Python<'_>, errors: Option<Py<PyList>>) {
+        let errors = errors.map_or(Errors::Forgotten, Errors::List);
+        drop(self.with(py, |state| std::mem::replace(&mut state.errors, errors)));
     }
 
     #[getter]
@@ -419,9 +430,19 @@ impl TaskGroup {
         self.with(py, |state| state.entered)
     }
 
+    #[setter(_entered)]
+    fn set_entered(&self, py: Python<'_>, entered: bool) {
+        self.with(py, |state| state.entered = entered);
+    }
+
     #[getter]
     fn _exiting(&self, py: Python<'_>) -> bool {
         self.with(py, |state| state.exiting)
+    }
+
+    #[setter(_exiting)]
+    fn set_exiting(&self, py: Python<'_>, exiting: bool) {
+        self.with(py, |state| state.exiting = exiting);
     }
 
     #[getter]
@@ -445,8 +466,23 @@ impl TaskGroup {
     }
 
     #[getter]
+    fn _cancel_on_enter(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.cancel_on_enter)
+    }
+
+    #[setter(_cancel_on_enter)]
+    fn set_cancel_on_enter(&self, py: Python<'_>, cancels: bool) {
+        self.with(py, |state| state.cancel_on_enter = cancels);
+    }
+
+    #[getter]
     fn _loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.looop(py)
+    }
+
+    #[setter(_loop)]
+    fn set_loop(&self, py: Python<'_>, looop: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.looop, looop)));
     }
 
     #[getter]
@@ -454,14 +490,29 @@ impl TaskGroup {
         self.parent(py)
     }
 
+    #[setter(_parent_task)]
+    fn set_parent(&self, py: Python<'_>, parent: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.parent, parent)));
+    }
+
     #[getter]
     fn _base_error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.with(py, |state| state.base_error.as_ref().map(|error| error.clone_ref(py)))
     }
 
+    #[setter(_base_error)]
+    fn set_base_error(&self, py: Python<'_>, error: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.base_error, error)));
+    }
+
     #[getter]
     fn _on_completed_fut<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.on_completed(py)
+    }
+
+    #[setter(_on_completed_fut)]
+    fn set_on_completed(&self, py: Python<'_>, future: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.on_completed, future)));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

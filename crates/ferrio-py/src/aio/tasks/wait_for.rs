@@ -96,6 +96,13 @@ impl Body for WaitFor {
         }
     }
 
+    fn awaited(&self) -> Option<&Awaiting> {
+        match self {
+            WaitFor::Awaiting(awaiting) | WaitFor::Within { awaiting, .. } => Some(awaiting),
+            WaitFor::New { .. } | WaitFor::TooLate { .. } | WaitFor::Task(_) => None,
+        }
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,

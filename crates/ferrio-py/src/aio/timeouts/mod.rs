@@ -14,11 +14,11 @@ mod exit;
 use std::ffi::CStr;
 
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::{PyAssertionError, PyRuntimeError};
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyModule, PyTuple, PyType};
+use pyo3::types::{PyDict, PyModule, PyString, PyTuple, PyType};
 
 use crate::aio::current::{current_task, running_loop};
 use crate::aio::entering::{Enter, Entered};
@@ -77,6 +77,13 @@ impl Phase {
             Phase::Expired => "expired",
             Phase::Finished => "finished",
         }
+    }
+
+    /// The one of this value.
+    fn of(value: &str) -> Option<Phase> {
+        [Phase::Created, Phase::Active, Phase::Expiring, Phase::Expired, Phase::Finished]
+            .into_iter()
+            .find(|phase| phase.value() == value)
     }
 
     /// The name of the member of asyncio's enum.
@@ -411,14 +418,51 @@ impl Timeout {
         names::timeout_state(py)?.getattr(make::text(py, self.phase(py).member())?)
     }
 
+    /// A member of asyncio's enum.
+    #[setter(_state)]
+    fn set_phase(&self, phase: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = phase.py();
+        let value = phase.getattr(intern!(py, "value"))?;
+        let Some(phase) = Phase::of(value.cast::<PyString>()?.to_str()?) else {
+            return Err(PyValueError::with_text(format!("no state of a Timeout: {value}")));
+        };
+        self.state.with(py, |state| state.phase = phase);
+        Ok(())
+    }
+
     #[getter]
     fn _when<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.when(py)
     }
 
+    /// What is told; the timer stays as it is, and so gets its handle now.
+    #[setter(_when)]
+    fn set_when(slf: &Bound<'_, Self>, when: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        Timeout::_timeout_handler(slf)?;
+        let when = When::of(when);
+        let this = slf.get();
+        drop(this.state.with(slf.py(), |state| std::mem::replace(&mut state.when, when)));
+        Ok(())
+    }
+
     #[getter]
     fn _task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.task(py)
+    }
+
+    #[setter(_task)]
+    fn set_task(&self, py: Python<'_>, task: Option<Py<PyAny>>) {
+        drop(self.state.with(py, |state| std::mem::replace(&mut state.task, task)));
+    }
+
+    #[getter]
+    fn _cancelling(&self, py: Python<'_>) -> i64 {
+        self.state.with(py, |state| state.cancelling)
+    }
+
+    #[setter(_cancelling)]
+    fn set_cancelling(&self, py: Python<'_>, cancelling: i64) {
+        self.state.with(py, |state| state.cancelling = cancelling);
     }
 
     /// The handle of its timer. Other packages' tests ask for it; a timer that has none gets one.
@@ -446,6 +490,16 @@ impl Timeout {
             Timer::Handle(handle) => Some(handle.bind(py).clone()),
             Timer::None | Timer::Engine { .. } | Timer::Ready => None,
         }))
+    }
+
+    /// Another handle, or None; the one that was there goes on, as in asyncio.
+    #[setter(_timeout_handler)]
+    fn set_timer_handle(slf: &Bound<'_, Self>, handle: Option<Py<PyAny>>) -> PyResult<()> {
+        Timeout::_timeout_handler(slf)?;
+        let timer = handle.map_or(Timer::None, Timer::Handle);
+        let this = slf.get();
+        drop(this.state.with(slf.py(), |state| std::mem::replace(&mut state.timer, timer)));
+        Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

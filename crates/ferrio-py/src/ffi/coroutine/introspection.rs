@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::object::{State, origin_of, qualname_of, state_of};
+use super::object::{State, awaited_of, origin_of, qualname_of, state_of};
 use super::or_null;
 use crate::error::WithText;
 use crate::ffi::heap_type::getter;
@@ -23,8 +23,8 @@ pub(super) fn getters() -> Vec<ffi::PyGetSetDef> {
         #[cfg(Py_3_15)]
         getter(c"cr_state", state),
         getter(c"cr_frame", frame),
-        getter(c"cr_code", none),
-        getter(c"cr_await", none),
+        getter(c"cr_code", code),
+        getter(c"cr_await", awaited),
     ]
 }
 
@@ -95,10 +95,18 @@ unsafe extern "C" fn state(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *m
     })
 }
 
-/// There is no code to show, and what is awaited is the body's own business.
-unsafe extern "C" fn none(_slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
+/// There is no code to show.
+unsafe extern "C" fn code(_slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: as name.
     unsafe { ffi::Py_NewRef(ffi::Py_None()) }
+}
+
+/// What is awaited, where that can be a program's own coroutine. Everything else is the body's own
+/// business.
+unsafe extern "C" fn awaited(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: as name. The reference is used before any Python code runs.
+    let (py, awaited) = unsafe { (Python::assume_attached(), awaited_of(slf)) };
+    awaited.map_or_else(|| py.None(), |awaited| awaited.object().clone_ref(py)).into_ptr()
 }
 
 /// A frame that shows the coroutine's name, until it has finished.
@@ -113,20 +121,24 @@ unsafe extern "C" fn frame(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *m
     if state == State::Finished {
         return py.None().into_ptr();
     }
-    or_null(py, new_frame(py, short(qualname)))
+    or_null(py, new_frame(py, qualname))
 }
 
 /// The file that frames of ours name: as those of the interpreter's own, it is none.
 const FILE: &CStr = c"<ferrio>";
 
-fn new_frame<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    let name = CString::new(name).map_err(|_| PyValueError::with_text("a name with a NUL byte"))?;
+fn new_frame<'py>(py: Python<'py>, qualname: &'static str) -> PyResult<Bound<'py, PyAny>> {
+    let name = CString::new(short(qualname))
+        .map_err(|_| PyValueError::with_text("a name with a NUL byte"))?;
     let globals = make::dict(py)?;
     globals.set_item("__name__", "ferrio")?;
     // SAFETY: attached; two texts, then a code object and a dict that are alive.
     unsafe {
         let code = ffi::PyCode_NewEmpty(FILE.as_ptr(), name.as_ptr(), 1);
         let code = Bound::from_owned_ptr_or_err(py, code.cast())?;
+        let names = make::dict(py)?;
+        names.set_item("co_qualname", qualname)?;
+        let code = code.call_method("replace", (), Some(&names))?;
         let frame = ffi::PyFrame_New(
             ffi::PyThreadState_Get(),
             code.as_ptr().cast(),

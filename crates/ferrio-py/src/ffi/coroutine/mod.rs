@@ -26,6 +26,7 @@ use std::ffi::c_int;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::future::awaiting::Awaiting;
 use super::iter::Step;
 
 pub(crate) use function::{CoroutineFunction, add_function};
@@ -47,6 +48,12 @@ pub(crate) trait Body: Send + Sized + 'static {
     /// it must not panic, and drops no reference (bench: lock_uncontended).
     #[inline]
     fn at_once(&self, _py: Python<'_>) -> Option<End> {
+        None
+    }
+
+    /// What it waits for while it is suspended, where that may be a program's own coroutine: who draws
+    /// call graphs goes on there.
+    fn awaited(&self) -> Option<&Awaiting> {
         None
     }
 

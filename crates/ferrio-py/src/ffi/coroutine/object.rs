@@ -26,6 +26,7 @@ use super::{Body, End, Resume, introspection, origin};
 use crate::error::{self, WithText};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
+use crate::ffi::future::awaiting::Awaiting;
 use crate::ffi::future::iter::thrown;
 use crate::ffi::heap_type::{self, slot};
 use crate::ffi::iter::{Step, is_exact_coroutine};
@@ -87,6 +88,7 @@ struct Vtable {
     traverse:
         unsafe fn(*const Storage, Python<'_>, &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int,
     at_once: unsafe fn(*const Storage, Python<'_>) -> Option<End>,
+    awaited: unsafe fn(&Storage) -> Option<&Awaiting>,
     drop: unsafe fn(*mut Storage),
     release: unsafe fn(*mut Storage, Python<'_>),
 }
@@ -106,6 +108,8 @@ impl<B: Body> VtableOf<B> {
         traverse: |body, py, visit| unsafe { (*body.cast::<B>()).traverse(py, visit) },
         // SAFETY: as above.
         at_once: |body, py| unsafe { (*body.cast::<B>()).at_once(py) },
+        // SAFETY: as above.
+        awaited: |body| unsafe { (*ptr::from_ref(body).cast::<B>()).awaited() },
         // SAFETY: as above; `finish` calls it once.
         drop: |body| unsafe { body.cast::<B>().drop_in_place() },
         // SAFETY: as above; called once, in the place of `drop`.
@@ -129,6 +133,21 @@ pub(super) unsafe fn state_of(slf: *mut ffi::PyObject) -> State {
 pub(super) unsafe fn qualname_of(slf: *mut ffi::PyObject) -> &'static str {
     // SAFETY: passed on.
     unsafe { (*slf.cast::<Object>()).qualname }
+}
+
+/// What a suspended coroutine waits for, as [`Body::awaited`] says.
+///
+/// # Safety
+/// As [`state_of`]; the coroutine is not stepped while the answer is in use.
+pub(super) unsafe fn awaited_of<'a>(slf: *mut ffi::PyObject) -> Option<&'a Awaiting> {
+    // SAFETY: passed on; a suspended coroutine has its body.
+    unsafe {
+        let this = slf.cast::<Object>();
+        if (*this).state != State::Suspended {
+            return None;
+        }
+        ((*this).vtable.awaited)(&(*this).body)
+    }
 }
 
 /// Where a coroutine was made, or NULL: a borrowed reference.

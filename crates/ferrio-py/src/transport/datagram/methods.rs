@@ -14,7 +14,7 @@ use crate::ffi::buffer::View;
 use crate::ffi::call::Context;
 use crate::ffi::make::Returned;
 use crate::transport::chunk::Chunk;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::telling;
 
 #[pymethods]
@@ -154,8 +154,8 @@ impl DatagramTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let limits = limits::from_arguments(high, low, limits::DEFAULT_HIGH)?;
         let flow = slf.get().with(slf.py(), |state| state.queue.set_limits(limits));
@@ -214,6 +214,17 @@ impl DatagramTransport {
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<Loop> {
         self.looop.clone_ref(py)
+    }
+
+    /// asyncio's attribute behind `get_protocol()` and `set_protocol()`.
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.protocol(py)
+    }
+
+    #[setter(_protocol)]
+    fn replace_protocol(&self, py: Python<'_>, protocol: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.protocol, protocol)));
     }
 
     #[getter]

@@ -106,8 +106,8 @@ impl Shared {
         self.with(py, |state| state.protocol.as_ref().map(|protocol| protocol.clone_ref(py)))
     }
 
-    fn set_protocol(&self, py: Python<'_>, protocol: Py<PyAny>) {
-        drop(self.with(py, |state| state.protocol.replace(protocol)));
+    fn set_protocol(&self, py: Python<'_>, protocol: Option<Py<PyAny>>) {
+        drop(self.with(py, |state| std::mem::replace(&mut state.protocol, protocol)));
     }
 
     fn traverse(

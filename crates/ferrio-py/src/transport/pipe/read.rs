@@ -160,7 +160,7 @@ impl ReadPipeTransport {
 
     /// Gives the data to another protocol, from the next event on.
     fn set_protocol(&self, py: Python<'_>, protocol: Py<PyAny>) {
-        self.shared.set_protocol(py, protocol);
+        self.shared.set_protocol(py, Some(protocol));
     }
 
     /// True once `close()` was called or the writers have gone.
@@ -213,6 +213,17 @@ impl ReadPipeTransport {
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<Loop> {
         self.shared.looop.clone_ref(py)
+    }
+
+    /// asyncio's attribute behind `get_protocol()` and `set_protocol()`.
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.shared.protocol(py)
+    }
+
+    #[setter(_protocol)]
+    fn replace_protocol(&self, py: Python<'_>, protocol: Option<Py<PyAny>>) {
+        self.shared.set_protocol(py, protocol);
     }
 
     /// The file object; None once closed.

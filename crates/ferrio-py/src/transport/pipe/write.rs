@@ -17,7 +17,7 @@ use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::Returned;
 use crate::transport::chunk::Chunk;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::telling;
 
 /// The writing end of a pipe. Made by `connect_write_pipe`.
@@ -272,8 +272,8 @@ impl WritePipeTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let limits = limits::from_arguments(high, low, limits::DEFAULT_HIGH)?;
         let flow = slf.get().shared.with(slf.py(), |state| state.stream.set_limits(limits));
@@ -287,7 +287,7 @@ impl WritePipeTransport {
 
     /// Tells another protocol of what happens from now on.
     fn set_protocol(&self, py: Python<'_>, protocol: Py<PyAny>) {
-        self.shared.set_protocol(py, protocol);
+        self.shared.set_protocol(py, Some(protocol));
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
@@ -325,6 +325,17 @@ impl WritePipeTransport {
     #[getter]
     fn _protocol_paused(&self, py: Python<'_>) -> bool {
         self.writing.with(py, |writing| writing.is_protocol_paused)
+    }
+
+    /// asyncio's attribute behind `get_protocol()` and `set_protocol()`.
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.shared.protocol(py)
+    }
+
+    #[setter(_protocol)]
+    fn replace_protocol(&self, py: Python<'_>, protocol: Option<Py<PyAny>>) {
+        self.shared.set_protocol(py, protocol);
     }
 
     /// The file object; None once closed.

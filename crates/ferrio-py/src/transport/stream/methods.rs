@@ -14,7 +14,7 @@ use crate::ffi::call::Context;
 use crate::ffi::make::{self, Returned};
 use crate::item::Item;
 use crate::transport::chunk::Chunk;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::protocol::Protocol;
 use crate::transport::telling;
 
@@ -150,8 +150,8 @@ impl StreamTransport {
     #[pyo3(signature = (high=None, low=None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
@@ -177,6 +177,15 @@ impl StreamTransport {
     #[getter]
     fn _extra(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
         self.extra(py)?.map_or_else(|| make::dict(py).map(Bound::unbind), Ok)
+    }
+
+    /// Programs put their own there, with what a proxy has told of the peer.
+    #[setter(_extra)]
+    fn set_extra(&self, py: Python<'_>, extra: Py<PyDict>) -> PyResult<()> {
+        // The socket in it is made with it, and is the transport's from then on.
+        self.extra(py)?;
+        drop(self.with(py, |state| state.extra.replace(extra)));
+        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
@@ -224,6 +233,18 @@ impl StreamTransport {
     #[getter]
     fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.protocol(py)
+    }
+
+    /// asyncio's attribute, by which programs get past `set_protocol()`.
+    #[setter(_protocol)]
+    fn replace_protocol(
+        &self,
+        py: Python<'_>,
+        protocol: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let protocol = protocol.map(Protocol::new).transpose()?;
+        drop(self.with(py, |state| std::mem::replace(&mut state.protocol, protocol)));
+        Ok(())
     }
 
     #[getter]

@@ -95,6 +95,8 @@ impl StreamTransport {
         context: Option<Context>,
     ) -> PyResult<Py<StreamTransport>> {
         let py = looop.py();
+        let protocol = Protocol::new(protocol)?;
+        protocol.check(py)?;
         let fd = endpoint.fd();
         let is_context_fixed = context.is_some();
         let context = match context {
@@ -111,7 +113,7 @@ impl StreamTransport {
             stream: Stream::new(fd_io, kind, Limits::default()),
             endpoint,
             key: None,
-            protocol: Some(Protocol::new(protocol)?),
+            protocol: Some(protocol),
             context,
             is_context_fixed,
             server,

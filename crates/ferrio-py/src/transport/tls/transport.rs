@@ -16,7 +16,7 @@ use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::Returned;
 use crate::names;
-use crate::transport::limits;
+use crate::transport::limits::{self, Watermark};
 use crate::transport::protocol::Protocol;
 
 /// A TLS connection. Made by `create_connection`, `create_server` and their like with `ssl=`, and by
@@ -182,8 +182,8 @@ impl TlsTransport {
     fn set_write_buffer_limits(
         &self,
         py: Python<'_>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         match self.tls(py) {
             Some(tls) => tls.get().set_write_buffer_limits(&tls, high, low),
@@ -207,8 +207,8 @@ impl TlsTransport {
     fn set_read_buffer_limits(
         &self,
         py: Python<'_>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         self.tls(py).map_or(Ok(()), |tls| tls.get().set_read_buffer_limits(py, high, low))
     }
@@ -328,8 +328,8 @@ impl TlsProtocol {
     fn set_write_buffer_limits(
         &self,
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let limits = limits::from_arguments(high, low, super::WRITE_HIGH)?;
         self.with(slf.py(), |state| state.outgoing_limits = limits);
@@ -348,8 +348,8 @@ impl TlsProtocol {
     fn set_read_buffer_limits(
         &self,
         py: Python<'_>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Watermark>,
+        low: Option<Watermark>,
     ) -> PyResult<()> {
         let limits = limits::from_arguments(high, low, super::READ_HIGH)?;
         self.with(py, |state| state.incoming_limits = limits);

@@ -70,6 +70,13 @@ impl Body for Enter {
         }
     }
 
+    fn awaited(&self) -> Option<&Awaiting> {
+        match self {
+            Enter::Theirs(awaiting) => Some(awaiting),
+            Enter::Start(_) | Enter::Ours(_) => None,
+        }
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,
