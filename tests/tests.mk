@@ -15,7 +15,7 @@ PROFILE ?= release
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: venv test engine servers pytest conformance ecosystem soak sanitize miri lint free-threaded clean
+.PHONY: venv test engine servers pytest conformance ecosystem soak sanitize races miri lint free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -55,12 +55,16 @@ soak: ## the long forms of tests/stress, on $(PYTHON): half an hour; figures at 
 # RUSTC_BOOTSTRAP=1 admits the stable compiler to -Zsanitizer; with --target, build scripts are left
 # alone. Not the models of loom, which change stacks by themselves and leave those of given-up
 # interleavings behind.
-SANITIZED = $(filter-out loom_%,$(basename $(notdir $(wildcard crates/ferrio-engine/tests/*.rs))))
+SANITIZED = --locked --package ferrio-engine --features faults --lib \
+  $(patsubst %,--test %,$(filter-out loom_%,$(basename $(notdir $(wildcard crates/ferrio-engine/tests/*.rs))))) \
+  --target $(shell rustc -vV | sed -n 's/^host: //p')
 
 sanitize: ## the engine's tests with the address sanitizer, leaks included
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --locked --package ferrio-engine \
-	  --features faults --lib $(SANITIZED:%=--test %) --target $(shell rustc -vV | sed -n 's/^host: //p') \
-	  --target-dir target/sanitize
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test $(SANITIZED) --target-dir target/sanitize
+
+# It has to see the standard library's own locks, which are built for it here.
+races: ## the same with the thread sanitizer (rustup toolchain install nightly --component rust-src)
+	RUSTFLAGS=-Zsanitizer=thread cargo +nightly test -Zbuild-std $(SANITIZED) --target-dir target/races
 
 # What opens no descriptor, and the whole engine on its simulated driver. rustix makes system calls
 # by itself otherwise, in assembly, which Miri does not run.

@@ -17,6 +17,9 @@ from . import _tasks
 from ._ferrio import BaseLoop, track_coroutine_origins
 from ._like import like
 from ._sendfile import sendfile_fallback, sendfile_native
+
+if sys.platform != "win32":
+    from ._sendfile import send_part
 from ._server import Server
 from ._tls import start_tls
 
@@ -166,9 +169,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         _sock_sendfile_native = (
             _UnixSelectorEventLoop._sock_sendfile_native  # type: ignore[attr-defined]
         )
-        _sock_sendfile_native_impl = (
-            _UnixSelectorEventLoop._sock_sendfile_native_impl  # type: ignore[attr-defined]
-        )
+        _sock_sendfile_native_impl = send_part
         _sock_sendfile_update_filepos = (
             _UnixSelectorEventLoop._sock_sendfile_update_filepos  # type: ignore[attr-defined]
         )
@@ -250,7 +251,12 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             idle._ssl_shutdown_timeout,
         )
         if start_serving:
-            await server.start_serving()
+            try:
+                await server.start_serving()
+            except BaseException:
+                # Nobody gets it, so nobody could: asyncio listens on.
+                server.close()
+                raise
         return server
 
     # Unix sockets. asyncio's functions end in self._create_connection_transport(), as native as

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from asyncio.base_events import BaseEventLoop
 from asyncio.transports import _FlowControlMixin
 from typing import IO, Any
 
-__all__ = ["sendfile_fallback", "sendfile_native"]
+__all__ = ["send_part", "sendfile_fallback", "sendfile_native"]
 
 
 async def sendfile_native(
@@ -41,6 +42,37 @@ async def sendfile_fallback(
     fallback: Any = BaseEventLoop._sendfile_fallback  # type: ignore[attr-defined]
     sent: int = await fallback(loop, Flowing(transport), file, offset, count)
     return sent
+
+
+if sys.platform != "win32":
+    from asyncio.unix_events import _UnixSelectorEventLoop
+
+    def send_part(loop: Any, future: Any, *arguments: Any) -> None:
+        """Sends one part of a file, in this version's own way, and waits for room for the next.
+
+        Called by the loop, for a socket that cannot be watched any more, asyncio's function tells
+        nobody, and whoever waits for the file waits for ever.
+        """
+        part: Any = _UnixSelectorEventLoop._sock_sendfile_native_impl  # type: ignore[attr-defined]
+        part(Watching(loop), future, *arguments)
+
+    class Watching:
+        """A loop whose watching fails by way of the future that waits for it."""
+
+        def __init__(self, loop: Any) -> None:
+            self._loop = loop
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._loop, name)
+
+        def add_writer(self, fd: Any, callback: Any, future: Any, *arguments: Any) -> None:
+            try:
+                self._loop.add_writer(fd, callback, future, *arguments)
+            except OSError as error:
+                _, _, fileno, offset, _, _, sent = arguments
+                self._loop._sock_sendfile_update_filepos(fileno, offset, sent)
+                if not future.done():
+                    future.set_exception(error)
 
 
 class Flowing(_FlowControlMixin):

@@ -36,6 +36,15 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
             waiter = threads()
             waiter.add_child_handler(pid, self._thread_waited, self._loop)
 
+    async def _connect_pipes(self, waiter: Any) -> None:
+        # Closed meanwhile, by whoever has given the child up: asyncio leaves open what it connects
+        # after that, and up to 3.13 whoever waits for the child waits for its pipes, too.
+        await super()._connect_pipes(waiter)
+        if self._closed:
+            for protocol in self._pipes.values():
+                if protocol is not None:
+                    protocol.pipe.close()
+
     def _child_exited(self, returncode: int | None) -> None:
         self._child = None
         if returncode is None:

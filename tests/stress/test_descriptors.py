@@ -14,6 +14,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,74 @@ def test_cancelled_connects_leave_no_descriptor(loop: Loop) -> None:
         await asyncio.sleep(0.05)
         server.close()
         await server.wait_closed()
+
+    loop.run_until_complete(main())
+
+
+def test_a_race_that_is_given_up_closes_its_winner_at_once(loop: Loop, no_gc: None) -> None:
+    """At each step, and without the collector: asyncio leaves the winner in a cycle."""
+    if type(loop).__module__.partition(".")[0] == "asyncio":
+        pytest.skip("asyncio's own socket is closed by the collector")
+
+    async def main() -> None:
+        listener = socket.create_server((LOCALHOST, 0))
+        with listener:
+            port = listener.getsockname()[1]
+            info = (socket.AF_INET, socket.SOCK_STREAM, 0, "", (LOCALHOST, port))
+
+            async def getaddrinfo(*args: Any, **kwargs: Any) -> list[Any]:
+                return [info, info]
+
+            loop.getaddrinfo = getaddrinfo  # type: ignore[method-assign]
+            await asyncio.sleep(0.01)  # the loop's own descriptors
+            for steps in range(100):
+                before = len(os.listdir("/proc/self/fd"))
+                connecting = loop.create_task(
+                    loop.create_connection(
+                        asyncio.Protocol, "anything", port, happy_eyeballs_delay=10
+                    )
+                )
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if connecting.done():
+                    connecting.result()[0].abort()
+                    return
+                connecting.cancel()
+                await asyncio.wait([connecting])
+                await asyncio.sleep(0.01)
+                assert len(os.listdir("/proc/self/fd")) == before, f"{steps} steps"
+            raise AssertionError("never connected")
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_server_that_is_given_up_while_it_begins(
+    loop: Loop, no_gc: None, kind: str, tmp_path: Path
+) -> None:
+    if type(loop).__module__.partition(".")[0] == "asyncio":
+        pytest.skip("asyncio's listens on, and cannot be closed")
+
+    async def main() -> None:
+        await asyncio.sleep(0.01)  # the loop's own descriptors
+        for steps in range(100):
+            before = len(os.listdir("/proc/self/fd"))
+            serving: Any = (
+                loop.create_server(asyncio.Protocol, LOCALHOST, 0)
+                if kind == "tcp"
+                else loop.create_unix_server(asyncio.Protocol, str(tmp_path / "socket"))
+            )
+            beginning = loop.create_task(serving)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if beginning.done():
+                beginning.result().close()
+                return
+            beginning.cancel()
+            await asyncio.wait([beginning])
+            await asyncio.sleep(0)
+            assert len(os.listdir("/proc/self/fd")) == before, f"{steps} steps"
+        raise AssertionError("never began")
 
     loop.run_until_complete(main())
 

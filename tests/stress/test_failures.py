@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
+import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -410,3 +413,47 @@ def test_anything_may_be_done_inside_a_protocol_method(
         loop.run_until_complete(asyncio.sleep(0.02))
     assert [context for context in reported if "exception" in context] == []
     assert works(loop)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sendfile(2) as it is on Linux")
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_file_ends_with_an_error_where_its_socket_cannot_be_watched(
+    loop: Loop, reported: list[dict[str, Any]], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """epoll_ctl(2): ENOSPC, ENOMEM. asyncio waits for ever if it is not the first time."""
+    if type(loop).__module__.partition(".")[0] == "asyncio":
+        pytest.skip("asyncio tells nobody, or not how much was sent")
+    add_writer, left = loop.add_writer, times
+
+    def fail_later(*args: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "no more watches")
+        return add_writer(*args)
+
+    monkeypatch.setattr(loop, "add_writer", fail_later)
+
+    async def main() -> None:
+        one, two = socket.socketpair()
+        with one, two, tempfile.TemporaryFile() as file:
+            one.setblocking(False)
+            two.setblocking(False)
+            file.write(bytes(1 << 22))
+            file.seek(0)
+            sending = asyncio.ensure_future(loop.sock_sendfile(one, file))
+            received = 0
+            async with asyncio.timeout(30):
+                while not sending.done():
+                    with contextlib.suppress(BlockingIOError):
+                        received += len(two.recv(1 << 20))
+                    await asyncio.sleep(0.001)
+            with pytest.raises(OSError, match="no more watches"):
+                await sending
+            with contextlib.suppress(BlockingIOError):
+                while data := two.recv(1 << 20):
+                    received += len(data)
+            assert file.tell() == received
+
+    loop.run_until_complete(main())
+    assert reported == []

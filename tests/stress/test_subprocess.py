@@ -258,3 +258,31 @@ def test_reading_pipes_of_many_children_leaves_no_memory(loop: Loop) -> None:
             await asyncio.gather(*(one() for _ in range(10)))
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_child_that_is_given_up_while_it_begins(
+    no_children: None, loop: Loop, steps: int
+) -> None:
+    """Its pipes are closed, whenever they are connected, so what it has begun ends, too."""
+    if type(loop).__module__.partition(".")[0] == "asyncio":
+        pytest.skip("asyncio leaves pipes open, and waits for them up to 3.13")
+
+    async def main() -> None:
+        await asyncio.sleep(0.01)
+        before = len(os.listdir("/proc/self/fd"))
+        # A shell that has children: to kill it is not enough.
+        beginning = asyncio.ensure_future(
+            asyncio.create_subprocess_shell("cat; cat", stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        )
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        time.sleep(0.05)  # the shell has begun the first `cat`
+        beginning.cancel()
+        await asyncio.wait([beginning], timeout=30)
+        assert beginning.cancelled()
+        async with asyncio.timeout(30):
+            while len(os.listdir("/proc/self/fd")) > before:
+                await asyncio.sleep(0.01)
+
+    loop.run_until_complete(main())

@@ -92,24 +92,33 @@ impl fmt::Debug for Caught {
 
 fn release() {
     if CAUGHT.fetch_sub(1, Ordering::AcqRel) == 1 {
-        PIPE.store(-1, Ordering::Release);
+        PIPE.store(-1, Ordering::SeqCst);
+        // A handler that began on another thread just before has the number, which is about to be
+        // closed and then somebody else's. It has one system call to make, which does not block. Not
+        // for ever: in the child of a fork, a thread that was inside is not there to leave.
+        for _ in 0..1000 {
+            if INSIDE.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
-/// Async-signal-safe: an atomic load, write(2) and the thread's errno, which it leaves as it was.
+/// Async-signal-safe: atomics, write(2) and the thread's errno, which it leaves as it was.
 extern "C" fn handler(signal: c_int) {
-    let pipe = PIPE.load(Ordering::Acquire);
+    INSIDE.fetch_add(1, Ordering::SeqCst);
+    let pipe = PIPE.load(Ordering::SeqCst);
     let byte = signal as u8;
     // SAFETY: errno is the thread's own; the byte lives for the call. The pipe is open while a
-    // signal is caught, by the order of `SignalPipe`'s fields; a handler that began on another
-    // thread just before may write to a closed number, and that in an instant which no program can
-    // rely on anyway.
+    // signal is caught, by the order of `SignalPipe`'s fields, and as long as somebody is inside.
     unsafe {
         let errno = errno_location();
         let before = *errno;
         libc::write(pipe, (&raw const byte).cast(), 1);
         *errno = before;
     }
+    INSIDE.fetch_sub(1, Ordering::SeqCst);
 }
 
 /// Keeps all signals from the calling thread, so that they reach one that handles them.
@@ -131,6 +140,8 @@ fn empty_action() -> libc::sigaction {
 
 /// Where the handler writes, -1 for nowhere. The handler has no other way to know.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
+/// How many threads are in the handler.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
 /// How many signals are caught for it.
 static CAUGHT: AtomicUsize = AtomicUsize::new(0);
 

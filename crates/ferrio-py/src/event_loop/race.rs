@@ -27,7 +27,9 @@ pub(crate) async fn race(
     delay: Py<PyAny>,
     failures: &mut Vec<PyErr>,
 ) -> PyResult<Option<Endpoint>> {
-    let shared = Arc::new(Race { local, failures: GilCell::new(Vec::new()) });
+    let (failed, made) = (GilCell::new(Vec::new()), GilCell::new(Some(Vec::new())));
+    let shared = Arc::new(Race { local, failures: failed, made });
+    let _over = Over(&shared);
     let racing = Python::attach(|py| {
         let runners = candidates
             .into_iter()
@@ -47,10 +49,9 @@ pub(crate) async fn race(
     Python::attach(|py| {
         failures.extend(shared.failures.with(py, std::mem::take).into_iter().flatten());
         let winner = outcome.bind(py).get_item(0)?;
-        match winner.cast::<Winner>() {
-            Ok(winner) => Ok(winner.get().endpoint.with(py, Option::take)),
-            Err(_) => Ok(None),
-        }
+        let Ok(winner) = winner.cast::<Winner>() else { return Ok(None) };
+        let place = winner.get().place;
+        Ok(shared.made.with(py, |made| made.as_mut()?.get_mut(place)?.take()))
     })
 }
 
@@ -59,6 +60,33 @@ struct Race {
     local: Option<Vec<Candidate>>,
     /// A list for each attempt.
     failures: GilCell<Vec<Vec<PyErr>>>,
+    /// The connections that were made, until somebody takes one; None once the race is over.
+    made: GilCell<Option<Vec<Option<Endpoint>>>>,
+}
+
+impl Race {
+    /// Keeps a connection for whoever waits for it. Nobody does any more: it is closed.
+    fn keep(&self, py: Python<'_>, endpoint: Endpoint) -> Winner {
+        let mut endpoint = Some(endpoint);
+        let place = self.made.with(py, |made| {
+            let Some(made) = made else { return 0 };
+            made.push(endpoint.take());
+            made.len() - 1
+        });
+        drop(endpoint);
+        Winner { place }
+    }
+}
+
+/// The end of a race, however it comes. What nobody has taken is closed: a second attempt may come
+/// in with the first, and a race that is given up when it is won leaves its winner in a traceback,
+/// which is a cycle.
+struct Over<'a>(&'a Race);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        Python::attach(|py| drop(self.0.made.with(py, Option::take)));
+    }
 }
 
 /// A coroutine function that attempts one address.
@@ -89,15 +117,14 @@ impl Runner {
                         *own = failures;
                     }
                 });
-                let winner = Winner { endpoint: GilCell::new(Some(connected?)) };
-                Ok(Py::new(py, winner)?.into_any())
+                Ok(Py::new(py, race.keep(py, connected?))?.into_any())
             })
         })
     }
 }
 
-/// A connection made. One that nobody takes is closed: a second attempt may come in with the first.
+/// Stands for a connection made: its place in [`Race::made`].
 #[pyclass(frozen)]
 struct Winner {
-    endpoint: GilCell<Option<Endpoint>>,
+    place: usize,
 }
