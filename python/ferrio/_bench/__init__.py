@@ -6,8 +6,8 @@ How a figure comes about, from the outside in:
 2. `campaign` runs the rows: for each row, round after round, every loop once (A B C, B C A, ...),
    so that what disturbs the machine disturbs all of them, and ratios are taken within a round
    (`results`).
-3. A row (`row`) measures one loop once, in a process started for it: `echo`, `micro` and `web`
-   hold them.
+3. A row (`row`) measures one loop once, in a process started for it: `echo`, `web`, `clients` and
+   `micro` hold them.
 
 The measured processes import this package *without its parent* (`child`), so a peer is never
 measured with ferrio's extension module loaded beside it. Keep it so: modules in here use relative

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from .clients.row import CLIENT_ROWS
 from .echo.busy import BUSY_ROWS
 from .echo.connects import CONNECT_ROWS
 from .echo.memory import MEMORY_ROWS
@@ -13,7 +14,15 @@ from .micro.row import MICRO_ROWS
 from .row import Row
 from .web.row import WEB_ROWS
 
-ALL: tuple[Row, ...] = (*ECHO_ROWS, *CONNECT_ROWS, *BUSY_ROWS, *WEB_ROWS, *MEMORY_ROWS, *MICRO_ROWS)
+ALL: tuple[Row, ...] = (
+    *ECHO_ROWS,
+    *CONNECT_ROWS,
+    *BUSY_ROWS,
+    *WEB_ROWS,
+    *CLIENT_ROWS,
+    *MEMORY_ROWS,
+    *MICRO_ROWS,
+)
 
 
 class NoSuchRow(ValueError):

@@ -1,0 +1,1 @@
+"""Clients: programs that ask, and what a request costs them."""
