@@ -252,9 +252,10 @@ impl PythonSocket {
 impl Drop for PythonSocket {
     fn drop(&mut self) {
         if self.is_ours {
-            // asyncio ignores an error here too: the one that brought us here matters more.
-            let _ =
-                Python::attach(|py| self.socket.call_method0(py, intern!(py, "close")).map(drop));
+            // asyncio ignores an error here too: the one that brought us here matters more. At the
+            // end of the interpreter the descriptor goes with the process.
+            let _at_exit =
+                Python::try_attach(|py| self.socket.call_method0(py, intern!(py, "close")).ok());
         }
     }
 }
@@ -285,7 +286,8 @@ struct Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        Python::attach(|py| {
+        // Without an interpreter there is no loop to be cleaned up any more.
+        let _at_exit = Python::try_attach(|py| {
             let source = self.looop.get().with_state(py, |state| state.engine.deregister(self.key));
             drop(source);
         });

@@ -85,7 +85,8 @@ struct Over<'a>(&'a Race);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        Python::attach(|py| drop(self.0.made.with(py, Option::take)));
+        // At the end of the interpreter they are closed with the process.
+        let _at_exit = Python::try_attach(|py| drop(self.0.made.with(py, Option::take)));
     }
 }
 
