@@ -405,6 +405,26 @@ SCRIPTS = {
             sys.exit(0)
         ferrio.run(main())
     """,
+    "a finalizer that begins what it cannot end": """
+        import socket
+        class Last:
+            def __init__(self):
+                self.loop = ferrio.new_event_loop()
+                self.sock, self.other = socket.socketpair()
+                self.sock.setblocking(False)
+                self.protocol = asyncio.Protocol
+            def __del__(self):
+                for coroutine in (
+                    self.loop.sock_recv(self.sock, 1),
+                    self.loop.create_connection(self.protocol, "127.0.0.1", 1),
+                ):
+                    try:
+                        coroutine.send(None)
+                    except RuntimeError:
+                        continue
+                    raise AssertionError("it has begun")
+        sys.last = Last()
+    """,
     "a module's finalizer": """
         class Last:
             def __init__(self):

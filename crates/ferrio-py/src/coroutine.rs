@@ -97,10 +97,12 @@ impl Body for Block {
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
         // A future attaches, which is refused then. The loop that it waits on is gone, too.
-        let with = match with {
-            Resume::Error(error) if interpreter::is_ending(py) => return Err(error),
-            with @ (Resume::Value(_) | Resume::Error(_)) => with,
-        };
+        if interpreter::is_ending(py) {
+            return Err(match with {
+                Resume::Value(_) => interpreter::ending(py),
+                Resume::Error(error) => error,
+            });
+        }
         let awaiting = self.awaiting.take();
         let resume = awaiting.is_some().then(|| match with {
             Resume::Value(value) => Resumed::Value(value.unbind()),

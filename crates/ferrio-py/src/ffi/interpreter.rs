@@ -36,3 +36,10 @@ pub(crate) fn is_ending(_py: Python<'_>) -> bool {
     // SAFETY: no precondition.
     unsafe { ffi::Py_IsInitialized() == 0 }
 }
+
+/// The RuntimeError for what cannot begin any more. PyO3's own constructors attach.
+pub(crate) fn ending(py: Python<'_>) -> PyErr {
+    // SAFETY: attached; the text is static.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_RuntimeError, c"the interpreter is ending".as_ptr()) };
+    PyErr::fetch(py)
+}
