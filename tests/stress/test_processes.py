@@ -474,6 +474,30 @@ def test_an_interpreter_ends_with(name: str) -> None:
         run(imports + textwrap.dedent(SCRIPTS[name]))
 
 
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("depth", [900, 20_000])
+def test_awaits_may_be_nested_as_deep_as_one_likes(replace: bool, depth: int) -> None:
+    """A RecursionError, if anything, and the loop goes on."""
+    done = run(f"""
+        import asyncio, ferrio
+        if {replace}:
+            ferrio.install(replace=True)
+        async def main():
+            nested = asyncio.sleep(0, "done")
+            for _ in range({depth}):
+                nested = asyncio.wait_for(nested, 100)
+            try:
+                print(await nested)
+            except RecursionError:
+                print("RecursionError")
+            print(await asyncio.wait_for(asyncio.sleep(0, "still there"), 100))
+        ferrio.run(main())
+    """)
+    outcome, after = done.stdout.splitlines()
+    assert outcome in (["done"] if depth == 900 else ["done", "RecursionError"])
+    assert after == "still there"
+
+
 def test_loops_in_many_threads(new_loop: loops.Factory, descriptors: None) -> None:
     failures: list[BaseException] = []
 

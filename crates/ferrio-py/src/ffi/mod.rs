@@ -23,6 +23,7 @@ pub(crate) mod make;
 pub(crate) mod overrides;
 #[cfg(unix)]
 pub(crate) mod process;
+pub(crate) mod recursion;
 pub(crate) mod signal;
 pub(crate) mod signature;
 pub(crate) mod stop_iteration;

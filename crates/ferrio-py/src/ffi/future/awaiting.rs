@@ -11,6 +11,7 @@ use super::{fields, methods, types};
 use crate::error::WithText;
 use crate::ffi::coroutine::Resume;
 use crate::ffi::iter::{self, Step};
+use crate::ffi::recursion;
 
 /// An await that has begun and not ended.
 pub(crate) enum Awaiting {
@@ -46,6 +47,7 @@ impl Awaiting {
                 }
             }
         }
+        let _level = recursion::enter(py)?;
         let iterator = iter::awaitable_iter(awaitable)?;
         match iter::send(&iterator, py.None().bind(py))? {
             Step::Yielded(object) => {
@@ -70,11 +72,12 @@ impl Awaiting {
                     methods::result(py, types, raw).map(Step::Returned)
                 }
             }
-            (Awaiting::Iterator(iterator), Resume::Value(value)) => {
-                iter::send(iterator.bind(py), &value)
-            }
-            (Awaiting::Iterator(iterator), Resume::Error(error)) => {
-                iter::throw(iterator.bind(py), error)
+            (Awaiting::Iterator(iterator), with) => {
+                let _level = recursion::enter(py)?;
+                match with {
+                    Resume::Value(value) => iter::send(iterator.bind(py), &value),
+                    Resume::Error(error) => iter::throw(iterator.bind(py), error),
+                }
             }
         }
     }
