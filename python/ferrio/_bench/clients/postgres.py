@@ -4,6 +4,7 @@ with this one.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.util
 import os
@@ -43,6 +44,7 @@ def started() -> tuple[subprocess.Popen[str], str]:
     argv = [sys.executable, str(EMBEDDED)]
     # It ends when its standard input does: with this process, however that ends.
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.communicate)
     assert process.stdout is not None
     dsn = process.stdout.readline().strip()
     if not dsn:
