@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from asyncio.base_events import BaseEventLoop
 from asyncio.transports import _FlowControlMixin
@@ -70,7 +71,9 @@ if sys.platform != "win32":
                 self._loop.add_writer(fd, callback, future, *arguments)
             except OSError as error:
                 _, _, fileno, offset, _, _, sent = arguments
-                self._loop._sock_sendfile_update_filepos(fileno, offset, sent)
+                # What asyncio's helper does, whose arguments differ between versions.
+                if sent > 0 or sys.version_info >= (3, 15):
+                    os.lseek(fileno, offset, os.SEEK_SET)
                 if not future.done():
                     future.set_exception(error)
 
