@@ -17,9 +17,6 @@ from . import _tasks
 from ._ferrio import BaseLoop, track_coroutine_origins
 from ._like import like
 from ._sendfile import sendfile_fallback, sendfile_native
-
-if sys.platform != "win32":
-    from ._sendfile import send_part
 from ._server import Server
 from ._tls import start_tls
 
@@ -38,6 +35,7 @@ else:
         from asyncio.unix_events import _UnixSelectorEventLoop
 
 if sys.platform != "win32":
+    from ._sendfile import send_part
     from ._subprocess import SubprocessTransport
 
 __all__ = ["Loop"]

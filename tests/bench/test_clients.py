@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
-import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from ferrio._bench.child import Child, ChildError
@@ -63,16 +61,14 @@ def test_the_server_answers_each_request_once_however_it_is_cut(cuts: list[int])
     assert received == expected
 
 
-def test_a_family_has_its_grandchildren() -> None:
-    if not os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children"):
-        pytest.skip("needs a kernel that lists children")
-    shell = subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], start_new_session=True)
-    try:
-        deadline = time.monotonic() + 30
-        while len(found := postgres.family(shell.pid)) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert found[0] == shell.pid
-    finally:
-        os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()
+def test_postgres_serves_where_the_load_is() -> None:
+    if reason := postgres.missing():
+        pytest.skip(reason)
+    cpus = SHORT.placement.load
+    if cpus is None:
+        pytest.skip("needs two CPUs")
+    server, _ = postgres.started(frozenset(cpus))
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    assert children
+    for pid in (server.pid, *map(int, children)):
+        assert os.sched_getaffinity(pid) == cpus

@@ -39,12 +39,15 @@ def recipe() -> Any:
 
 
 @functools.cache
-def started() -> tuple[subprocess.Popen[str], str]:
-    """One server for all measurements, and its DSN."""
+def started(cpus: frozenset[int] | None) -> tuple[subprocess.Popen[str], str]:
+    """One server for all measurements, which serves on `cpus`, and its DSN."""
     argv = [sys.executable, str(EMBEDDED)]
     # It ends when its standard input does: with this process, however that ends.
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(process.communicate)
+    if cpus is not None:
+        # At once: what it starts inherits the mask.
+        os.sched_setaffinity(process.pid, cpus)
     assert process.stdout is not None
     dsn = process.stdout.readline().strip()
     if not dsn:
@@ -53,18 +56,5 @@ def started() -> tuple[subprocess.Popen[str], str]:
 
 
 def dsn(cpus: Iterable[int] | None) -> str:
-    """Where it is. Sessions that begin from now on are served on `cpus`."""
-    process, dsn = started()
-    if cpus is not None:
-        for pid in family(process.pid):
-            os.sched_setaffinity(pid, cpus)
-    return dsn
-
-
-def family(pid: int) -> list[int]:
-    """A process and its descendants."""
-    found = [pid]
-    for parent in found:
-        children = Path(f"/proc/{parent}/task/{parent}/children")
-        found += [int(child) for child in children.read_text().split()]
-    return found
+    """Where the server is."""
+    return started(None if cpus is None else frozenset(cpus))[1]
