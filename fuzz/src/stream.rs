@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use ferrio_engine::{
-    Flow, Interest, Io, Limits, PushError, Read, Readiness, Settled, Stream, StreamKind,
+    Flow, Interest, Io, Limits, PushError, Read, Readiness, Settled, Stream, StreamKind, WriteError,
 };
 
 use crate::input::Input;
@@ -201,7 +201,7 @@ impl World<'_> {
                     self.expect_pause(edge);
                 }
             },
-            14 => self.send_now(input.size()),
+            14 => self.write(input),
             _ => {
                 // A host that does all there is to do, turn by turn.
                 for _ in 0..4 {
@@ -261,17 +261,34 @@ impl World<'_> {
         }
     }
 
-    fn send_now(&mut self, size: usize) {
-        if self.stream.buffered_bytes() > 0 || self.is_write_ended || size == 0 {
-            return;
-        }
+    /// One chunk, or several together.
+    fn write(&mut self, input: &mut Input<'_>) {
+        let (size, pieces) = (input.size(), input.below(4));
         let data: Vec<u8> = (0..size).map(|at| (self.pushed.len() + at) as u8).collect();
-        match self.stream.send_now(&data) {
-            Ok(count) => {
-                assert!(count == 0 || !self.stream.is_closed());
-                self.pushed.extend(&data[..count]);
+        let before = self.stream.buffered_bytes();
+        let written = match pieces {
+            0 => self.stream.write(&data, |sent| data[sent..].to_vec()),
+            pieces => self.stream.write_all(data.chunks(1 + size / pieces).map(<[u8]>::to_vec)),
+        };
+        match written {
+            Ok(edge) => {
+                assert!(!self.is_write_ended && !self.stream.is_closed());
+                self.pushed.extend(data);
+                let left = self.stream.buffered_bytes();
+                assert!(left <= before + size);
+                let resumes = self.is_paused && left < before + size && left <= self.limits.low();
+                self.is_paused &= !resumes;
+                if resumes {
+                    assert_eq!(edge, Some(Flow::Resume));
+                } else {
+                    self.expect_pause(edge);
+                }
             }
-            Err(error) => self.failed(&error),
+            Err(WriteError::Refused(PushError::AfterShutdown)) => assert!(self.is_write_ended),
+            Err(WriteError::Refused(PushError::Closed)) => {
+                assert!(self.stream.is_closed() && !self.is_write_ended);
+            }
+            Err(WriteError::Failed(error)) => self.failed(&error),
         }
     }
 

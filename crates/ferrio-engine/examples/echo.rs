@@ -161,8 +161,10 @@ impl Server {
         let Some(Source::Connection(connection)) = self.engine.source_mut(key) else { return };
         match connection.read(&mut self.buffer) {
             Ok(Read::Data(count)) => {
-                // Refused only by streams that are closing, and these are not read from.
-                let _ = connection.push(self.buffer[..count].to_vec());
+                let data = &self.buffer[..count];
+                // Only streams that are closing refuse, and these are not read from; an error has
+                // closed the stream, which `settle` sees.
+                let _ = connection.write(data, |sent| data[sent..].to_vec());
                 // A client that sends without reading is to wait, and not to fill our memory.
                 if connection.buffered_bytes() > connection.limits().high() {
                     connection.pause_reading();
@@ -172,12 +174,19 @@ impl Server {
             Ok(Read::Eof) => drop(connection.close()),
             Err(_reset) => {}
         }
-        self.flush(key);
+        self.settle(key);
     }
 
     fn flush(&mut self, key: Key) {
         let Some(Source::Connection(connection)) = self.engine.source_mut(key) else { return };
-        let is_over = match connection.flush().and_then(|_| connection.settle()) {
+        // An error has closed the stream, which `settle` sees.
+        let _ = connection.flush();
+        self.settle(key);
+    }
+
+    fn settle(&mut self, key: Key) {
+        let Some(Source::Connection(connection)) = self.engine.source_mut(key) else { return };
+        let is_over = match connection.settle() {
             Ok(Settled::Closed) | Err(_) => true,
             Ok(Settled::Unchanged | Settled::WriteShut) => connection.is_closed(),
         };

@@ -106,5 +106,5 @@ pub use timer::TimerKey;
 pub use transport::find_separator;
 pub use transport::{
     Accept, DatagramQueue, Flow, Flushed, Group, Io, Limits, Listener, PushError, Queued,
-    RETRY_DELAY, Read, ReadBuffer, Records, Settled, Stream, StreamKind, WriteBuffer,
+    RETRY_DELAY, Read, ReadBuffer, Records, Settled, Stream, StreamKind, WriteBuffer, WriteError,
 };

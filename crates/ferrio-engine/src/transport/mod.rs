@@ -11,5 +11,5 @@ pub use datagram::{DatagramQueue, Queued};
 pub use listener::{Accept, Listener, RETRY_DELAY};
 pub use read_buffer::{ReadBuffer, find_separator};
 pub use records::{Group, Records};
-pub use stream::{Flushed, Io, PushError, Read, Settled, Stream, StreamKind};
+pub use stream::{Flushed, Io, PushError, Read, Settled, Stream, StreamKind, WriteError};
 pub use write_buffer::{Flow, Limits, WriteBuffer};

@@ -149,7 +149,7 @@ pub enum Settled {
     Closed,
 }
 
-/// Why [`Stream::push`] refused a chunk (and dropped it).
+/// Why a stream refused what was to be written (and dropped it).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum PushError {
     /// The caller's fault: it asked for the end of the sending side before.
@@ -170,6 +170,45 @@ impl fmt::Display for PushError {
 
 impl std::error::Error for PushError {}
 
+/// Why [`Stream::write`] or [`Stream::write_all`] failed.
+#[derive(Debug)]
+pub enum WriteError {
+    /// Nothing was tried; what was to be written is dropped.
+    Refused(PushError),
+    /// send(2), EPIPE and ECONNRESET above all; the stream is closed.
+    Failed(io::Error),
+}
+
+impl From<PushError> for WriteError {
+    fn from(error: PushError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            Self::Failed(error) => Some(error),
+        }
+    }
+}
+
 /// A connected stream: `B` is what is written (owned bytes, held by reference and sent vectored),
 /// `I` its socket, owned (`OwnedFd`) or lent ([`LentFd`](crate::LentFd)).
 ///
@@ -178,10 +217,11 @@ impl std::error::Error for PushError {}
 /// 1. [`on_event`](Self::on_event) with the event's readiness says which directions are to act.
 /// 2. Reading: [`read`](Self::read) as long as [`is_readable`](Self::is_readable) says so, or some,
 ///    and the rest in the next turn: the kernel does not repeat itself.
-/// 3. Writing: [`push`](Self::push) during the turn, once per write; at its end
-///    [`flush`](Self::flush), deliver [`Flushed::flow`], then [`settle`](Self::settle).
+/// 3. Writing: [`write`](Self::write) and [`write_all`](Self::write_all) send at once. What the
+///    kernel had no room for is sent when an event tells of some: [`flush`](Self::flush), deliver
+///    [`Flushed::flow`], then [`settle`](Self::settle).
 ///
-/// An error of `read`, `flush` or `settle` closes the stream and drops what was not sent.
+/// An error of any of these closes the stream and drops what was not sent.
 #[derive(Debug)]
 pub struct Stream<B, I> {
     io: I,
@@ -329,20 +369,60 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         self.after_recv(received, buf.len())
     }
 
-    /// Queues a chunk; returns the edge crossed, for the caller to deliver once. Nothing is sent
-    /// before [`flush`](Self::flush), so that all that is written in a turn goes out together; but
-    /// where the result is [`Flow::Pause`] or would be, a caller who wants asyncio's behaviour
-    /// flushes first.
+    /// asyncio's `write`: sends `data` at once if nothing is queued before it, and queues what the
+    /// kernel does not take. `rest(n)` makes an owned chunk of what is behind the first `n` bytes;
+    /// it is not called if all is sent. Returns the edge crossed, for the caller to deliver once.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write(
+        &mut self,
+        data: &[u8],
+        rest: impl FnOnce(usize) -> B,
+    ) -> Result<Option<Flow>, WriteError> {
+        self.check_writable()?;
+        let sent = if self.buffer.is_empty() { self.send_once(data)? } else { 0 };
+        // An empty chunk has nothing to be sent, and crosses no edge.
+        Ok(if sent < data.len() { self.buffer.push(rest(sent)) } else { None })
+    }
+
+    /// asyncio's `writelines`: queues the chunks, then sends all that is queued as far as the kernel
+    /// takes it, whatever it has said of room before. Returns the edge that is left crossed.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write_all(
+        &mut self,
+        chunks: impl IntoIterator<Item = B>,
+    ) -> Result<Option<Flow>, WriteError> {
+        self.check_writable()?;
+        for chunk in chunks {
+            self.buffer.queue(chunk);
+        }
+        self.has_room = true;
+        let resumed = self.flush()?.flow;
+        Ok(self.buffer.cross_high().or(resumed))
+    }
+
+    /// Queues a chunk for the next [`flush`](Self::flush), for a host that sends what it has
+    /// written together; returns the edge crossed, for the caller to deliver once.
     ///
     /// # Errors
     ///
     /// See [`PushError`].
     pub fn push(&mut self, chunk: B) -> Result<Option<Flow>, PushError> {
+        self.check_writable()?;
+        Ok(self.buffer.push(chunk))
+    }
+
+    fn check_writable(&self) -> Result<(), PushError> {
         if self.write_end != WriteEnd::Open {
             return Err(PushError::AfterShutdown);
         }
         match self.life {
-            Life::Open | Life::Closing => Ok(self.buffer.push(chunk)),
+            Life::Open | Life::Closing => Ok(()),
             Life::Closed => Err(PushError::Closed),
         }
     }
@@ -373,41 +453,12 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
                 // at.
                 self.has_room = false;
             }
-            // At most one in all: nothing is pushed before this returns.
+            // At most one in all: nothing is queued before this returns.
             if let Some(edge) = self.buffer.advance(sent) {
                 flow = Some(edge);
             }
         }
         Ok(Flushed { flow, blocked: !self.buffer.is_empty() })
-    }
-
-    /// Sends the start of `data` at once, past the buffer, which must be empty; returns how much of
-    /// it the kernel took (0 if it has no room). The rest is the caller's to [`push`](Self::push).
-    ///
-    /// # Errors
-    ///
-    /// send(2), EPIPE and ECONNRESET above all; the stream is closed then.
-    pub fn send_now(&mut self, data: &[u8]) -> io::Result<usize> {
-        debug_assert!(self.buffer.is_empty(), "bytes would overtake those queued before");
-        if self.is_closed() || !self.has_room {
-            return Ok(0);
-        }
-        match self.io.send(data) {
-            Ok(sent) => {
-                if sent < data.len() {
-                    self.has_room = false;
-                }
-                Ok(sent)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.has_room = false;
-                Ok(0)
-            }
-            Err(error) => {
-                self.end();
-                Err(error)
-            }
-        }
     }
 
     /// Whether [`shutdown_write`](Self::shutdown_write) was called.
@@ -547,6 +598,25 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.input = Input::Exhausted;
                 Ok(Read::Blocked)
+            }
+            Err(error) => {
+                self.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends the start of `data`, past the buffer, which is empty; returns how much of it the kernel
+    /// took, 0 if it has no room.
+    fn send_once(&mut self, data: &[u8]) -> io::Result<usize> {
+        match self.io.send(data) {
+            Ok(sent) => {
+                self.has_room = sent == data.len();
+                Ok(sent)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.has_room = false;
+                Ok(0)
             }
             Err(error) => {
                 self.end();

@@ -117,13 +117,19 @@ impl<B: AsRef<[u8]>> WriteBuffer<B> {
     /// Queues `chunk`; returns the edge crossed, which the caller delivers exactly once.
     #[must_use]
     pub fn push(&mut self, chunk: B) -> Option<Flow> {
+        self.queue(chunk);
+        self.cross_high()
+    }
+
+    /// Queues `chunk`; the writer is told of no edge before [`cross_high`](Self::cross_high), so
+    /// that what is sent in between does not count.
+    pub fn queue(&mut self, chunk: B) {
         let size = chunk.as_ref().len();
         // An empty chunk in front would look like a drained buffer to `front`.
         if size > 0 {
             self.chunks.push_back(chunk);
             self.len += size;
         }
-        self.cross_high()
     }
 
     /// The bytes to be taken next, as far as they lie together; `None` if there are none.
@@ -179,7 +185,10 @@ impl<B: AsRef<[u8]>> WriteBuffer<B> {
         self.len = 0;
     }
 
-    fn cross_high(&mut self) -> Option<Flow> {
+    /// The edge that what was [queued](Self::queue) has crossed, which the caller delivers exactly
+    /// once.
+    #[must_use]
+    pub fn cross_high(&mut self) -> Option<Flow> {
         let crossed = !self.paused && self.len > self.limits.high;
         self.paused |= crossed;
         crossed.then_some(Flow::Pause)

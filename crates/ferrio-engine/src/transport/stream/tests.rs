@@ -147,10 +147,24 @@ fn every_history(choices: usize, len: u32, mut run: impl FnMut(&[usize])) {
     }
 }
 
-/// What is pushed goes out in order and whole unless aborted; the peer is told of the end once,
+/// Whatever is written goes out in order and whole unless aborted; the peer is told of the end once,
 /// after the last byte; nothing happens once closed; edges alternate.
 #[test]
 fn every_history_of_writing_keeps_order_and_ends_once() {
+    type Write = fn(&mut Stream<Vec<u8>, &Kernel>, Vec<u8>) -> Result<Option<Flow>, WriteError>;
+    let ways: [Write; 3] = [
+        |stream, chunk| Ok(stream.push(chunk)?),
+        |stream, chunk| stream.write(&chunk, |sent| chunk[sent..].to_vec()),
+        |stream, chunk| stream.write_all(chunk.chunks(2).map(<[u8]>::to_vec)),
+    ];
+    for write in ways {
+        every_history_of_writing(write);
+    }
+}
+
+fn every_history_of_writing(
+    write: impl Fn(&mut Stream<Vec<u8>, &Kernel>, Vec<u8>) -> Result<Option<Flow>, WriteError>,
+) {
     every_history(7, 6, |history| {
         let kernel = Kernel::with_room(3);
         let mut stream = stream(&kernel, StreamKind::Tcp);
@@ -169,14 +183,15 @@ fn every_history_of_writing_keeps_order_and_ends_once() {
             0 | 1 => {
                 let chunk: Vec<u8> = (0..[1, 5][choice]).map(|byte| next + byte).collect();
                 next += 5;
-                match stream.push(chunk.clone()) {
+                match write(stream, chunk.clone()) {
                     Ok(flow) => {
                         assert!(!asked && !stream.is_closed());
                         accepted.extend(chunk);
                         edges(&mut paused, flow);
                     }
-                    Err(PushError::AfterShutdown) => assert!(asked),
-                    Err(PushError::Closed) => assert!(stream.is_closed()),
+                    Err(WriteError::Refused(PushError::AfterShutdown)) => assert!(asked),
+                    Err(WriteError::Refused(PushError::Closed)) => assert!(stream.is_closed()),
+                    Err(WriteError::Failed(error)) => panic!("{error}"),
                 }
             }
             2 => {
@@ -319,8 +334,49 @@ fn a_full_kernel_is_not_asked_again_before_it_reports_room() {
     assert_eq!(*kernel.sent.borrow(), b"hello");
 }
 
+/// `write` of CPython's `selector_events.py`.
 #[test]
-fn what_is_written_in_a_turn_goes_out_in_one_call() {
+fn the_kernel_has_what_was_written_when_write_returns() {
+    let kernel = Kernel::with_room(7);
+    let mut stream = stream(&kernel, StreamKind::Tcp);
+    let write = |stream: &mut Stream<Vec<u8>, &Kernel>, data: &[u8]| {
+        stream.write(data, |sent| data[sent..].to_vec()).unwrap()
+    };
+    // Above the high watermark, but not for long.
+    assert_eq!(write(&mut stream, b"hello"), None);
+    assert_eq!((kernel.calls.get(), stream.buffered_bytes()), (1, 0));
+    assert_eq!(write(&mut stream, b"world"), None);
+    assert_eq!((kernel.calls.get(), stream.buffered_bytes()), (2, 3));
+    // What is queued is not overtaken, and the kernel not asked again.
+    kernel.make_room(9);
+    assert_eq!(write(&mut stream, b"!!"), Some(Flow::Pause));
+    assert_eq!((kernel.calls.get(), stream.buffered_bytes()), (2, 5));
+    stream.on_event(kernel.take_event());
+    assert_eq!(stream.flush().unwrap().flow, Some(Flow::Resume));
+    assert_eq!(*kernel.sent.borrow(), b"helloworld!!");
+    kernel.reset();
+    assert!(matches!(stream.write(b"x", |_| vec![]), Err(WriteError::Failed(_))));
+    assert!(stream.is_closed());
+}
+
+/// `writelines` of CPython's `selector_events.py`: tries to send whatever was queued before.
+#[test]
+fn many_chunks_go_out_in_one_call_with_what_waited_before_them() {
+    let kernel = Kernel::with_room(1);
+    let mut stream = stream(&kernel, StreamKind::Tcp);
+    let chunks = |text: &[u8]| text.iter().map(|byte| vec![*byte]).collect::<Vec<_>>();
+    assert_eq!(stream.write_all(chunks(b"hello")).unwrap(), None);
+    assert_eq!((kernel.calls.get(), stream.buffered_bytes()), (1, 4));
+    kernel.make_room(2);
+    assert_eq!(stream.write_all(chunks(b"abc")).unwrap(), Some(Flow::Pause));
+    assert_eq!((kernel.calls.get(), stream.buffered_bytes()), (2, 5));
+    kernel.make_room(9);
+    assert_eq!(stream.write_all(chunks(b"!")).unwrap(), Some(Flow::Resume));
+    assert_eq!(*kernel.sent.borrow(), b"helloabc!");
+}
+
+#[test]
+fn what_was_pushed_goes_out_in_one_call() {
     let kernel = Kernel::with_room(1_000);
     let mut stream = stream(&kernel, StreamKind::Tcp);
     for byte in 0..SLICES_PER_SEND as u8 {
