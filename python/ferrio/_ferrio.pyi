@@ -488,9 +488,9 @@ class BaseServer:
 class StreamTransport(Transport):
     """A connection over TCP or a Unix socket.
 
-    What is written in one turn of the loop is sent in one system call at the end of the turn;
-    `bytes` are sent from where they are, anything mutable is copied. The watermarks are asyncio's:
-    64 KiB and 16 KiB unless set otherwise.
+    The kernel has what was written when `write` returns. What it has no room for waits: `bytes`
+    where they are, anything mutable as a copy. The watermarks are asyncio's: 64 KiB and 16 KiB
+    unless set otherwise.
     """
 
 @final

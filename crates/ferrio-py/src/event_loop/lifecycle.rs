@@ -15,7 +15,6 @@ use crate::ffi::call::{check_signals, thread_ident};
 use crate::ffi::make::{self, Returned};
 use crate::item::{Item, Source};
 use crate::names;
-use crate::transport::StreamTransport;
 use crate::transport::listener::Readable;
 
 /// What `run_forever` found and has to put back.
@@ -216,7 +215,7 @@ impl Loop {
         self.thread.load(Ordering::Relaxed) != 0
     }
 
-    /// One turn: look for events, run what is ready, flush, handle signals.
+    /// One turn: look for events, run what is ready, handle signals.
     fn turn(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         self.wait(slf)?;
@@ -271,8 +270,7 @@ impl Loop {
             }
         }
         self.leave_task(slf);
-        let flushed = self.flush(py, slf);
-        result.and(flushed).and_then(|()| check_signals(py))
+        result.and_then(|()| check_signals(py))
     }
 
     /// Looks for events without letting go of the GIL; blocks, detached, only if there is
@@ -341,30 +339,6 @@ impl Loop {
         // Its memory is kept for the next turn.
         self.with_state(py, |state| state.woken = woken);
         result
-    }
-
-    /// Sends what transports were given in this turn, each transport's in one call. A protocol
-    /// that is told to resume may write in answer: that goes out now as well, for nothing else
-    /// would keep the next turn from waiting. What must leave `run_forever` leaves it when all
-    /// have had their turn.
-    fn flush(&self, py: Python<'_>, slf: &Bound<'_, Self>) -> PyResult<()> {
-        let mut result = Ok(());
-        loop {
-            let unflushed = self.with_state(py, |state| {
-                (!state.unflushed.is_empty()).then(|| std::mem::take(&mut state.unflushed))
-            });
-            let Some(mut unflushed) = unflushed.flatten() else { return result };
-            for transport in unflushed.drain(..) {
-                let flushed = StreamTransport::flush(&transport.into_bound(py), slf);
-                result = result.and(flushed);
-            }
-            // Its memory is kept for the next turn.
-            self.with_state(py, |state| {
-                if state.unflushed.is_empty() {
-                    state.unflushed = unflushed;
-                }
-            });
-        }
     }
 }
 

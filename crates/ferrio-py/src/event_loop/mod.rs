@@ -47,7 +47,6 @@ use crate::ffi::call::{python_of, thread_ident};
 use crate::ffi::coroutine::method;
 use crate::ffi::gil_cell::GilCell;
 use crate::item::{Item, Source};
-use crate::transport::StreamTransport;
 use crate::transport::tls::Workspace;
 
 /// The event loop. Use `ferrio.Loop`, which completes it to an `asyncio.AbstractEventLoop`.
@@ -92,8 +91,6 @@ const READ_BUFFER_LEN: usize = 256 * 1024;
 /// What an open loop consists of.
 pub(crate) struct State {
     pub(crate) engine: Engine<Item, Source>,
-    /// Streams that were written to in this turn, to be flushed at its end.
-    pub(crate) unflushed: Vec<Py<StreamTransport>>,
     /// Futures of `sock_*` coroutines that this turn's events wake; empty between turns.
     pub(crate) woken: Vec<Py<PyAny>>,
     /// How many sources only have to end a wait: 1, the signal pipe, while no handler of
@@ -119,7 +116,6 @@ impl Loop {
         Ok(Loop {
             state: GilCell::new(Some(State {
                 engine,
-                unflushed: Vec::new(),
                 woken: Vec::new(),
                 quiet_sources: 0,
                 last_waiter: 0,
@@ -322,17 +318,12 @@ impl Loop {
         result
     }
 
-    /// Has the stream flushed at the end of this turn.
-    pub(crate) fn flush_later(&self, py: Python<'_>, transport: Py<StreamTransport>) {
-        self.with_state(py, |state| state.unflushed.push(transport));
-    }
-
     /// Whether this turn could go on for the next one, and nobody could tell: nothing is ready or
-    /// due, nothing waits for the end of the turn, and nobody wants the loop to stop.
+    /// due, and nobody wants the loop to stop.
     pub(crate) fn may_go_on(&self, py: Python<'_>) -> bool {
         let has_nothing = |state: &mut State| {
             let engine = &mut state.engine;
-            if engine.is_ready() || !state.unflushed.is_empty() {
+            if engine.is_ready() {
                 return false;
             }
             // The clock costs more than all the rest.

@@ -13,7 +13,7 @@ use crate::event_loop::Loop;
 use crate::ffi::buffer::View;
 use crate::ffi::call::Context;
 use crate::ffi::make::Returned;
-use crate::transport::chunk::Chunk;
+use crate::transport::chunk::Written;
 use crate::transport::limits::{self, Watermark};
 use crate::transport::telling;
 
@@ -76,7 +76,7 @@ impl DatagramTransport {
                 Sent::Failed(error) => return this.send_failed(slf, error),
             }
         }
-        this.queue(slf, Chunk::from_write(data)?, to)
+        this.queue(slf, Written::new(data)?.into_chunk(), to)
     }
 
     /// Closes the socket once all is sent; nothing more is received. `connection_lost(None)`

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use ferrio_engine::{FileKind, Flow, Interest, PipeFd, Readiness, Settled, Stream};
+use ferrio_engine::{FileKind, Flow, Interest, PushError, Readiness, Settled, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyOSError};
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
@@ -16,7 +16,7 @@ use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::Returned;
-use crate::transport::chunk::Chunk;
+use crate::transport::chunk::Written;
 use crate::transport::limits::{self, Watermark};
 use crate::transport::telling;
 
@@ -167,27 +167,6 @@ impl WritePipeTransport {
     }
 }
 
-/// What became of a write.
-enum Written {
-    /// The kernel took all of it.
-    Sent,
-    /// The rest waits for room.
-    Waits(Option<Flow>),
-}
-
-/// Offers a chunk to the kernel, if nothing waits before it, and queues what it does not take.
-fn offer(stream: &mut Stream<Chunk, PipeFd>, mut chunk: Chunk) -> std::io::Result<Written> {
-    if stream.buffered_bytes() == 0 {
-        let sent = stream.send_now(chunk.as_ref())?;
-        chunk.advance(sent);
-        if chunk.is_empty() {
-            return Ok(Written::Sent);
-        }
-    }
-    // Refused is only what comes after the end, and `write` has looked for that.
-    Ok(Written::Waits(stream.push(chunk).unwrap_or(None)))
-}
-
 #[pymethods]
 impl WritePipeTransport {
     /// Writes data: bytes, bytearray or memoryview. Never blocks: what the pipe has no room for is
@@ -201,8 +180,8 @@ impl WritePipeTransport {
         if !is_bytes {
             return Err(PyAssertionError::new_err(data.repr()?.unbind()));
         }
-        let chunk = Chunk::from_write(data)?;
-        if chunk.is_empty() {
+        let written = Written::new(data)?;
+        if written.is_empty() {
             return Ok(());
         }
         let late = this.writing.with(py, |writing| writing.late_writes);
@@ -212,12 +191,13 @@ impl WritePipeTransport {
             return telling::warn_of_late_write(py, late, text);
         }
         let is_first = this.shared.with(py, |state| state.stream.buffered_bytes() == 0);
-        let flow = match this.shared.with(py, |state| offer(&mut state.stream, chunk)) {
-            Ok(Written::Sent) => return Ok(()),
-            Ok(Written::Waits(flow)) => flow,
-            Err(error) => return this.failed(slf, os_error(error)),
+        let flow = match this.shared.with(py, |state| written.send(&mut state.stream)) {
+            Ok(flow) => flow,
+            // Refused is only what comes after the end, and that was looked for.
+            Err(WriteError::Refused(PushError::AfterShutdown | PushError::Closed)) => None,
+            Err(WriteError::Failed(error)) => return this.failed(slf, os_error(error)),
         };
-        if is_first {
+        if is_first && this.shared.with(py, |state| state.stream.buffered_bytes() > 0) {
             let context = Context::copy_current(py)?;
             drop(this.writing.with(py, |writing| writing.context.replace(context)));
             if let Err(error) = this.watch_room(slf, true) {

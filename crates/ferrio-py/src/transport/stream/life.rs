@@ -140,19 +140,8 @@ impl StreamTransport {
         self.force_close(slf, Some(error))
     }
 
-    /// [`force_close`](Self::force_close) for whoever may have written earlier in this turn: that
-    /// would have been sent by now in asyncio.
-    pub(crate) fn force_close_after_flush(
-        &self,
-        slf: &Bound<'_, Self>,
-        error: Option<PyErr>,
-    ) -> PyResult<()> {
-        // Should that fail, the connection is over all the same.
-        let _sent = self.with(slf.py(), |state| state.stream.flush());
-        self.force_close(slf, error)
-    }
-
-    pub(super) fn force_close(&self, slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
+    /// Ends the connection; what the kernel has not taken is dropped.
+    pub(crate) fn force_close(&self, slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
         self.with(slf.py(), |state| state.stream.abort());
         self.schedule_lost(slf, error)
     }

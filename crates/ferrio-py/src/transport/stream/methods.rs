@@ -13,7 +13,7 @@ use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::make::{self, Returned};
 use crate::item::Item;
-use crate::transport::chunk::Chunk;
+use crate::transport::chunk::{Chunk, Written};
 use crate::transport::limits::{self, Watermark};
 use crate::transport::protocol::Protocol;
 use crate::transport::telling;
@@ -25,16 +25,16 @@ impl StreamTransport {
     #[pyo3(name = "_start_tls_compatible")]
     const START_TLS_COMPATIBLE: bool = true;
 
-    /// Sends data: bytes, bytearray or memoryview. Never blocks; goes out at the end of the turn
-    /// of the loop, together with what else is written in it.
+    /// Sends data: bytes, bytearray or memoryview. Never blocks: the kernel has the bytes at once,
+    /// and what it has no room for is sent when it has.
     pub(crate) fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let this = slf.get();
-        let chunk = Chunk::from_write(data)?;
+        let written = Written::new(data)?;
         if this.with(slf.py(), |state| state.stream.is_write_ended()) {
             return Err(PyRuntimeError::with_text("Cannot call write() after write_eof()"));
         }
         this.check_sendfile(slf.py(), "write")?;
-        this.queue(slf, [chunk])
+        if written.is_empty() { Ok(()) } else { this.write_now(slf, &written) }
     }
 
     /// Sends each of an iterable of buffers, in one system call where possible.
@@ -49,17 +49,13 @@ impl StreamTransport {
         }
         this.check_sendfile(slf.py(), if cfg!(Py_3_12) { "writelines" } else { "write" })?;
         let chunks = Chunk::from_lines(list_of_data)?;
-        this.queue(slf, chunks)
+        if chunks.is_empty() { Ok(()) } else { this.write_all(slf, chunks) }
     }
 
     /// Ends the sending side once all is sent; receiving goes on.
     fn write_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let looop = this.looop.bind(py);
-        if this.with(py, |state| state.stream.wants_flush()) {
-            this.send(slf, looop, false)?;
-        }
         match this.with(py, |state| state.stream.shutdown_write()) {
             Ok(Settled::Unchanged | Settled::WriteShut | Settled::Closed) => Ok(()),
             Err(error) => {
@@ -82,17 +78,13 @@ impl StreamTransport {
         if this.with(py, |state| state.stream.is_closing()) {
             return Ok(());
         }
-        let looop = this.looop.bind(py);
-        if this.with(py, |state| state.stream.wants_flush()) {
-            this.send(slf, looop, false)?;
-        }
         let is_closed = this.with(py, |state| state.stream.close());
         if is_closed { this.schedule_lost(slf, None) } else { Ok(()) }
     }
 
     /// Closes the connection at once; what the kernel has not taken by then is dropped.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().force_close_after_flush(slf, None)
+        slf.get().force_close(slf, None)
     }
 
     /// True once `close()` or `abort()` was called or the connection was lost.

@@ -2,9 +2,9 @@
 //! (Lib/asyncio/selector_events.py, `_SelectorSocketTransport`).
 //!
 //! The engine's [`Stream`] knows what may be read, what waits to be sent and how it ends; here are
-//! the protocol, its contexts, and the order in which it is called. Two things differ from
-//! asyncio's on purpose, neither to be seen in the calls a protocol gets: the descriptor is
-//! registered once, edge-triggered, and what is written in one turn goes out together at its end.
+//! the protocol, its contexts, and the order in which it is called. One thing differs from
+//! asyncio's on purpose, not to be seen in the calls a protocol gets: the descriptor is registered
+//! once, edge-triggered.
 
 mod life;
 mod methods;
@@ -62,8 +62,6 @@ struct State {
     is_watching_room: bool,
     /// The loop holds the transport for its events; if not, it only knows of it.
     is_held: bool,
-    /// It is in the loop's list of transports to flush at the end of the turn.
-    is_unflushed: bool,
     /// connection_lost is scheduled, or was called.
     is_lost: bool,
     /// Writes after the connection was lost (asyncio's `_conn_lost`, less one).
@@ -120,7 +118,6 @@ impl StreamTransport {
             extra: None,
             is_watching_room: kind != StreamKind::Unix,
             is_held: false,
-            is_unflushed: false,
             is_lost: false,
             late_writes: 0,
             is_protocol_paused: false,

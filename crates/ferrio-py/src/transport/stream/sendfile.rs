@@ -35,9 +35,6 @@ impl StreamTransport {
         let looop = this.looop.bind(py);
         let waiter = Loop::create_future(looop)?.unbind();
         this.with(py, |state| state.empty_waiter = Some(waiter.clone_ref(py)));
-        if this.with(py, |state| state.stream.wants_flush()) {
-            this.send(slf, looop, false)?;
-        }
         this.tell_empty(py)?;
         Ok(waiter)
     }

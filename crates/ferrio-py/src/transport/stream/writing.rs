@@ -1,13 +1,13 @@
 //! Sending: from `write()` to the descriptor, and the protocol's being told to pause.
 
-use ferrio_engine::{Flow, Interest, LentFd, PushError, Settled, Stream, StreamKind};
+use ferrio_engine::{Flow, Interest, LentFd, PushError, Settled, Stream, StreamKind, WriteError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::{State, StreamTransport};
 use crate::error::os_error;
 use crate::event_loop::Loop;
-use crate::ffi::call::thread_ident;
-use crate::transport::chunk::Chunk;
+use crate::transport::chunk::{Chunk, Written};
 use crate::transport::telling;
 
 impl State {
@@ -105,96 +105,102 @@ impl StreamTransport {
         telling::flow(looop, slf.as_any(), &protocol, flow, context.as_ref())
     }
 
-    /// The common end of `write` and `writelines`: queues the chunks and sees to their sending.
-    pub(crate) fn queue(
+    /// `write()`.
+    ///
+    /// The kernel has the bytes when it returns, or as many of them as it has room for.
+    #[inline]
+    pub(super) fn write_now(&self, slf: &Bound<'_, Self>, data: &Written<'_>) -> PyResult<()> {
+        let outcome = self.with(slf.py(), |state| match state.late_write() {
+            Some(count) => Outcome::Late(count),
+            None => Outcome::of(data.send(&mut state.stream), &state.stream),
+        });
+        match outcome {
+            Outcome::Sent => Ok(()),
+            Outcome::Waits(_) | Outcome::Late(_) | Outcome::Failed(_) => {
+                self.after_write(slf, outcome)
+            }
+        }
+    }
+
+    /// `writelines()`: all in one call, as far as the kernel has room.
+    pub(crate) fn write_all(
         &self,
         slf: &Bound<'_, Self>,
         chunks: impl IntoIterator<Item = Chunk>,
     ) -> PyResult<()> {
-        let py = slf.py();
-        let looop = self.looop.bind(py);
-        let mut flow = None;
-        for chunk in chunks {
-            // An empty chunk must not be remembered as something to send.
-            if chunk.is_empty() {
-                continue;
-            }
-            let queued = self.with(py, |state| {
-                if state.is_lost {
-                    state.late_writes += 1;
-                    return Ok(Queued::Late(state.late_writes));
-                }
-                push(&mut state.stream, chunk)
-            });
-            match queued {
-                Ok(Queued::Sent) => {}
-                Ok(Queued::Waits(crossed)) => flow = crossed.or(flow),
-                Ok(Queued::Late(count)) => {
-                    let text = "socket.send() raised exception.";
-                    return telling::warn_of_late_write(py, count, text);
-                }
-                Err(error) => {
-                    let text = "Fatal write error on socket transport";
-                    return self.fatal_error(slf, looop, os_error(error), text);
-                }
-            }
+        let outcome = self.with(slf.py(), |state| match state.late_write() {
+            Some(count) => Outcome::Late(count),
+            None => Outcome::of(state.stream.write_all(chunks), &state.stream),
+        });
+        self.after_write(slf, outcome)?;
+        // The last bytes of a transport that is closing may have gone with them.
+        match self.with(slf.py(), |state| state.stream.is_closing() && !state.is_lost) {
+            true => self.send(slf, self.looop.bind(slf.py()), false),
+            false => Ok(()),
         }
-        if looop.get().is_running_in(thread_ident()) {
-            let is_new = self.with(py, |state| {
-                state.stream.wants_flush() && !std::mem::replace(&mut state.is_unflushed, true)
-            });
-            if is_new {
-                looop.get().flush_later(py, slf.clone().unbind());
-            }
-        } else {
-            // No turn of the loop will end soon: asyncio would send now.
-            self.send(slf, looop, false)?;
-        }
-        if let Err(error) = self.watch_room(looop) {
-            let text = "Fatal write error on socket transport";
-            return self.fatal_error(slf, looop, os_error(error), text);
-        }
-        self.hold(slf)?;
-        self.tell_flow(slf, looop, flow, false)
     }
 
-    /// End of the turn.
-    pub(crate) fn flush(slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
-        let this = slf.get();
-        let wants = this.with(slf.py(), |state| {
-            state.is_unflushed = false;
-            state.stream.wants_flush()
-        });
-        if wants { this.send(slf, looop, false) } else { Ok(()) }
+    /// `write()` of a protocol of ours.
+    pub(crate) fn write_bytes(
+        &self,
+        slf: &Bound<'_, Self>,
+        bytes: &Bound<'_, PyBytes>,
+    ) -> PyResult<()> {
+        self.write_now(slf, &Written::Bytes(bytes.clone()))
+    }
+
+    #[cold]
+    fn after_write(&self, slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
+        let py = slf.py();
+        let looop = self.looop.bind(py);
+        let failed = match outcome {
+            Outcome::Sent => return Ok(()),
+            Outcome::Late(count) => {
+                let text = "socket.send() raised exception.";
+                return telling::warn_of_late_write(py, count, text);
+            }
+            Outcome::Waits(flow) => match self.watch_room(looop) {
+                Ok(()) => {
+                    self.hold(slf)?;
+                    return self.tell_flow(slf, looop, flow, false);
+                }
+                Err(error) => error,
+            },
+            Outcome::Failed(error) => error,
+        };
+        self.fatal_error(slf, looop, os_error(failed), "Fatal write error on socket transport")
     }
 }
 
-/// What became of a chunk.
-enum Queued {
-    /// The kernel took all of it.
+impl State {
+    /// Counts a write that comes after the connection was lost.
+    fn late_write(&mut self) -> Option<u32> {
+        self.is_lost.then(|| {
+            self.late_writes += 1;
+            self.late_writes
+        })
+    }
+}
+
+/// What became of a write.
+enum Outcome {
+    /// The kernel has all of it.
     Sent,
-    /// It waits for the end of the turn, or for room.
+    /// Some of it waits for room.
     Waits(Option<Flow>),
     /// The connection is gone; so many writes came after.
     Late(u32),
+    Failed(std::io::Error),
 }
 
-/// Queues a chunk. One that would lift the buffer over the high watermark is offered to the
-/// kernel at once, for the protocol is to be paused only if the kernel does not take it.
-fn push(stream: &mut Stream<Chunk, LentFd>, mut chunk: Chunk) -> std::io::Result<Queued> {
-    if stream.buffered_bytes() + chunk.len() > stream.limits().high() {
-        let flushed = stream.flush()?;
-        if !flushed.blocked {
-            let sent = stream.send_now(chunk.as_ref())?;
-            chunk.advance(sent);
-            if chunk.is_empty() {
-                return Ok(Queued::Sent);
-            }
+impl Outcome {
+    fn of(written: Result<Option<Flow>, WriteError>, stream: &Stream<Chunk, LentFd>) -> Outcome {
+        match written {
+            Ok(None) if stream.buffered_bytes() == 0 => Outcome::Sent,
+            Ok(flow) => Outcome::Waits(flow),
+            // The callers have looked for both before.
+            Err(WriteError::Refused(PushError::AfterShutdown | PushError::Closed)) => Outcome::Sent,
+            Err(WriteError::Failed(error)) => Outcome::Failed(error),
         }
-    }
-    match stream.push(chunk) {
-        Ok(flow) => Ok(Queued::Waits(flow)),
-        // The callers have looked for both before.
-        Err(PushError::AfterShutdown | PushError::Closed) => Ok(Queued::Sent),
     }
 }

@@ -198,21 +198,11 @@ impl TlsProtocol {
     ) -> PyResult<()> {
         let py = slf.py();
         let is_paused = self.with(py, |state| state.is_app_reading_paused);
-        let was_collecting =
-            self.with(py, |state| std::mem::replace(&mut state.is_collecting, true));
         let result = if is_paused { Ok(()) } else { self.deliver(slf, workspace, &mut feed) };
-        self.with(py, |state| state.is_collecting = was_collecting);
         // What the protocol did not want yet stays with OpenSSL, whose buffer's size is watched.
         let fed = self.feed_all(&mut feed);
-        if let Err(error) = result {
-            // What the protocol wrote before it failed is sent; an alert of OpenSSL's is not, as in
-            // asyncio.
-            if self.with(py, |state| state.uncollected > 0) {
-                self.send_collected(slf)?;
-            }
-            return Err(error);
-        }
-        fed?;
+        // (An alert of OpenSSL's is not sent then, as in asyncio.)
+        result.and(fed)?;
         if !is_paused {
             if self.with(py, |state| state.backlog.is_empty()) {
                 self.send_collected(slf)?;

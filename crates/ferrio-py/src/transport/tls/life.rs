@@ -332,10 +332,6 @@ impl TlsProtocol {
     /// Ends the connection at once.
     pub(super) fn abort(&self, slf: &Bound<'_, Self>, error: Option<&PyErr>) -> PyResult<()> {
         let py = slf.py();
-        if self.with(py, |state| state.is_collecting) {
-            // What the protocol has written on this call would have been sent by now in asyncio.
-            self.collect(slf)?;
-        }
         let lower = self.with(py, |state| {
             state.phase = Phase::Unwrapped;
             state.lower.as_ref().map(|lower| lower.clone_ref(py))

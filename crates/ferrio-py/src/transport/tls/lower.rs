@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::event_loop::Loop;
+use crate::ffi::make;
 use crate::transport::StreamTransport;
 use crate::transport::chunk::Chunk;
 
@@ -45,14 +46,21 @@ impl Lower {
         }
     }
 
-    /// Sends ciphertext, which is not empty.
-    pub(crate) fn write(&self, py: Python<'_>, ciphertext: Bound<'_, PyBytes>) -> PyResult<()> {
-        match self {
-            Lower::Stream(stream) => {
-                stream.get().queue(stream.bind(py), [Chunk::shared(&ciphertext)])
+    /// Sends ciphertext, no piece of which is empty, in one call.
+    pub(crate) fn write(&self, py: Python<'_>, pieces: &[Bound<'_, PyBytes>]) -> PyResult<()> {
+        match (self, pieces) {
+            (_, []) => Ok(()),
+            (Lower::Stream(stream), [piece]) => stream.get().write_bytes(stream.bind(py), piece),
+            (Lower::Stream(stream), pieces) => {
+                stream.get().write_all(stream.bind(py), pieces.iter().map(Chunk::shared))
             }
-            Lower::Foreign(transport) => {
-                transport.call_method1(py, intern!(py, "write"), (ciphertext,)).map(drop)
+            (Lower::Foreign(transport), [piece]) => {
+                transport.call_method1(py, intern!(py, "write"), (piece,)).map(drop)
+            }
+            (Lower::Foreign(transport), pieces) => {
+                let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+                let all = make::bytes(py, &pieces.concat())?;
+                transport.call_method1(py, intern!(py, "write"), (all,)).map(drop)
             }
         }
     }
@@ -68,7 +76,7 @@ impl Lower {
     pub(crate) fn force_close(&self, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
         let error = error.map(|error| error.clone_ref(py));
         match self {
-            Lower::Stream(stream) => stream.get().force_close_after_flush(stream.bind(py), error),
+            Lower::Stream(stream) => stream.get().force_close(stream.bind(py), error),
             Lower::Foreign(transport) => {
                 let transport = transport.bind(py);
                 let Some(method) = transport.getattr_opt(intern!(py, "_force_close"))? else {

@@ -99,8 +99,6 @@ struct State {
     is_app_writing_paused: bool,
     /// The transport below told us to pause.
     is_lower_full: bool,
-    /// Ciphertext is collected when the protocol has returned.
-    is_collecting: bool,
     /// Plaintext encrypted since ciphertext was last collected, in bytes.
     uncollected: usize,
 
@@ -258,7 +256,6 @@ impl TlsProtocol {
                 outgoing_limits: default_limits(WRITE_HIGH),
                 is_app_writing_paused: false,
                 is_lower_full: false,
-                is_collecting: false,
                 uncollected: 0,
                 records: Records::new(),
                 unread: 0,

@@ -67,14 +67,24 @@ impl Backlog {
 /// ciphertext in between, for a memory BIO keeps the size it once had.
 const RECORD_LEN: usize = 16 * 1024;
 
+/// How many pieces of ciphertext are given to the transport below at once: as many records as a
+/// write of 64 KiB makes.
+const PIECES_PER_SEND: usize = 4;
+
+/// Ciphertext on its way from OpenSSL to the transport below, in order.
+type Pieces<'py> = Vec<Bound<'py, PyBytes>>;
+
 impl TlsProtocol {
     /// `write()`.
+    ///
+    /// The transport below has the records when it returns, unless it is full.
     pub(super) fn write(&self, slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         if self.is_too_late(slf)? {
             return Ok(());
         }
-        let written = self.encrypt(slf, data);
-        self.after_write(slf, written)
+        let mut pieces = Pieces::new();
+        let written = self.encrypt(slf, data, &mut pieces);
+        self.after_write(slf, written, pieces)
     }
 
     /// `writelines()`.
@@ -88,8 +98,9 @@ impl TlsProtocol {
         }
         // asyncio queues all of them before it encrypts the first.
         let lines = lines.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-        let written = lines.iter().try_for_each(|line| self.encrypt(slf, line));
-        self.after_write(slf, written)
+        let mut pieces = Pieces::new();
+        let written = lines.iter().try_for_each(|line| self.encrypt(slf, line, &mut pieces));
+        self.after_write(slf, written, pieces)
     }
 
     fn is_too_late(&self, slf: &Bound<'_, Self>) -> PyResult<bool> {
@@ -104,12 +115,18 @@ impl TlsProtocol {
         Ok(true)
     }
 
-    fn after_write(&self, slf: &Bound<'_, Self>, written: PyResult<()>) -> PyResult<()> {
+    fn after_write<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        written: PyResult<()>,
+        pieces: Pieces<'py>,
+    ) -> PyResult<()> {
         let py = slf.py();
-        let written = written.and_then(|()| {
-            match self.with(py, |state| state.phase == Phase::Wrapped && !state.is_collecting) {
-                true => self.send_collected(slf),
-                false => self.control_app_writing(slf),
+        let written = written.and_then(|()| match self.phase(py) {
+            Phase::Wrapped => self.send(slf, pieces),
+            // Nothing was encrypted.
+            Phase::Unwrapped | Phase::DoHandshake | Phase::Flushing | Phase::Shutdown => {
+                self.control_app_writing(slf)
             }
         });
         match written {
@@ -121,13 +138,18 @@ impl TlsProtocol {
     }
 
     /// Encrypts data, as far as there is room; the rest waits.
-    fn encrypt(&self, slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn encrypt<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        data: &Bound<'py, PyAny>,
+        pieces: &mut Pieces<'py>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let can_encrypt = self.with(py, |state| {
             state.phase == Phase::Wrapped && !state.is_lower_full && state.backlog.is_empty()
         });
         if can_encrypt && let Ok(bytes) = data.cast_exact::<PyBytes>() {
-            return self.encrypt_bytes(slf, bytes);
+            return self.encrypt_bytes(slf, bytes, pieces);
         }
         // Its owner may change it before it is sent, so it is copied.
         let bytes = match data.cast_exact::<PyBytes>() {
@@ -135,7 +157,7 @@ impl TlsProtocol {
             Err(_) => buffer::View::readable(data)?.read(|bytes| make::bytes(py, bytes))?,
         };
         if can_encrypt {
-            self.encrypt_bytes(slf, &bytes)
+            self.encrypt_bytes(slf, &bytes, pieces)
         } else {
             self.wait(py, &bytes, 0);
             Ok(())
@@ -150,7 +172,12 @@ impl TlsProtocol {
         }
     }
 
-    fn encrypt_bytes(&self, slf: &Bound<'_, Self>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
+    fn encrypt_bytes<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        bytes: &Bound<'py, PyBytes>,
+        pieces: &mut Pieces<'py>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let mut plaintext = Plaintext::new(bytes);
         let mut start = 0;
@@ -159,8 +186,8 @@ impl TlsProtocol {
             let taken = if is_full { None } else { self.encrypt_record(&mut plaintext, start)? };
             let Some(count) = taken else { break };
             start += count;
-            if self.with(py, |state| state.uncollected >= RECORD_LEN) && start < plaintext.len {
-                self.collect(slf)?;
+            if start < plaintext.len {
+                self.collect_full(slf, pieces)?;
             }
         }
         self.wait(py, bytes, start);
@@ -186,8 +213,9 @@ impl TlsProtocol {
 
     /// `_do_write`: encrypts what waits, as far as there is room.
     pub(super) fn encrypt_backlog(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        self.drain_backlog(slf, false)?;
-        self.send_collected(slf)
+        let mut pieces = Pieces::new();
+        self.drain_backlog(slf, false, &mut pieces)?;
+        self.send(slf, pieces)
     }
 
     /// Encrypts all that waits, room or not: close_notify comes after it.
@@ -195,11 +223,17 @@ impl TlsProtocol {
         if self.with(slf.py(), |state| state.backlog.is_empty()) {
             return Ok(());
         }
-        self.drain_backlog(slf, true)?;
-        self.send_collected(slf)
+        let mut pieces = Pieces::new();
+        self.drain_backlog(slf, true, &mut pieces)?;
+        self.send(slf, pieces)
     }
 
-    fn drain_backlog(&self, slf: &Bound<'_, Self>, is_urgent: bool) -> PyResult<()> {
+    fn drain_backlog<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        is_urgent: bool,
+        pieces: &mut Pieces<'py>,
+    ) -> PyResult<()> {
         let py = slf.py();
         loop {
             let front = self.with(py, |state| {
@@ -211,40 +245,66 @@ impl TlsProtocol {
             let Some(count) = self.encrypt_record(&mut plaintext, start)? else { return Ok(()) };
             let used_up = self.with(py, |state| state.backlog.advance(count, plaintext.len));
             drop(used_up);
-            if self.with(py, |state| state.uncollected >= RECORD_LEN) {
-                self.collect(slf)?;
-            }
+            self.collect_full(slf, pieces)?;
         }
     }
 
-    /// Gives ciphertext to the transport below, unless that is full.
-    pub(super) fn collect(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+    /// Takes ciphertext out of OpenSSL once there is a record's worth, and passes it on once there
+    /// are some of these.
+    fn collect_full<'py>(&self, slf: &Bound<'py, Self>, pieces: &mut Pieces<'py>) -> PyResult<()> {
         let py = slf.py();
-        let lower = self.with(py, |state| {
-            if state.is_lower_full {
-                return None;
+        if self.with(py, |state| state.uncollected < RECORD_LEN) {
+            return Ok(());
+        }
+        self.collect(py, pieces)?;
+        if pieces.len() < PIECES_PER_SEND { Ok(()) } else { self.pass_on(py, pieces) }
+    }
+
+    /// Takes ciphertext out of OpenSSL, unless the transport below is full.
+    fn collect<'py>(&self, py: Python<'py>, pieces: &mut Pieces<'py>) -> PyResult<()> {
+        let is_open = self.with(py, |state| {
+            let is_open = !state.is_lower_full && state.lower.is_some();
+            if is_open {
+                state.uncollected = 0;
             }
-            state.uncollected = 0;
-            state.lower.as_ref().map(|lower| lower.clone_ref(py))
+            is_open
         });
-        let Some(lower) = lower else { return Ok(()) };
-        let ciphertext = self.session.take_outgoing(py)?;
-        if ciphertext.as_bytes().is_empty() { Ok(()) } else { lower.write(py, ciphertext) }
+        if is_open {
+            let ciphertext = self.session.take_outgoing(py)?;
+            if !ciphertext.as_bytes().is_empty() {
+                pieces.push(ciphertext);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives ciphertext to the transport below, which may be full after that.
+    fn pass_on<'py>(&self, py: Python<'py>, pieces: &mut Pieces<'py>) -> PyResult<()> {
+        let pieces = std::mem::take(pieces);
+        match self.lower(py) {
+            Some(lower) => lower.write(py, &pieces),
+            None => Ok(()),
+        }
+    }
+
+    /// `_process_outgoing`, after what was collected already.
+    fn send<'py>(&self, slf: &Bound<'py, Self>, mut pieces: Pieces<'py>) -> PyResult<()> {
+        let py = slf.py();
+        self.collect(py, &mut pieces)?;
+        self.pass_on(py, &mut pieces)?;
+        self.control_app_writing(slf)
     }
 
     /// `_process_outgoing`.
     pub(super) fn send_collected(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        self.collect(slf)?;
-        self.control_app_writing(slf)
+        self.send(slf, Pieces::new())
     }
 
     /// There is room below.
     pub(super) fn room_below(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        self.collect(slf)?;
-        if self.phase(slf.py()) == Phase::Wrapped {
-            self.drain_backlog(slf, false)?;
-        }
-        self.send_collected(slf)
+        self.send_collected(slf)?;
+        let is_wrapped = self.phase(slf.py()) == Phase::Wrapped;
+        if is_wrapped { self.encrypt_backlog(slf) } else { Ok(()) }
     }
 
     /// Bytes written and not yet taken by the transport below.
