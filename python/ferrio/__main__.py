@@ -10,6 +10,10 @@ from collections.abc import Sequence
 
 from . import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import _choice
+
 DESCRIPTION = """\
 asyncio, all of it, in Rust.
 
@@ -37,6 +41,7 @@ Run a program on ferrio, as `python` would run it: the same arguments, module __
 and exit status. Every loop that the program makes without naming a class or a factory is a ferrio
 loop: by asyncio.run, asyncio.Runner or asyncio.new_event_loop. And asyncio's locks, queues, streams
 and functions over tasks are ferrio's. The program is not changed and needs no import of ferrio.
+Python processes that it starts run on ferrio, too.
 """
 
 RUN_EXAMPLES = """\
@@ -53,11 +58,11 @@ examples:
   ferrio run --loop-only app.py                  ferrio's loop under asyncio's own classes
   python -X dev -m ferrio run app.py             options of the interpreter go to the interpreter
 
-  ferrio run -m uvicorn --loop none app:main     see below
+  ferrio run -m uvicorn --workers 4 app:main
 
 programs that choose a loop themselves:
-  What names a loop's class or calls uvloop.install() gets what it asks for. uvicorn does, unless it
-  is told not to, or told to use ferrio: uvicorn --loop ferrio:new_event_loop app:main
+  Who asks for uvloop gets ferrio, unless --keep-loops is given. Who names another loop gets that
+  one. A line on standard error says either.
 
 signals:
   Ctrl-C   as always: cancels the main task; KeyboardInterrupt if the program does not catch it
@@ -119,6 +124,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         description=RUN_DESCRIPTION,
         epilog=RUN_EXAMPLES,
         usage="ferrio run [--debug] [--loop LOOP] [--loop-only] [--c-tasks]\n"
+        "                  [--keep-loops] [--no-children]\n"
         "                  (FILE | -m MODULE | -c CODE | -) [args ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -178,6 +184,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--c-tasks",
         action="store_true",
         help="have tasks and futures be asyncio's own types instead of ferrio's",
+    )
+    parser.add_argument(
+        "--keep-loops",
+        action="store_true",
+        help="give a program that asks for uvloop what it asks for, instead of ferrio",
+    )
+    parser.add_argument(
+        "--no-children",
+        action="store_true",
+        help="leave Python processes that the program starts on what they choose themselves",
     )
 
 
@@ -260,10 +276,21 @@ def run(options: argparse.Namespace) -> int:
     return _run.run(
         program,
         arguments,
+        choice=choice_of(options),
+        children=not options.no_children,
+    )
+
+
+def choice_of(options: argparse.Namespace) -> _choice.Choice:
+    """What `add_run_options` has asked for."""
+    from . import _choice
+
+    return _choice.Choice(
         loop=options.loop,
         debug=options.debug,
         c_tasks=options.c_tasks,
         loop_only=options.loop_only,
+        keep_loops=options.keep_loops,
     )
 
 
@@ -277,10 +304,8 @@ def run_recipe(options: argparse.Namespace) -> int:
     return _cookbook.run(
         name,
         arguments,
-        loop=options.loop,
-        debug=options.debug,
-        c_tasks=options.c_tasks,
-        loop_only=options.loop_only,
+        choice=choice_of(options),
+        children=not options.no_children,
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import _run
+from ._choice import Choice
 
 RECIPES = Path(__file__).parent / "_recipes"
 
@@ -237,16 +238,12 @@ def run(
     name: str,
     arguments: Sequence[str],
     *,
-    loop: _run.LoopName,
-    debug: bool,
-    c_tasks: bool,
-    loop_only: bool,
+    choice: Choice,
+    children: bool = True,
 ) -> int:
     """`ferrio cookbook run`; the exit status. As `ferrio run` on the recipe's folder."""
     recipe = recipe_named(name)
     if missing := missing_packages(recipe):
         fail(missing, status=1)
     program = _run.Script(str(recipe.folder))
-    return _run.run(
-        program, arguments, loop=loop, debug=debug, c_tasks=c_tasks, loop_only=loop_only
-    )
+    return _run.run(program, arguments, choice=choice, children=children)

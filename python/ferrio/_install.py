@@ -84,6 +84,11 @@ class Switch:
         # What `on` put in place and what it found there; None before.
         self._change: tuple[Any, Any] | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Has `on` been called, and nobody has taken it back since?"""
+        return self._change is not None
+
     def on(self, factory: Factory) -> None:
         with self._lock:
             found = self._mechanism.current()

@@ -21,14 +21,13 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType, ModuleType, TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-from . import _ferrio, _install, _replace, _runner, _tasks
-
-LoopName: TypeAlias = Literal["ferrio", "asyncio", "uvloop"]
+from . import _ferrio
+from ._choice import Choice
 
 
 @dataclass(frozen=True)
@@ -131,36 +130,22 @@ def run(
     program: Program,
     arguments: Sequence[str],
     *,
-    loop: LoopName = "ferrio",
-    debug: bool = False,
-    c_tasks: bool = False,
-    loop_only: bool = False,
+    choice: Choice,
+    children: bool = True,
 ) -> int:
     """Run `program` as the process's main program and return the exit status that is due.
 
-    On ferrio, asyncio's classes and functions are ferrio's too, unless `loop_only` says no.
-
     SystemExit passes through: only the interpreter itself knows all of its forms.
+
+    Args:
+        children: Are processes that the program starts to run on what it runs on?
     """
     termination = Termination()
-    if c_tasks:
-        _tasks.c_tasks = True
-
-    def prepare(made: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-        termination.watch()
-        if debug:
-            made.set_debug(True)
-        return made
-
-    # So that a program that names ferrio's loop is not worse off than one that names none.
-    _runner.prepare = prepare
-    if loop == "ferrio":
-        _install.switch.on(_runner.new_event_loop)
-        if not loop_only:
-            _replace.replace()
-    else:
-        make_loop = maker_of_another(loop)
-        _install.switch.on(lambda: prepare(make_loop()))
+    try:
+        choice.put_in_force(termination.watch)
+    except ImportError:
+        sys.exit(f"ferrio run: {choice.loop} is not installed (pip install {choice.loop})")
+    choice.tell_children(children)
     uncaught: BaseException | None = None
     try:
         program.execute(arguments)
@@ -179,25 +164,6 @@ def run(
     if type(uncaught) is KeyboardInterrupt:  # the interpreter does not ask for subclasses either
         return end_by(signal.SIGINT)
     return 1
-
-
-def maker_of_another(
-    name: Literal["asyncio", "uvloop"],
-) -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes the loops that ferrio is to be compared with."""
-    match name:
-        case "asyncio":
-            # The platform's default, which has a name of its own only since 3.13.
-            if sys.platform == "win32":
-                return asyncio.ProactorEventLoop
-            return asyncio.SelectorEventLoop
-        case "uvloop":
-            try:
-                import uvloop
-            except ImportError:
-                sys.exit("ferrio run: --loop uvloop: uvloop is not installed (pip install uvloop)")
-            made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-            return made
 
 
 class Termination:

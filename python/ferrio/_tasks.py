@@ -19,6 +19,11 @@ else:
     Future = getattr(_ferrio, "Future", asyncio.Future)
     Task = getattr(_ferrio, "Task", asyncio.Task)
 
-#: What `Loop(c_tasks=None)` means: are tasks and futures asyncio's own? `ferrio run --c-tasks` says
-#: so here, and the variable is for test suites that make their loops by themselves.
-c_tasks = os.environ.get("FERRIO_C_TASKS", "") not in ("", "0")
+
+def asked_for_by_environment() -> bool:
+    """Are tasks and futures to be asyncio's own? For test suites that make loops by themselves."""
+    return os.environ.get("FERRIO_C_TASKS", "") not in ("", "0")
+
+
+#: What `Loop(c_tasks=None)` means; `ferrio run --c-tasks` says so here.
+c_tasks = asked_for_by_environment()

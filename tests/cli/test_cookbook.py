@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ferrio import _cookbook
+from ferrio._choice import Choice
 from ferrio._cookbook import Requirement, first_sentence, release
 
 from .command import FERRIO, Command
@@ -155,7 +156,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
         "no-such-backport ; python_version < '3.11'\n",
     )
     with pytest.raises(SystemExit) as exit_info:
-        _cookbook.run("sockets", [], loop="ferrio", debug=False, c_tasks=False, loop_only=False)
+        _cookbook.run("sockets", [], choice=Choice())
     assert exit_info.value.code == 1
     missing = capsys.readouterr().err
     assert missing == (
