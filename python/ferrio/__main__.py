@@ -73,7 +73,7 @@ signals:
 exit status:
   as `python`'s: that of sys.exit, 1 after an uncaught exception, 2 if FILE cannot be opened, death
   by SIGINT (130 in a shell) after an uncaught KeyboardInterrupt. Death by SIGTERM (143) after a
-  SIGTERM, unless the program calls sys.exit with a status of its own.
+  SIGTERM, unless the program calls sys.exit with a status that says something else.
 """
 
 COOKBOOK_DESCRIPTION = """\

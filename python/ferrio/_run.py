@@ -149,8 +149,12 @@ def run(
     uncaught: BaseException | None = None
     try:
         program.execute(arguments)
-    except SystemExit:
-        raise
+    except SystemExit as exit:
+        if not (termination.received and is_of_the_interrupted(exit)):
+            raise
+        if isinstance(exit.code, str):
+            print(exit.code, file=sys.stderr)
+        return end_by(signal.SIGTERM)
     except BaseException as exception:
         uncaught = exception
     # Reported only here: inside the clause above, an exception of the program's own
@@ -200,7 +204,9 @@ class Termination:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, signal.SIG_DFL)
+        is_first_process = os.getpid() == 1
+        # The kernel keeps from it what it does not handle, so it cannot die by a signal.
+        signal.signal(signum, exit_at_once if is_first_process else signal.SIG_DFL)
         self.received = True
         if asyncio._get_running_loop() is None:
             signal.raise_signal(signum)
@@ -210,6 +216,20 @@ class Termination:
             raise KeyboardInterrupt
         # Raised, not called: handlers of `loop.add_signal_handler` run on the real signal only.
         signal.raise_signal(signal.SIGINT)
+
+
+def exit_at_once(signum: int, frame: FrameType | None) -> None:
+    """What comes nearest to death by a signal, with the status that a shell would show for it."""
+    os._exit(128 + signum)
+
+
+def is_of_the_interrupted(exit: SystemExit) -> bool:
+    """After a SIGTERM: does the program say no more than that it has ended, or was interrupted?
+
+    It says so of the KeyboardInterrupt that the signal was turned into, so the signal is meant. 1
+    is among it, which click says, outside of the handler, so that the context does not tell.
+    """
+    return exit.code in (None, 0, 1, 128 + signal.SIGINT) or isinstance(exit.code, str)
 
 
 def end_by(signum: signal.Signals) -> int:

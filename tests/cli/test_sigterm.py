@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -353,3 +354,188 @@ except KeyboardInterrupt:
         with started(form, program, tmp_path) as process:
             process.send_signal(signal.SIGINT)
             assert ending(process) == (0, ["caught"], "")
+
+
+#: How programs end that take SIGTERM for Ctrl-C, as they must: `python` dies by the signal.
+ENDS = {
+    "sys.exit()": "",
+    "sys.exit(0)": "",
+    "sys.exit(False)": "",
+    "sys.exit(1)": "",
+    "sys.exit(130)": "",
+    "sys.exit('aborted')": "aborted",
+    "raise SystemExit(1) from None": "",
+}
+
+WAITING = """
+import asyncio, sys
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+class TestExitStatus:
+    @pytest.mark.parametrize("end", ENDS)
+    def test_of_one_who_was_interrupted(self, form: Command, end: str, tmp_path: Path) -> None:
+        program = WAITING + f"try:\n    asyncio.run(main())\nexcept KeyboardInterrupt:\n    {end}"
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            status, lines, stderr = ending(process)
+        assert (status, lines, stderr.strip()) == (-signal.SIGTERM, [], ENDS[end])
+
+    def test_of_main_functions(self, form: Command, tmp_path: Path) -> None:
+        """The way in which console scripts end."""
+        program = (
+            WAITING
+            + """
+def run():
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        print("bye")
+sys.exit(run())
+"""
+        )
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, ["bye"], "")
+
+    @pytest.mark.parametrize("status", [2, 3, 42, 255])
+    def test_that_says_something_else(self, form: Command, status: int, tmp_path: Path) -> None:
+        program = (
+            WAITING
+            + f"""
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    sys.exit({status})
+"""
+        )
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (status, [], "")
+
+    @pytest.mark.parametrize("standalone", [True, False])
+    def test_under_click(self, form: Command, standalone: bool, tmp_path: Path) -> None:
+        pytest.importorskip("click")
+        program = (
+            WAITING
+            + f"""
+import click
+@click.command()
+def run():
+    asyncio.run(main())
+run(standalone_mode={standalone})
+"""
+        )
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            status, _, _ = ending(process)
+        # Out of the other mode click.Abort comes, which nobody catches here.
+        assert status == (-signal.SIGTERM if standalone else 1)
+
+    def test_of_a_signal_that_is_raised_again(self, form: Command, tmp_path: Path) -> None:
+        """uvicorn handles SIGTERM by itself, and then raises it for whoever started it."""
+        program = """
+import asyncio, signal, sys
+async def main():
+    stop = asyncio.Event()
+    original = signal.signal(signal.SIGTERM, lambda *args: stop.set())
+    print("ready", flush=True)
+    while not stop.is_set():
+        await asyncio.sleep(0.01)
+    print("stopped")
+    signal.signal(signal.SIGTERM, original)
+    signal.raise_signal(signal.SIGTERM)
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    pass
+sys.exit(0)
+"""
+        with started(form, program, tmp_path) as process:
+            process.send_signal(signal.SIGTERM)
+            assert ending(process) == (-signal.SIGTERM, ["stopped"], "")
+
+
+STUBBORN = """
+import asyncio, atexit
+async def main():
+    print("ready", flush=True)
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        print("cleaning up", flush=True)
+        await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+BETWEEN_LOOPS = """
+import asyncio, time
+asyncio.run(asyncio.sleep(0))
+print("ready", flush=True)
+while True:
+    time.sleep(0.01)
+"""
+
+#: To the first process of a container the kernel gives no signal that it does not handle.
+FIRST_PROCESS = ["unshare", "--pid", "--fork", "--kill-child"]
+
+
+def can_be_first() -> bool:
+    try:
+        done = subprocess.run([*FIRST_PROCESS, "true"], check=False, capture_output=True)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(not can_be_first(), reason="no namespace can be made here")
+class TestFirstProcess:
+    """PID 1, as in containers: the exit status says what the signal cannot."""
+
+    @contextmanager
+    def first(self, source: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+        form = ferrio_run()
+        with started(Command([*FIRST_PROCESS, *form.words]), source, cwd) as process:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            yield process, int(children)
+
+    def test_dies_after_cleaning_up(self, tmp_path: Path) -> None:
+        with self.first(TIDY, tmp_path) as (process, pid):
+            os.kill(pid, signal.SIGTERM)
+            status, lines, stderr = ending(process)
+        assert (status, lines[-1], stderr) == (143, "exit handler", "")
+
+    def test_the_second_kills(self, tmp_path: Path) -> None:
+        with self.first(STUBBORN, tmp_path) as (process, pid):
+            os.kill(pid, signal.SIGTERM)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"cleaning up\n"
+            os.kill(pid, signal.SIGTERM)
+            assert ending(process) == (143, [], "")
+
+    def test_between_two_loops(self, tmp_path: Path) -> None:
+        with self.first(BETWEEN_LOOPS, tmp_path) as (process, pid):
+            os.kill(pid, signal.SIGTERM)
+            assert ending(process) == (143, [], "")
+
+    def test_ctrl_c(self, tmp_path: Path) -> None:
+        with self.first(TIDY, tmp_path) as (process, pid):
+            os.kill(pid, signal.SIGINT)
+            assert ending(process)[0] == 130
+
+
+@pytest.mark.parametrize("program", ["STUBBORN", "BETWEEN_LOOPS"])
+def test_who_takes_itself_for_the_first_process_exits(program: str, tmp_path: Path) -> None:
+    """The same without a namespace, which cannot be had everywhere."""
+    source = "import os\nos.getpid = lambda: 1\n" + globals()[program]
+    with started(ferrio_run(), source, tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        if program == "STUBBORN":
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"cleaning up\n"
+            process.send_signal(signal.SIGTERM)
+        assert ending(process) == (143, [], "")
