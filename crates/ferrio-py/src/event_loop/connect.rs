@@ -16,6 +16,7 @@ use super::race::race;
 use crate::coroutine::await_object;
 use crate::error::WithText;
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 use crate::names;
 use crate::transport::Endpoint;
 use crate::transport::tls::Settings;
@@ -448,7 +449,7 @@ fn failure(py: Python<'_>, mut failures: Vec<PyErr>, all: bool) -> PyResult<PyEr
         let failures = make::list_of(py, failures)?;
         let group = names::exception_group(py)?
             .call1((intern!(py, "create_connection failed"), failures))?;
-        return Ok(PyErr::from_value(group));
+        return Ok(raised(group));
     }
     let texts = failures
         .iter()

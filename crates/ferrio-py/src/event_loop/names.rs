@@ -26,6 +26,7 @@ use super::blocking::blocking;
 use crate::coroutine::{self, await_object};
 use crate::error::os_error;
 use crate::ffi::{audit, make};
+use crate::ffi::raise::raised;
 use crate::{names, socket};
 
 #[pymethods]
@@ -315,7 +316,7 @@ fn gai_error(py: Python<'_>, error: GaiError) -> PyErr {
         names::gaierror(py)?.call1((code, text))
     };
     match made() {
-        Ok(value) => PyErr::from_value(value),
+        Ok(value) => raised(value),
         Err(error) => error,
     }
 }

@@ -17,6 +17,7 @@ use super::watch::Direction;
 use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::raise::raised_while;
 use crate::item::Native;
 
 #[pymethods]
@@ -196,7 +197,9 @@ fn fileno<'py>(file: &Bound<'py, PyAny>) -> PyResult<Result<Bound<'py, PyInt>, P
                 || error.is_instance_of::<PyValueError>(py) =>
         {
             let text = format!("Invalid file object: {}", file.repr()?);
-            Ok(Err(PyValueError::with_text(text)))
+            let invalid = raised_while(py, PyValueError::with_text(text), error.value(py).as_any());
+            invalid.set_cause(py, None);
+            Ok(Err(invalid))
         }
         Err(error) => Err(error),
     }

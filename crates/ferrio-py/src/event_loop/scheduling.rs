@@ -191,7 +191,7 @@ impl FastMethod for CallSoonThreadsafe {
         if this.is_debug() {
             check(slf, &parsed.callback, Self::NAME)?;
         }
-        let handle = parsed.into_handle(slf, Kind::Threadsafe, None)?;
+        let handle = parsed.into_handle(slf, Kind::OF_ANOTHER_THREAD, None)?;
         this.push_threadsafe(py, Item::Handle(handle.clone_ref(py)));
         Ok(handle.into_object().into_bound(py))
     }

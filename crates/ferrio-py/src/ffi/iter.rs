@@ -1,8 +1,11 @@
 //! Driving an iterator as a task drives a coroutine.
 
+use std::ffi::CStr;
 use std::ptr;
 
-use pyo3::exceptions::{PyStopIteration, PySystemError, PyTypeError};
+use pyo3::exceptions::{
+    PyGeneratorExit, PyRuntimeError, PyStopIteration, PySystemError, PyTypeError,
+};
 use pyo3::prelude::*;
 use pyo3::{ffi, intern};
 
@@ -14,11 +17,13 @@ pub(crate) enum Step<'py> {
     Returned(Bound<'py, PyAny>),
 }
 
-/// `await`s begin with this: the iterator of an awaitable (`_PyCoro_GetAwaitableIter`).
+/// `await`s begin with this: the iterator of an awaitable (`_PyEval_GetAwaitable`).
 pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = awaitable.py();
-    // SAFETY: reads a type flag of a live object.
-    if unsafe { ffi::PyCoro_CheckExact(awaitable.as_ptr()) } != 0 {
+    if is_exact_coroutine(awaitable) {
+        if !awaitable.getattr(intern!(py, "cr_await"))?.is_none() {
+            return Err(awaited_already());
+        }
         return Ok(awaitable.clone());
     }
     // SAFETY: the type of a live object is live; the slots are read, not called, here.
@@ -27,11 +32,10 @@ pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bou
         if methods.is_null() { None } else { (*methods).am_await }
     };
     let Some(am_await) = method else {
-        // A generator-based coroutine (types.coroutine) is its own iterator.
-        if awaitable.hasattr(intern!(py, "gi_code"))? {
+        if is_generator_coroutine(awaitable)? {
             return Ok(awaitable.clone());
         }
-        let name = awaitable.get_type().name()?;
+        let name = type_name(awaitable);
         let text = if cfg!(Py_3_14) {
             format!("'{name}' object can't be awaited")
         } else {
@@ -40,7 +44,48 @@ pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bou
         return Err(PyTypeError::with_text(text));
     };
     // SAFETY: the slot takes the object it was found on and returns a new reference or an error.
-    unsafe { Bound::from_owned_ptr_or_err(py, am_await(awaitable.as_ptr())) }
+    let iterator = unsafe { Bound::from_owned_ptr_or_err(py, am_await(awaitable.as_ptr()))? };
+    // SAFETY: looks at the type of a live object.
+    let is_iterator = unsafe { ffi::PyIter_Check(iterator.as_ptr()) } != 0;
+    let is_coroutine = is_exact_coroutine(&iterator) || is_generator_coroutine(&iterator)?;
+    if is_iterator && !is_coroutine {
+        return Ok(iterator);
+    }
+    Err(PyTypeError::with_text(if cfg!(Py_3_15) {
+        let class = awaitable.get_type().fully_qualified_name()?;
+        let other = iterator.get_type().fully_qualified_name()?;
+        format!("{class}.__await__() must return an iterator, not {other}")
+    } else if is_coroutine {
+        "__await__() returned a coroutine".to_owned()
+    } else {
+        format!("__await__() returned non-iterator of type '{}'", type_name(&iterator))
+    }))
+}
+
+/// What is said of a coroutine that somebody else awaits.
+pub(crate) fn awaited_already() -> PyErr {
+    PyRuntimeError::with_text("coroutine is being awaited already")
+}
+
+/// Is it a generator of a function that `types.coroutine` has marked?
+fn is_generator_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// `inspect.CO_ITERABLE_COROUTINE`.
+    const ITERABLE_COROUTINE: u32 = 0x100;
+    let py = object.py();
+    // SAFETY: only looks at the type.
+    if unsafe { ffi::PyGen_CheckExact(object.as_ptr()) } == 0 {
+        return Ok(false);
+    }
+    let flags = object.getattr(intern!(py, "gi_code"))?.getattr(intern!(py, "co_flags"))?;
+    Ok(flags.extract::<u32>()? & ITERABLE_COROUTINE != 0)
+}
+
+/// What messages of the interpreter's call the type: `_thread.lock`, but `Odd` for a class written
+/// in Python.
+fn type_name(object: &Bound<'_, PyAny>) -> String {
+    // SAFETY: a live object's type, whose name is a C string that lives as long.
+    let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(object.as_ptr())).tp_name) };
+    name.to_string_lossy().into_owned()
 }
 
 /// Is it what calling an `async def` function makes?
@@ -78,9 +123,13 @@ fn raised(py: Python<'_>) -> PyErr {
 }
 
 /// `iterator.throw(error)`; an iterator without `throw` is left with the error, as `yield from`
-/// leaves it.
+/// leaves it. One that is left by GeneratorExit is closed (`_gen_throw`, Objects/genobject.c).
 pub(crate) fn throw<'py>(iterator: &Bound<'py, PyAny>, error: PyErr) -> PyResult<Step<'py>> {
     let py = iterator.py();
+    if error.is_instance_of::<PyGeneratorExit>(py) {
+        close(iterator)?;
+        return Err(error);
+    }
     let Some(method) = iterator.getattr_opt(intern!(py, "throw"))? else {
         return Err(error);
     };
@@ -90,5 +139,21 @@ pub(crate) fn throw<'py>(iterator: &Bound<'py, PyAny>, error: PyErr) -> PyResult
             Ok(Step::Returned(stop.value(py).getattr(intern!(py, "value"))?))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// What becomes of an iterator whose awaiter is closed (`gen_close_iter`).
+///
+/// # Errors
+/// Whatever its `close` raises.
+fn close(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = iterator.py();
+    match iterator.getattr_opt(intern!(py, "close")) {
+        Ok(Some(method)) => method.call0().map(drop),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            error.write_unraisable(py, Some(iterator));
+            Ok(())
+        }
     }
 }

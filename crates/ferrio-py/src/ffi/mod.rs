@@ -23,6 +23,7 @@ pub(crate) mod make;
 pub(crate) mod overrides;
 #[cfg(unix)]
 pub(crate) mod process;
+pub(crate) mod raise;
 pub(crate) mod recursion;
 pub(crate) mod signal;
 pub(crate) mod signature;

@@ -45,10 +45,9 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
             let old = KEPT.swap(ffi::Py_NewRef(stop.cast()).cast(), Ordering::Relaxed);
             ffi::Py_XDECREF(old.cast());
         }
-        #[cfg(Py_3_12)]
-        ffi::PyErr_SetRaisedException(stop.cast());
-        #[cfg(not(Py_3_12))]
-        ffi::PyErr_Restore(ffi::Py_NewRef(class.cast()), stop.cast(), std::ptr::null_mut());
+        // What is being handled becomes its context, for those who catch it.
+        ffi::PyErr_SetObject(class.cast(), stop.cast());
+        ffi::Py_DECREF(stop.cast());
     }
 }
 
@@ -56,7 +55,8 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
 static KEPT: AtomicPtr<ffi::PyStopIterationObject> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Sets the kept one, if nobody else has it, nor has left anything in it.
+/// Sets the kept one, if nobody else has it, nor has left anything in it or changed it, and if nothing
+/// is being handled, which would become its context.
 ///
 /// # Safety
 /// Attached.
@@ -68,14 +68,37 @@ unsafe fn raise_kept() -> bool {
         if stop.is_null() || ffi::Py_REFCNT(stop.cast()) != 1 {
             return false;
         }
+        let handled = ffi::PyErr_GetHandledException();
+        if !handled.is_null() {
+            ffi::Py_DECREF(handled);
+            return false;
+        }
         let kept = &*stop;
         let is_as_new = [kept.dict, kept.notes, kept.traceback, kept.context, kept.cause]
             .iter()
-            .all(|field| field.is_null());
+            .all(|field| field.is_null())
+            // One byte in C; the binding takes it for a Rust `char`, of which not every value is one.
+            && (&raw const (*stop).suppress_context).cast::<u8>().read() == 0
+            && kept.value == ffi::Py_True()
+            && is_true_alone(kept.args);
         if is_as_new {
             ffi::PyErr_SetRaisedException(ffi::Py_NewRef(stop.cast()));
         }
         is_as_new
+    }
+}
+
+/// Are these the arguments of `StopIteration(True)`?
+///
+/// # Safety
+/// Attached; the `args` of an exception, a tuple.
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+unsafe fn is_true_alone(args: *mut ffi::PyObject) -> bool {
+    // SAFETY: passed on.
+    unsafe {
+        ffi::PyTuple_CheckExact(args) != 0
+            && ffi::PyTuple_GET_SIZE(args) == 1
+            && ffi::PyTuple_GET_ITEM(args, 0) == ffi::Py_True()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::ffi::bytes;
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -189,6 +190,6 @@ impl Reading for Exactly {
         let expected = make::int(py, count as i64)?;
         let partial = buffer.take(py, usize::MAX)?;
         let error = names::incomplete_read_error(py)?.call1((partial, expected))?;
-        Err(PyErr::from_value(error))
+        Err(raised(error))
     }
 }

@@ -13,6 +13,7 @@ use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::iter::Step;
+use crate::ffi::raise::raised;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -98,7 +99,7 @@ impl Drain {
             return reader.get().check_exception(py);
         }
         let error = reader.call_method0(intern!(py, "exception"))?;
-        if error.is_none() { Ok(()) } else { Err(PyErr::from_value(error)) }
+        if error.is_none() { Ok(()) } else { Err(raised(error)) }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::overrides::Methods;
+use crate::ffi::raise::raised;
 use crate::ffi::task::queue::direct_loop;
 use crate::names;
 
@@ -389,7 +390,7 @@ impl StreamReader {
     pub(super) fn check_exception(&self, py: Python<'_>) -> PyResult<()> {
         match self.exception(py) {
             None => Ok(()),
-            Some(error) => Err(PyErr::from_value(error.into_bound(py))),
+            Some(error) => Err(raised(error.into_bound(py))),
         }
     }
 

@@ -13,6 +13,7 @@ use super::reading::{Either, Read, Reading};
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -140,7 +141,7 @@ fn overrun(py: Python<'_>, text: &str, consumed: usize) -> PyErr {
         names::limit_overrun_error(py)?.call1((text, consumed))
     };
     match made() {
-        Ok(error) => PyErr::from_value(error),
+        Ok(error) => raised(error),
         Err(error) => error,
     }
 }
@@ -190,7 +191,7 @@ impl Reading for Until {
         }
         let partial = buffer.take(py, usize::MAX)?;
         let error = names::incomplete_read_error(py)?.call1((partial, py.None()))?;
-        Err(PyErr::from_value(error))
+        Err(raised(error))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::ffi::free_list::FreeList;
 use crate::ffi::future::awaiting::Awaiting;
 use crate::ffi::future::iter::thrown;
 use crate::ffi::heap_type::{self, slot};
-use crate::ffi::iter::{Step, is_exact_coroutine};
+use crate::ffi::iter::{Step, awaited_already, is_exact_coroutine};
 use crate::ffi::stop_iteration;
 use crate::names;
 
@@ -210,7 +210,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
+        slot(ffi::Py_am_await, am_await as *mut c_void),
         slot(ffi::Py_am_send, am_send as *mut c_void),
         slot(ffi::Py_tp_iternext, iternext as *mut c_void),
         heap_type::methods(vec![
@@ -365,6 +365,18 @@ unsafe extern "C" fn am_send(
         *result = object;
         status
     })
+}
+
+/// What an `await` begins with: the coroutine itself, unless it is in the middle of another one.
+unsafe extern "C" fn am_await(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with a live coroutine.
+    unsafe {
+        if state_of(slf) == State::Suspended {
+            awaited_already().restore(Python::assume_attached());
+            return ptr::null_mut();
+        }
+        ffi::Py_NewRef(slf)
+    }
 }
 
 /// What `await` calls: one step without a value.

@@ -84,10 +84,16 @@ static TYPES: PyOnceLock<HandleTypes> = PyOnceLock::new();
 pub(crate) enum Kind {
     /// What `call_soon` returns.
     Soon,
-    /// What `call_soon_threadsafe` returns from 3.14 on; before that, a plain `Handle`.
+    /// Of `call_soon_threadsafe`, from 3.14 on.
     Threadsafe,
     /// What `call_later` and `call_at` return.
     Timer,
+}
+
+impl Kind {
+    /// What `call_soon_threadsafe` returns.
+    pub(crate) const OF_ANOTHER_THREAD: Kind =
+        if cfg!(Py_3_14) { Kind::Threadsafe } else { Kind::Soon };
 }
 
 /// A handle of ours: an instance of one of the three classes.

@@ -45,7 +45,7 @@ pub(crate) unsafe fn call_soon_threadsafe(
     nargs: usize,
 ) -> Option<*mut ffi::PyObject> {
     // SAFETY: passed on.
-    unsafe { queue(py, Kind::Threadsafe, slf, args, nargs, Loop::push_threadsafe) }
+    unsafe { queue(py, Kind::OF_ANOTHER_THREAD, slf, args, nargs, Loop::push_threadsafe) }
 }
 
 /// What both have in common.

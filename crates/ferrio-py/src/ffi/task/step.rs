@@ -16,6 +16,7 @@ use crate::ffi::future::layout::{CANCELLED, FINISHED, PENDING};
 use crate::ffi::future::{Types, awaited_by, fields, schedule_callbacks, types};
 use crate::ffi::iter::{self, Step};
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 use crate::item::Item;
 use crate::names;
 
@@ -251,7 +252,7 @@ fn already_done(task: &Bound<'_, PyAny>, error: Option<&Bound<'_, PyAny>>) -> Py
     };
     match (text(), names::invalid_state_error(py)) {
         (Ok(text), Ok(class)) => match make::text(py, text).and_then(|text| class.call1((text,))) {
-            Ok(error) => PyErr::from_value(error),
+            Ok(error) => raised(error),
             Err(error) => error,
         },
         (Err(error), _) | (_, Err(error)) => error,

@@ -13,6 +13,7 @@ use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::iter::Step;
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -120,7 +121,7 @@ impl Waiting {
 
 /// The exception, to be raised.
 fn broken(py: Python<'_>, text: &str) -> PyResult<PyErr> {
-    Ok(PyErr::from_value(names::broken_barrier_error(py)?.call1((make::text(py, text)?,))?))
+    Ok(raised(names::broken_barrier_error(py)?.call1((make::text(py, text)?,))?))
 }
 
 impl Body for Waiting {

@@ -17,6 +17,7 @@ use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::iter::Step;
 use crate::ffi::make;
+use crate::ffi::raise::{raised, raised_while};
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -162,14 +163,20 @@ impl Waiting {
                 Err(error) => return self.fail(py, error),
             }
         }
-        match (locking.cancelled.take(), locking.error.take()) {
-            (Some(_), _) if !Version::of(py)?.raises_again => {
-                let error = names::cancelled_error(py)?.call0()?;
-                self.fail(py, PyErr::from_value(error))
+        let first = locking.error.take().map(|error| error.into_bound(py).into_any());
+        match (locking.cancelled.take(), first) {
+            (Some(again), first) => {
+                let error = match Version::of(py)?.raises_again {
+                    true => again.into_bound(py).into_any(),
+                    false => names::cancelled_error(py)?.call0()?,
+                };
+                let mut error = raised(error);
+                if let Some(first) = first {
+                    error = raised_while(py, error, &first);
+                }
+                self.fail(py, error)
             }
-            (Some(error), _) | (None, Some(error)) => {
-                self.fail(py, PyErr::from_value(error.into_bound(py).into_any()))
-            }
+            (None, Some(error)) => self.fail(py, PyErr::from_value(error)),
             (None, None) => Ok(Step::Returned(PyBool::new(py, true).to_owned().into_any())),
         }
     }

@@ -1,0 +1,67 @@
+//! Raising an exception that is there already, as `raise error` does.
+//!
+//! What PyO3 makes when it is raised goes by way of the interpreter, which looks at what is being
+//! handled and makes that the context. An exception that was made before, by a call of its class or by
+//! the program, is only handed over by PyO3: it would keep the context that it has, which is none or
+//! that of the last time.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// `raise error`. Its context is what is being handled where this is called. What is no exception
+/// becomes one, or the TypeError for it.
+pub(crate) fn raised(error: Bound<'_, PyAny>) -> PyErr {
+    let py = error.py();
+    // SAFETY: attached; a live object and its type.
+    unsafe {
+        if ffi::PyExceptionInstance_Check(error.as_ptr()) == 0 {
+            return PyErr::from_value(error);
+        }
+        ffi::PyErr_SetObject(ffi::Py_TYPE(error.as_ptr()).cast(), error.as_ptr());
+    }
+    PyErr::fetch(py)
+}
+
+/// What becomes of `error` when it is raised in Rust while `handled` is being handled there, of
+/// which the interpreter does not know.
+pub(crate) fn raised_while(py: Python<'_>, error: PyErr, handled: &Bound<'_, PyAny>) -> PyErr {
+    set_context(error.value(py).as_any(), handled);
+    error
+}
+
+/// Makes `handled` the context of `error`, and not for ever in a circle (`_PyErr_SetObject`,
+/// Python/errors.c).
+fn set_context(error: &Bound<'_, PyAny>, handled: &Bound<'_, PyAny>) {
+    if error.is(handled) {
+        return;
+    }
+    let py = error.py();
+    // SAFETY: attached; exceptions all of them. Contexts are owned by the exceptions that have them,
+    // and no Python code runs until the last one is set.
+    unsafe {
+        let mut link = handled.clone();
+        // Somebody may have made a circle by hand: it is walked at half the pace behind.
+        let mut slow = handled.clone();
+        let mut is_even = false;
+        loop {
+            let context = ffi::PyException_GetContext(link.as_ptr());
+            let Some(context) = Bound::from_owned_ptr_or_opt(py, context) else { break };
+            if context.is(error) {
+                ffi::PyException_SetContext(link.as_ptr(), std::ptr::null_mut());
+                break;
+            }
+            link = context;
+            if link.is(&slow) {
+                break;
+            }
+            if is_even {
+                let next = ffi::PyException_GetContext(slow.as_ptr());
+                if let Some(next) = Bound::from_owned_ptr_or_opt(py, next) {
+                    slow = next;
+                }
+            }
+            is_even = !is_even;
+        }
+        ffi::PyException_SetContext(error.as_ptr(), handled.clone().into_ptr());
+    }
+}
