@@ -59,6 +59,15 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
             returncode = 255
         self._process_exited(returncode)
 
+    def _process_exited(self, returncode: int) -> None:
+        super()._process_exited(returncode)
+        # As asyncio's of today (gh-119710): a grandchild may keep the pipes open for as long as it
+        # likes, and up to 3.13 whoever waits for the child waits for them, too.
+        for waiter in self._exit_waiters or ():
+            if not waiter.done():
+                waiter.set_result(returncode)
+        self._exit_waiters = self._exit_waiters and []
+
     def _thread_waited(self, pid: int, returncode: int, loop: Any) -> None:
         # In the waiting thread, except on versions whose threads leave it to the loop.
         loop.call_soon_threadsafe(self._process_exited, returncode)

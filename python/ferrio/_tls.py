@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import types
-from asyncio import base_events
+from asyncio import base_events, streams
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -27,13 +27,37 @@ class SSLProtocol(BaseSSLProtocol, asyncio.BufferedProtocol):
     __module__ = "ferrio"
 
 
+def with_what_was_read(
+    loop: Any,
+    protocol: Any,
+    sslcontext: Any,
+    waiter: Any,
+    server_side: bool = False,
+    *args: Any,
+    **kwargs: Any,
+) -> SSLProtocol:
+    """An ``SSLProtocol`` that begins with what a stream reader has of the handshake already.
+
+    asyncio's ``start_tls`` of today gives it that, earlier releases lose it (gh-142352).
+    """
+    made = SSLProtocol(loop, protocol, sslcontext, waiter, server_side, *args, **kwargs)
+    if server_side and isinstance(protocol, streams.StreamReaderProtocol):
+        reader = protocol._stream_reader  # type: ignore[attr-defined]
+        if reader is not None and reader._buffer:
+            made._incoming.write(reader._buffer)
+            reader._buffer.clear()
+    return made
+
+
 def with_our_protocol(function: Function) -> Function:
     """A function of asyncio's that makes our ``SSLProtocol`` where it makes asyncio's.
 
     What it does besides differs between patch releases even.
     """
     plain = cast(types.FunctionType, function)
-    names = {**plain.__globals__, "sslproto": types.SimpleNamespace(SSLProtocol=SSLProtocol)}
+    does_all = "_incoming" in plain.__code__.co_names
+    made = SSLProtocol if does_all else with_what_was_read
+    names = {**plain.__globals__, "sslproto": types.SimpleNamespace(SSLProtocol=made)}
     ours = types.FunctionType(
         plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__
     )

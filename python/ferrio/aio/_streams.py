@@ -81,6 +81,25 @@ class StreamReaderProtocol(
 
     connection_made = _with_ours(streams.StreamReaderProtocol.connection_made)
 
+    # As asyncio's of today, after `start_tls`: in earlier releases the reader goes on pausing the
+    # transport that is below TLS by then.
+    if hasattr(streams.StreamReaderProtocol, "_replace_transport"):
+
+        def _replace_transport(self, transport: asyncio.Transport) -> None:
+            super()._replace_transport(transport)  # type: ignore[misc]
+            _read_from(self._stream_reader, transport)
+
+    else:
+
+        def _replace_writer(self, writer: asyncio.StreamWriter) -> None:
+            super()._replace_writer(writer)  # type: ignore[misc]
+            _read_from(self._stream_reader, writer.transport)
+
+
+def _read_from(reader: Any, transport: asyncio.BaseTransport) -> None:
+    if reader is not None:
+        reader._transport = transport
+
 
 _namespace.update(
     StreamReader=StreamReader,

@@ -47,8 +47,6 @@ pub(super) struct GroupVersions {
     pub(super) names_afterwards: bool,
     /// It passes whatever keywords it is given on to the loop.
     pub(super) passes_keywords: bool,
-    /// A task that is done when it is made is noticed at once.
-    pub(super) notices_at_once: bool,
     /// A task that cancels the group while it starts is cancelled.
     pub(super) cancels_late_task: bool,
     /// Afterwards it forgets its parent and its errors.
@@ -126,10 +124,6 @@ impl GroupVersions {
             closes_refused: creates("close", since_313)?,
             names_afterwards: creates("_set_task_name", !since_313)?,
             passes_keywords: creates("kwargs", since_314)?,
-            notices_at_once: match (place("create_task", "done"), place("create_task", "add")) {
-                (Some(done), Some(add)) => done < add,
-                (None, _) | (_, None) => false,
-            },
             cancels_late_task: creates("cancel", false)?,
             forgets: exit == "_aexit",
             keeps_cancellation: exits("pending_cancellation_error", false)?,

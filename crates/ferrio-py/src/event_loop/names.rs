@@ -25,8 +25,8 @@ use super::Loop;
 use super::blocking::blocking;
 use crate::coroutine::{self, await_object};
 use crate::error::os_error;
-use crate::ffi::{audit, make};
 use crate::ffi::raise::raised;
+use crate::ffi::{audit, make};
 use crate::{names, socket};
 
 #[pymethods]

@@ -288,10 +288,8 @@ impl TaskGroup {
         {
             awaited_by::add(&task, &parent)?;
         }
-        if versions.notices_at_once && state::is_done(&task)? {
-            TaskGroup::tell(slf, &task)?;
-            return Ok(task);
-        }
+        // Also one that is done when it is made. What asyncio did from 3.12 on, to notice it at once,
+        // cancels a parent that still makes tasks, and was taken back (gh-128550, gh-128588).
         this.tasks(py)?.add(&task)?;
         let callback = match TaskGroup::is_plain(slf)? {
             true => new_callback(py, TaskDone(slf.clone().unbind()))?,
@@ -302,14 +300,6 @@ impl TaskGroup {
             state::cancel(&task)?;
         }
         Ok(task)
-    }
-
-    /// `self._on_task_done(task)`.
-    fn tell(slf: &Bound<'_, TaskGroup>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        if TaskGroup::is_plain(slf)? {
-            return TaskGroup::task_done(slf, task);
-        }
-        slf.call_method1(intern!(slf.py(), "_on_task_done"), (task,)).map(drop)
     }
 
     /// `cancel()`, from 3.15 on.

@@ -11,7 +11,6 @@ use super::traffic::Sent;
 use crate::error::WithText;
 use crate::event_loop::Loop;
 use crate::ffi::buffer::View;
-use crate::ffi::call::Context;
 use crate::ffi::make::Returned;
 use crate::transport::chunk::Written;
 use crate::transport::limits::{self, Watermark};
@@ -123,7 +122,8 @@ impl DatagramTransport {
         telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r pauses reading")
     }
 
-    /// Takes `pause_reading()` back.
+    /// Takes `pause_reading()` back. Unlike asyncio's, it leaves the context as it is in which datagrams
+    /// are received: whoever resumes, a task of some request perhaps, is not who made the transport.
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
@@ -132,8 +132,6 @@ impl DatagramTransport {
         if !resumes {
             return Ok(());
         }
-        let context = Context::copy_current(py)?;
-        drop(this.with(py, |state| std::mem::replace(&mut state.context, context)));
         this.watch(slf)?;
         telling::log(this.looop.bind(slf.py()), slf.as_any(), "debug", "%r resumes reading")
     }

@@ -45,6 +45,8 @@ pub(crate) struct DatagramTransport {
     family: i32,
     /// Nothing is ever sent to another address than the peer's.
     is_connected: bool,
+    /// There is a peer, which may be without a name, as that of a socket pair is.
+    has_peer: bool,
     state: GilCell<State>,
 }
 
@@ -153,6 +155,8 @@ impl DatagramTransport {
         let (family, ..) = socket::kind(sock)?;
         let extra = describe(sock, extra)?;
         let peername = extra.get_item(intern!(py, "peername"))?;
+        let peername = peername.filter(|name| !name.is_none());
+        let has_peer = peername.is_some();
         let is_connected = match peername {
             Some(name) => name.is_truthy()?,
             None => false,
@@ -186,6 +190,7 @@ impl DatagramTransport {
             number,
             family,
             is_connected,
+            has_peer,
             state: GilCell::new(state),
         }
         .make(py)?;

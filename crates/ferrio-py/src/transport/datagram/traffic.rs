@@ -116,7 +116,8 @@ impl DatagramTransport {
     /// Where the second argument of `sendto()` leads.
     pub(super) fn destination(&self, address: &Bound<'_, PyAny>) -> PyResult<To> {
         let py = address.py();
-        if self.is_connected {
+        // asyncio passes the None on, which is a TypeError and the end of the transport.
+        if self.is_connected || (self.has_peer && address.is_none()) {
             return Ok(To::Peer);
         }
         if audit::is_listening(py) {

@@ -9,7 +9,7 @@ use super::{End, Scheduled, Shared, Step};
 use super::{begin, call_soon, fatal_error, log, schedule_lost};
 use crate::error::os_error;
 use crate::event_loop::{Loop, report};
-use crate::ffi::call::{Context, call_method1};
+use crate::ffi::call::call_method1;
 use crate::ffi::class::{Adopted, AsyncioReadTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
@@ -139,15 +139,14 @@ impl ReadPipeTransport {
         Ok(())
     }
 
-    /// Takes `pause_reading()` back.
+    /// Takes `pause_reading()` back; what is received then is received in the context that it was
+    /// received in before, not in that of the caller, as in asyncio.
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if !this.shared.with(py, |state| state.stream.resume_reading()) {
             return Ok(());
         }
-        let context = Context::copy_current(py)?;
-        drop(this.shared.with(py, |state| std::mem::replace(&mut state.context, context)));
         super::register(slf, Interest::READ)?;
         this.go_on(slf);
         log(slf, "debug", "%r resumes reading")

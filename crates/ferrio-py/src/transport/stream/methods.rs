@@ -10,7 +10,6 @@ use pyo3::types::PyDict;
 use super::StreamTransport;
 use crate::error::{WithText, os_error};
 use crate::event_loop::Loop;
-use crate::ffi::call::Context;
 use crate::ffi::make::{self, Returned};
 use crate::item::Item;
 use crate::transport::chunk::{Chunk, Written};
@@ -107,16 +106,14 @@ impl StreamTransport {
         Ok(())
     }
 
-    /// Takes `pause_reading()` back.
+    /// Takes `pause_reading()` back. Unlike asyncio's, it leaves the context as it is in which the
+    /// protocol is called: whoever resumes, a task of some request perhaps, is not who made the
+    /// connection.
     pub(crate) fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if !this.with(py, |state| state.stream.resume_reading()) {
             return Ok(());
-        }
-        if !this.with(py, |state| state.is_context_fixed) {
-            let context = Context::copy_current(py)?;
-            drop(this.with(py, |state| std::mem::replace(&mut state.context, context)));
         }
         this.hold(slf)?;
         if this.with(py, |state| state.key.is_some() && state.stream.is_readable()) {
@@ -160,7 +157,12 @@ impl StreamTransport {
     /// Gives the connection to another protocol, from the next event on.
     fn set_protocol(&self, py: Python<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let protocol = Protocol::new(protocol)?;
-        drop(self.with(py, |state| state.protocol.replace(protocol)));
+        let new = protocol.clone_ref(py);
+        let (old, is_paused) =
+            self.with(py, |state| (state.protocol.replace(protocol), state.is_protocol_paused));
+        if is_paused && let Some(tls) = new.as_tls(py) {
+            tls.get().take_pause_over(py, old.as_ref().map(|old| &old.object));
+        }
         Ok(())
     }
 

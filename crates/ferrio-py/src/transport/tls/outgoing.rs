@@ -300,6 +300,17 @@ impl TlsProtocol {
         self.send(slf, Pieces::new())
     }
 
+    /// The transport below is full already, with what this protocol has written before there was TLS
+    /// and was told to pause for. It will tell us when there is room, and asyncio's takes no notice: who
+    /// waits there waits for ever.
+    pub(crate) fn take_pause_over(&self, py: Python<'_>, old: Option<&Py<PyAny>>) {
+        self.with(py, |state| {
+            state.is_lower_full = true;
+            let app = state.protocol.as_ref().map(|protocol| &protocol.object);
+            state.is_app_writing_paused = app.zip(old).is_some_and(|(app, old)| app.is(old));
+        });
+    }
+
     /// There is room below.
     pub(super) fn room_below(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         self.send_collected(slf)?;
