@@ -57,6 +57,9 @@ def main() -> None:
     expectations = Expectations.load(order["loop"], sys.version_info[:2], replace=order["replace"])
     timeouts = order["timeout"], order["failing_timeout"]
     result = Reporter(events, module, expectations, substitute, timeouts)
+    # Many of the tests collect garbage. What was there before them is none of it.
+    gc.collect()
+    gc.freeze()
     unittest.TestSuite(chosen.values()).run(result)
     # What hangs from here on (threads that nobody joins) is no test's result.
     events.send("end")
