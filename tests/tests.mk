@@ -15,19 +15,30 @@ PROFILE ?= release
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: venv test engine servers pytest conformance ecosystem soak sanitize races miri lint free-threaded clean
+.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem soak sanitize races miri lint free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
 
 test: engine pytest conformance ## every test there is, on $(PYTHON)
 
+# What CPython's version cannot change: tables, plots and the programs that measure, pages, recipes,
+# and the engine, which knows no Python. .ci/run tests it on one version.
+UNVERSIONED = tests/bench tests/docs tests/cli/test_command.py tests/cli/test_cookbook.py \
+  tests/cli/test_examples.py
+
+test-version: pytest conformance ## the tests that another version of CPython may change, on $(PYTHON)
+test-version: LEFT_OUT = $(UNVERSIONED:%=--ignore=%)
+
+test-all: ## what .ci/run does, with every test on each version, on the release profile: hours
+	.ci/run --all
+
 engine: ## cargo test of the engine
 	cargo test --locked --package ferrio-engine
 	cargo test --locked --package ferrio-engine --features faults --test faults
 
 pytest: venv servers ## parity, stress and ecosystem tests
-	$(VENV)/bin/python -m pytest --numprocesses 2 $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 $(LEFT_OUT) $(ARGS)
 
 servers:
 	@$(PYTHON) tests/setup/servers.py

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,16 @@ def main() -> None:
     )
     options = parser.parse_args()
     check_machine()
-    with alone():
+    needed = stamps(options)
+
+    def is_made() -> bool:
+        return all(stamp.is_current() for stamp in needed) and (
+            FAULTS.exists() or not options.faults
+        )
+
+    with alone(is_made) as nothing_is_missing:
+        if nothing_is_missing:
+            return
         create()
         install(REQUIREMENTS)
         if options.lint:
@@ -75,17 +84,41 @@ def main() -> None:
             build_with_faults(options.profile)
 
 
+def stamps(options: argparse.Namespace) -> list[Stamp]:
+    """Of all that these options ask for."""
+    requirements = [REQUIREMENTS]
+    if options.lint:
+        requirements.append(LINT_REQUIREMENTS)
+    if options.docs:
+        requirements.append(DOCS_REQUIREMENTS)
+    found = [*map(of_requirements, requirements), of_build("wheel", options.profile)]
+    if options.faults:
+        found.append(of_build("faults", options.profile))
+    return found
+
+
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """One at a time: maturin keeps what it builds in one place for all versions."""
+def alone(is_made: Callable[[], bool]) -> Iterator[bool]:
+    """One at a time: maturin keeps what it builds in one place for all versions.
+
+    Whoever finds that everything is made needs no turn, and gets True: tests of one version start
+    while another one is built.
+    """
     BUILD.mkdir(exist_ok=True)
+    has_said = False
     with (BUILD / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"[{VERSION}] waiting for another build to end ...", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        while not is_made():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not has_said:
+                    print(f"[{VERSION}] waiting for another build to end ...", flush=True)
+                    has_said = True
+                time.sleep(0.5)
+            else:
+                yield False
+                return
+        yield True
 
 
 def check_machine() -> None:
@@ -111,7 +144,7 @@ def create() -> None:
 
 
 def install(requirements: Path) -> None:
-    stamp = Stamp(requirements.stem, [requirements])
+    stamp = of_requirements(requirements)
     if stamp.is_current():
         return
     with step(f"installing {requirements.relative_to(ROOT)}"):
@@ -120,7 +153,7 @@ def install(requirements: Path) -> None:
 
 
 def build(profile: str) -> None:
-    stamp = Stamp("wheel", sources(), profile)
+    stamp = of_build("wheel", profile)
     if stamp.is_current():
         return
     with step(f"building ferrio for CPython {VERSION} ({profile} profile, a minute or two)"):
@@ -130,7 +163,7 @@ def build(profile: str) -> None:
 
 
 def build_with_faults(profile: str) -> None:
-    stamp = Stamp("faults", sources(), profile)
+    stamp = of_build("faults", profile)
     if stamp.is_current() and FAULTS.exists():
         return
     with step(f"building ferrio for CPython {VERSION} with faults ({profile} profile)"):
@@ -138,6 +171,14 @@ def build_with_faults(profile: str) -> None:
         shutil.rmtree(FAULTS, ignore_errors=True)
         pip("install", "--quiet", "--no-deps", "--target", FAULTS, wheel)
         stamp.write()
+
+
+def of_requirements(requirements: Path) -> Stamp:
+    return Stamp(requirements.stem, [requirements])
+
+
+def of_build(name: str, profile: str) -> Stamp:
+    return Stamp(name, sources(), profile)
 
 
 def sources() -> list[Path]:
