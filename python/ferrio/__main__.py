@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from . import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import _choice
+
+COMMANDS = ("run", "cookbook", "bench", "info")
 
 DESCRIPTION = """\
 asyncio, all of it, in Rust.
@@ -46,7 +49,8 @@ Python processes that it starts run on ferrio, too.
 
 RUN_EXAMPLES = """\
 what to run:
-  FILE [args]       a Python file, or a folder or zip archive with a __main__.py
+  FILE [args]       a Python file, or a folder or zip archive with a __main__.py; or the name of
+                    a command that is written in Python, such as uvicorn or pytest
   -m MODULE [args]  a module or package
   -c CODE [args]    the text itself
   - [args]          the text on standard input
@@ -56,9 +60,8 @@ examples:
   ferrio run --debug -m myservice
   ferrio run --loop asyncio app.py               the same on asyncio, to compare
   ferrio run --loop-only app.py                  ferrio's loop under asyncio's own classes
-  python -X dev -m ferrio run app.py             options of the interpreter go to the interpreter
-
-  ferrio run -m uvicorn --workers 4 app:main
+  ferrio run -X dev -W error -u app.py           options of the interpreter
+  ferrio run uvicorn --workers 4 app:main        as `uvicorn --workers 4 app:main`
 
 programs that choose a loop themselves:
   Who asks for uvloop gets ferrio, unless --keep-loops is given. Who names another loop gets that
@@ -224,6 +227,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv = sys.argv[1:]
     command = argv[0] if argv else None
     parser = build_parser(command)
+    if command == "run":
+        argv = ["run", *without_interpreter_options(argv[1:])]
+    elif command not in (None, *COMMANDS, "-h", "--help", "--version"):
+        from ._command_line import advice
+
+        if text := advice(argv, COMMANDS):
+            parser.error(text)
     options = parser.parse_args(argv)
     match options.command:
         case "run":
@@ -236,6 +246,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return end_of_readers()
     return status
+
+
+def without_interpreter_options(words: Sequence[str]) -> list[str]:
+    """The words behind `ferrio run`. With those for the interpreter it is started anew."""
+    from ._command_line import CommandLine, MistakeError, start_again
+
+    try:
+        line = CommandLine.parse(words)
+        if line.interpreter:
+            start_again(line)
+    except MistakeError as mistake:
+        mistaken(mistake)
+    return [*line.own, *line.program]
+
+
+def mistaken(mistake: Exception) -> NoReturn:
+    print(f"ferrio run: {mistake}", file=sys.stderr)
+    sys.exit(2)
 
 
 def say(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -272,7 +300,13 @@ def run(options: argparse.Namespace) -> int:
     elif target == "-":
         program = _run.StandardInput()
     else:
-        program = _run.Script(target)
+        from . import _scripts
+        from ._command_line import MistakeError
+
+        try:
+            program = _run.Script(_scripts.file_of(target, arguments))
+        except MistakeError as mistake:
+            mistaken(mistake)
     return _run.run(
         program,
         arguments,
@@ -326,4 +360,7 @@ def end_of_readers() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    # `python -i` asks for more, and would first speak of an exit.
+    if status or not sys.flags.interactive:
+        sys.exit(status)

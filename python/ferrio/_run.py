@@ -150,6 +150,8 @@ def run(
     try:
         program.execute(arguments)
     except SystemExit as exit:
+        if sys.flags.interactive:
+            return report(exit)
         if not (termination.received and is_of_the_interrupted(exit)):
             raise
         if isinstance(exit.code, str):
@@ -163,11 +165,19 @@ def run(
         if termination.received:
             return end_by(signal.SIGTERM)
         return 0
-    uncaught.__traceback__ = without_own_frames(uncaught.__traceback__)
-    _ferrio.report_uncaught(uncaught)
+    report(uncaught)
+    if sys.flags.interactive:
+        return 0
     if type(uncaught) is KeyboardInterrupt:  # the interpreter does not ask for subclasses either
         return end_by(signal.SIGINT)
     return 1
+
+
+def report(uncaught: BaseException) -> int:
+    """Report what the program has raised; 0, for the interpreter that goes on after it (`-i`)."""
+    uncaught.__traceback__ = without_own_frames(uncaught.__traceback__)
+    _ferrio.report_uncaught(uncaught)
+    return 0
 
 
 class Termination:
