@@ -13,7 +13,8 @@ ARGS ?=
 PROFILE ?= release
 
 # The virtual environment that tests/setup/environment.py makes for $(PYTHON): .build/venv/3.13
-VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] \
+  + "d" * hasattr(sys, "gettotalrefcount"))')
 
 .PHONY: venv test test-version test-all engine servers pytest conformance ecosystem soak sanitize races miri lint free-threaded clean
 
@@ -55,12 +56,21 @@ ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio
 # has other things to do.
 SOAK = -m pytest tests/stress --soak --timeout 7200
 
-soak: ## the long forms of tests/stress, on $(PYTHON): half an hour; figures at the end
+# On a build of its own, with assertions. PYTHON may be a debug build of CPython.
+ASSERTING = PYTHONPATH=.build/assertions/$(notdir $(VENV)) $(VENV)/bin/python -m tests.fuzzing
+
+.PHONY: fuzz-python
+fuzz-python: ## random programs, and odd arguments for every attribute, a minute each
+	@$(PYTHON) tests/setup/environment.py --assertions
+	$(ASSERTING) $(ARGS)
+
+soak: ## tests/stress at full length, half an hour, and two of fuzzing, on $(PYTHON); figures at the end
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE) --faults
 	FAULTS_ROUNDS=20 cargo test --locked --release --package ferrio-engine --features faults \
 	  --test faults -- --nocapture
 	status=0; $(VENV)/bin/python $(SOAK) $(ARGS) || status=$$?; \
 	PYTHONPATH=.build/faults/$(notdir $(VENV)) $(VENV)/bin/python $(SOAK) -k syscall_faults || status=$$?; \
+	[ -n "$(ARGS)" ] || $(MAKE) fuzz-python ARGS="--seconds 3600 --keep-going" || status=$$?; \
 	exit $$status
 
 # RUSTC_BOOTSTRAP=1 admits the stable compiler to -Zsanitizer; with --target, build scripts are left
@@ -116,7 +126,7 @@ TESTS_MYPY = --python-version 3.13 --disable-error-code func-returns-value
 lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py tests/bench tests/conformance tests/docs tests/setup \
+	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py tests/bench tests/conformance tests/docs tests/fuzzing tests/setup \
 	  tests/suites tests/typing bench fuzz docs/hooks --exclude /surroundings/
 	$(VENV)/bin/mypy --strict $(TESTS_MYPY) tests/entry tests/cli tests/parity tests/loops.py \
 	  tests/certificates.py tests/conftest.py

@@ -1,6 +1,6 @@
 """Builds ferrio for the interpreter that runs this file, into a virtual environment.
 
-    python3.13 tests/setup/environment.py [--lint] [--docs] [--faults]
+    python3.13 tests/setup/environment.py [--lint] [--docs] [--faults] [--assertions]
 
 The environment is `.build/venv/3.13`, one for each version, so several versions can be tested side
 by side. Nothing is done twice: dependencies are installed again only if a requirements file
@@ -26,11 +26,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
-VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+# A debug build of CPython has extensions of its own, and no package has wheels for it.
+IS_DEBUG = hasattr(sys, "gettotalrefcount")
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}{'d' if IS_DEBUG else ''}"
 ENVIRONMENT = BUILD / "venv" / VERSION
-REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+REQUIREMENTS = ROOT / "tests" / f"requirements{'-fuzzing' if IS_DEBUG else ''}.txt"
 # A second ferrio, whose system calls can be made to fail: for PYTHONPATH.
 FAULTS = BUILD / "faults" / VERSION
+# One that asserts what it takes for granted, for PYTHONPATH too.
+ASSERTIONS = BUILD / "assertions" / VERSION
 LINT_REQUIREMENTS = ROOT / "tests" / "requirements-lint.txt"
 DOCS_REQUIREMENTS = ROOT / "tests" / "requirements-docs.txt"
 
@@ -61,13 +65,20 @@ def main() -> None:
         action="store_true",
         help=f"also build into {FAULTS.relative_to(ROOT)} a ferrio with the feature `faults`",
     )
+    parser.add_argument(
+        "--assertions",
+        action="store_true",
+        help=f"build a ferrio with assertions into {ASSERTIONS.relative_to(ROOT)} instead",
+    )
     options = parser.parse_args()
     check_machine()
     needed = stamps(options)
 
     def is_made() -> bool:
-        return all(stamp.is_current() for stamp in needed) and (
-            FAULTS.exists() or not options.faults
+        return (
+            all(stamp.is_current() for stamp in needed)
+            and (FAULTS.exists() or not options.faults)
+            and (ASSERTIONS.exists() or not options.assertions)
         )
 
     with alone(is_made) as nothing_is_missing:
@@ -79,9 +90,12 @@ def main() -> None:
             install(LINT_REQUIREMENTS)
         if options.docs:
             install(DOCS_REQUIREMENTS)
+        if options.assertions:
+            build_aside(ASSERTIONS, "dev")
+            return
         build(options.profile)
         if options.faults:
-            build_with_faults(options.profile)
+            build_aside(FAULTS, options.profile, "--features", "faults")
 
 
 def stamps(options: argparse.Namespace) -> list[Stamp]:
@@ -91,7 +105,10 @@ def stamps(options: argparse.Namespace) -> list[Stamp]:
         requirements.append(LINT_REQUIREMENTS)
     if options.docs:
         requirements.append(DOCS_REQUIREMENTS)
-    found = [*map(of_requirements, requirements), of_build("wheel", options.profile)]
+    found = [*map(of_requirements, requirements)]
+    if options.assertions:
+        return [*found, of_build("assertions", "dev")]
+    found.append(of_build("wheel", options.profile))
     if options.faults:
         found.append(of_build("faults", options.profile))
     return found
@@ -162,14 +179,16 @@ def build(profile: str) -> None:
         stamp.write()
 
 
-def build_with_faults(profile: str) -> None:
-    stamp = of_build("faults", profile)
-    if stamp.is_current() and FAULTS.exists():
+def build_aside(folder: Path, profile: str, *more: str) -> None:
+    """Another ferrio than the environment's, into a folder named after what it is for."""
+    name = folder.parent.name
+    stamp = of_build(name, profile)
+    if stamp.is_current() and folder.exists():
         return
-    with step(f"building ferrio for CPython {VERSION} with faults ({profile} profile)"):
-        wheel = make_wheel(BUILD / "wheel" / f"{VERSION}-faults", profile, "--features", "faults")
-        shutil.rmtree(FAULTS, ignore_errors=True)
-        pip("install", "--quiet", "--no-deps", "--target", FAULTS, wheel)
+    with step(f"building ferrio for CPython {VERSION} with {name} ({profile} profile)"):
+        wheel = make_wheel(BUILD / "wheel" / f"{VERSION}-{name}", profile, *more)
+        shutil.rmtree(folder, ignore_errors=True)
+        pip("install", "--quiet", "--no-deps", "--target", folder, wheel)
         stamp.write()
 
 

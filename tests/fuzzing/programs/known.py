@@ -1,0 +1,30 @@
+"""Differences that are meant, each with its reason: what both traces have instead."""
+
+from __future__ import annotations
+
+import re
+
+from .workers import Channels
+
+KNOWN: list[tuple[str, re.Pattern[str], str]] = [
+    (
+        "native code has no file and no line, nor a frame that something was created in",
+        re.compile(r" (?:(?:running|done, defined|done,|created) )?at (?:FILE|<program>:\d+)"),
+        "",
+    ),
+    (
+        "nor is it in the traceback that debug mode keeps of a coroutine's making",
+        re.compile(r"\\nCoroutine created at \(most recent call last\).*"),
+        '"',
+    ),
+]
+
+
+def normalized(channels: Channels) -> Channels:
+    return {channel: [_line(line) for line in lines] for channel, lines in channels.items()}
+
+
+def _line(line: str) -> str:
+    for _, pattern, instead in KNOWN:
+        line = pattern.sub(instead, line)
+    return line
