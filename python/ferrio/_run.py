@@ -190,17 +190,19 @@ class Termination:
     the process on the spot.
 
     The default is kept where there is nothing to be gentle with: until the program makes its first
-    loop, in the moments in which none runs, and in forked children until they make theirs. A
-    handler of the program's own is never replaced.
+    loop, in the moments in which none runs, and in children: who ends them by a signal asks how
+    they have ended. A handler of the program's own is never replaced.
     """
 
     def __init__(self) -> None:
         self.received = False
+        self._is_forked = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew)
 
     def _begin_anew(self) -> None:
         self.received = False
+        self._is_forked = True
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -208,6 +210,7 @@ class Termination:
         """Called for each loop that is made."""
         if (
             not self.received
+            and not self._is_forked
             and threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         ):

@@ -326,6 +326,39 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         with started(form, program, tmp_path) as process:
             assert ending(process)[:2] == (0, [str(-signal.SIGTERM)])
 
+    def test_loop_of_a_forked_child(self, form: Command, tmp_path: Path) -> None:
+        """Supervisors end their workers by SIGTERM, and ask how they have ended."""
+        program = """
+import asyncio, multiprocessing, os, signal
+async def work(queue):
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    queue.put(os.getpid())
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        print("not reached", flush=True)
+async def main():
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=lambda: asyncio.run(work(queue)))
+    child.start()
+    print("ready", flush=True)
+    assert queue.get() == child.pid
+    child.terminate()
+    child.join()
+    print(child.exitcode)
+{start}
+"""
+        for start in (
+            "asyncio.run(main())",
+            "main().send(None)",
+        ):
+            source = program.replace("{start}", f"try:\n    {start}\nexcept StopIteration: pass")
+            with started(form, source, tmp_path) as process:
+                status, lines, stderr = ending(process)
+            assert (status, lines) == (0, [str(-signal.SIGTERM)]), stderr
+            assert "Traceback" not in stderr
+
 
 @pytest.mark.parametrize("form", [*FORMS, pytest.param(python(), id="python")])
 class TestCtrlC:
