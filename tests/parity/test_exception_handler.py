@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import weakref
 from typing import Any
+
+import pytest
 
 from .trace import Trace
 from .twin import Loop, twin
@@ -201,3 +204,30 @@ def test_a_handler_that_closes_over_the_loop_can_stop_it(trace: Trace, loop: Loo
     loop.call_soon(fail, ValueError("stop"))
     loop.run_forever()
     trace("stopped")
+
+
+@pytest.mark.parametrize("method", ["call_soon", "call_later", "call_soon_threadsafe"])
+@twin
+def test_a_handler_that_keeps_the_handle_makes_no_cycle_for_ever(
+    trace: Trace, loop: Loop, method: str
+) -> None:
+    class Keeper:
+        handle: asyncio.Handle
+
+        def keep(self, _: Loop, context: dict[str, Any]) -> None:
+            self.handle = context["handle"]
+
+        def fail(self) -> None:
+            raise ValueError
+
+    keeper = Keeper()
+    loop.set_exception_handler(keeper.keep)
+    schedule = getattr(loop, method)
+    schedule(*([0] if method == "call_later" else []), keeper.fail)
+    run_turns(loop, 4)
+    alive = weakref.ref(keeper)
+    trace("kept", keeper.handle.cancelled())
+    loop.set_exception_handler(None)
+    del keeper
+    gc.collect()
+    trace("alive", alive() is not None)

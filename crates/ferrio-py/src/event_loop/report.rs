@@ -85,6 +85,8 @@ fn failed_handle(
     )?;
     context.set_item(intern!(py, "exception"), error.into_value(py))?;
     context.set_item(intern!(py, "handle"), handle.as_object())?;
+    // Whoever keeps it may make a cycle of it.
+    handle.leave_queue(py);
     let traceback = handle.as_object().bind(py).getattr(intern!(py, "_source_traceback"))?;
     if traceback.is_truthy()? {
         context.set_item(intern!(py, "source_traceback"), traceback)?;
