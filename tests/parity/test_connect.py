@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
 import sys
 import warnings
 from typing import Any
 
+import ferrio
 import pytest
 
 from .peers import LOCALHOST, Recorder, free_port, listening_socket
@@ -388,3 +390,47 @@ async def test_a_factory_that_makes_no_protocol(
         else:
             with trace.raises("host and port"):
                 await loop.create_connection(lambda: made, *address)
+
+
+@pytest.mark.parametrize("method", ["__init__", "bind", "connect", "setblocking"])
+@twin
+async def test_a_method_put_into_the_socket_class_is_called(
+    trace: Trace, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(socket.socket, method)
+    called = False
+
+    def spy(self: socket.socket, *args: Any, **kwargs: Any) -> Any:
+        nonlocal called
+        called = True
+        return original(self, *args, **kwargs)
+
+    with listening_socket() as listener:
+        address = listener.getsockname()
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, method, spy)
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, *address, local_addr=(LOCALHOST, 0)
+            )
+        trace("called", called)
+        transport.close()
+        await asyncio.sleep(0)
+
+
+def test_no_socket_object_is_made_before_somebody_asks_for_it() -> None:
+    def count() -> int:
+        return sum(isinstance(thing, socket.socket) for thing in gc.get_objects())
+
+    async def main() -> None:
+        with listening_socket() as listener:
+            before = count()
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, *listener.getsockname()
+            )
+            assert count() == before
+            assert transport.get_extra_info("socket").fileno() > 0
+            assert count() == before + 1
+            transport.close()
+            await asyncio.sleep(0)
+
+    ferrio.run(main())

@@ -20,19 +20,23 @@ use crate::names;
 /// Is this a `socket.socket` whose methods nobody has replaced? Then calling the kernel is what
 /// they would do. A subclass may override `recv` or `send` and counts on being called.
 pub(crate) fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    is_plain_class(&socket.get_type())
+}
+
+/// Are instances of this class [plain](is_plain)?
+pub(crate) fn is_plain_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
     static PLAIN: GilCell<Option<Version>> = GilCell::new(None);
 
-    let py = socket.py();
-    let class = socket.get_type();
-    let version = Version::of(&class);
+    let py = class.py();
+    let version = Version::of(class);
     if version.is_some() && version == PLAIN.with(py, |plain| *plain) {
         return Ok(true);
     }
-    if !class.is(names::socket_class(py)?) || !has_c_methods(&class)? {
+    if !class.is(names::socket_class(py)?) || !has_c_methods(class)? {
         return Ok(false);
     }
     // Looking the methods up has given the class its tag.
-    let version = Version::of(&class);
+    let version = Version::of(class);
     PLAIN.with(py, |plain| *plain = version);
     Ok(true)
 }
@@ -48,21 +52,29 @@ fn has_c_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
         "recvfrom_into",
         "send",
         "sendto",
+        "bind",
         "connect",
         "_accept",
         "getsockopt",
         "gettimeout",
+        "setblocking",
     ] {
         if !class.getattr(name)?.is(base.getattr(name)?) {
             return Ok(false);
         }
     }
-    // A function of the module's own; there is no other place to compare it with.
-    let accept = class.getattr(intern!(class.py(), "accept"))?;
-    let name =
-        accept.getattr_opt("__qualname__")?.map_or(Ok(false), |name| name.eq("socket.accept"))?;
-    let module = accept.getattr_opt("__module__")?.map_or(Ok(false), |name| name.eq("socket"))?;
-    Ok(name && module)
+    // Functions of the module's own; there is no other place to compare them with.
+    for name in ["__init__", "accept", "close"] {
+        let method = class.getattr(name)?;
+        let qualname = method.getattr_opt("__qualname__")?;
+        let module = method.getattr_opt("__module__")?;
+        let is_own = qualname.map_or(Ok(false), |found| found.eq(format!("socket.{name}")))?
+            && module.map_or(Ok(false), |found| found.eq("socket"))?;
+        if !is_own {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// `socket.fileno()`.

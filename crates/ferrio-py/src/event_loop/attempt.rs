@@ -15,7 +15,7 @@ use ferrio_engine::net::{Address, Connecting};
 use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::PyCFunction;
+use pyo3::types::PyType;
 use pyo3::{ffi as raw, intern};
 
 use super::{Loop, watch};
@@ -23,6 +23,7 @@ use crate::coroutine::await_object;
 use crate::error::{WithText, numbered, os_error};
 use crate::ffi::audit;
 use crate::ffi::make;
+use crate::ffi::overrides::Methods;
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::transport::Endpoint;
 use crate::{names, socket};
@@ -215,17 +216,27 @@ impl<'a> Socket<'a> {
     }
 }
 
+/// What the short cut leaves out of the loop.
+static CONNECT: Methods = Methods::new(&["sock_connect"]);
+
+/// Notes which `sock_connect` is ours; once, at import.
+pub(super) fn install(py: Python<'_>) -> PyResult<()> {
+    CONNECT.remember(py, &[py.get_type::<Loop>().as_any()])
+}
+
 /// Does the program want its own way of connecting?
 fn is_replaced(looop: &Bound<'_, Loop>) -> PyResult<bool> {
     let py = looop.py();
-    if audit::is_listening(py) {
+    if audit::is_listening(py) || !CONNECT.are_of(looop.as_any()) {
+        return Ok(true);
+    }
+    if let Some(own) = looop.getattr_opt(intern!(py, "__dict__"))?
+        && own.contains(intern!(py, "sock_connect"))?
+    {
         return Ok(true);
     }
     let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
-    let method = looop.getattr(intern!(py, "sock_connect"))?;
-    // A method of a Python subclass is a function, a mock is anything but one of these.
-    let is_native = method.is_exact_instance_of::<PyCFunction>();
-    Ok(!class.is(names::socket_class(py)?) || !is_native)
+    Ok(!class.cast::<PyType>().is_ok_and(|class| socket::is_plain_class(class).unwrap_or(false)))
 }
 
 /// A `socket.socket`, closed when dropped as long as it is ours.

@@ -9,7 +9,7 @@
 mod attempt;
 mod blocking;
 pub(crate) mod children;
-mod clock;
+pub(crate) mod clock;
 mod connect;
 mod contention;
 mod executor;
@@ -426,7 +426,8 @@ impl Loop {
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     scheduling::install(py)?;
     tasks::install(py)?;
-    method::mark_methods(&py.get_type::<Loop>(), &COROUTINE_METHODS)
+    method::mark_methods(&py.get_type::<Loop>(), &COROUTINE_METHODS)?;
+    attempt::install(py)
 }
 
 /// Those that are written with PyO3. As `async def` in asyncio, they are seen as coroutine functions.
