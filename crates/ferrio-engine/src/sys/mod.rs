@@ -44,8 +44,8 @@ pub(crate) use signal::{Caught, block_signals, pipe, read};
 pub use simulated::Simulation;
 pub use socket::LentFd;
 pub(crate) use socket::{
-    accept, bind, connect, local_address, recv, recv_marked, recv_marked_uninit, recv_uninit, send,
-    send_vectored, shutdown_write, socket, socket_error,
+    accept, bind, connect, is_readable, local_address, recv, recv_marked, recv_marked_uninit,
+    recv_uninit, send, send_vectored, shutdown_write, socket, socket_error,
 };
 
 #[cfg(test)]

@@ -219,6 +219,17 @@ pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(net::shutdown(fd, Shutdown::Write)?)
 }
 
+/// Whether a call that reads from the socket would not wait. What cannot be found out is for that
+/// call to tell.
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    let polled = retry_on_intr(|| {
+        faults::check(Call::Poll, fd)?;
+        poll(&mut fds, Some(&Timespec::default()))
+    });
+    polled != Ok(0)
+}
+
 /// The connection is non-blocking and close-on-exec from the start.
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Errno> {

@@ -158,11 +158,14 @@ impl Listener {
     pub(crate) fn ready(slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        for _ in 0..=this.service.backlog {
+        for count in 0..=this.service.backlog {
             // Looked at anew each time: what is called in between may close the server.
             let accepted = this.state.with(py, |state| match state.phase {
-                Phase::Listening(_) => state.accepting.accept(),
-                Phase::Resting(..) | Phase::Stopped => Accept::Blocked,
+                // The first is what the event was about.
+                Phase::Listening(_) if count == 0 || state.accepting.is_ready() => {
+                    state.accepting.accept()
+                }
+                Phase::Listening(_) | Phase::Resting(..) | Phase::Stopped => Accept::Blocked,
             });
             match accepted {
                 Accept::Connection(fd, peer) => {
