@@ -67,6 +67,9 @@ const SWEEP_MIN: usize = 64;
 /// Fewer than this are never taken as a crowd.
 const CROWD_MIN: usize = 256;
 
+/// So many of a heap are looked at to tell whether it is a crowd that is due.
+const SAMPLES: usize = 8;
+
 impl<T> Timers<T> {
     pub(crate) const fn new() -> Self {
         Self { items: Slots::new(), heap: BinaryHeap::new(), sequence: 0 }
@@ -112,6 +115,9 @@ impl<T> Timers<T> {
 
     /// Takes the items of all timers whose deadline is not after `now`, the earliest first.
     pub(crate) fn take_due(&mut self, now: Instant, mut each: impl FnMut(T)) {
+        if self.is_crowd(now) {
+            return self.take_crowd(now, each);
+        }
         let mut taken = 0;
         while let Some(item) = self.pop_due(now) {
             each(item);
@@ -120,6 +126,17 @@ impl<T> Timers<T> {
                 return self.take_crowd(now, each);
             }
         }
+    }
+
+    /// Whether many seem to be due at `now`, by samples from all over the heap. Should that be mere
+    /// chance, the heap is looked through for nothing once: the samples are gone then.
+    fn is_crowd(&self, now: Instant) -> bool {
+        let entries = self.heap.as_slice();
+        entries.len() >= CROWD_MIN
+            && entries
+                .iter()
+                .step_by(entries.len() / SAMPLES)
+                .all(|Reverse(entry)| entry.deadline <= now)
     }
 
     /// The same for many: to sort them costs less than to take one after the other off a heap that

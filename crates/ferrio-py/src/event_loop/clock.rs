@@ -18,9 +18,8 @@ pub(crate) fn deadline(when: f64) -> Instant {
     if when.is_nan() || when <= 0.0 {
         return Instant::from_nanos(0);
     }
-    let nanos = (when * NANOS_PER_SECOND).ceil();
-    // `as` saturates: what does not fit is five hundred years away.
-    let mut nanos = nanos as u64;
+    // `as` rounds down, and saturates: what does not fit is five hundred years away.
+    let mut nanos = (when * NANOS_PER_SECOND) as u64;
     while nanos < u64::MAX && (nanos as f64 / NANOS_PER_SECOND) < when {
         nanos += 1;
     }

@@ -205,6 +205,7 @@ impl FastMethod for CallLater {
     const DOC: &'static CStr = c"call_later($self, delay, callback, *args, context=None)\n--\n\n\
         Calls callback(*args) once delay seconds have passed, never earlier.\n\n\
         Returns an asyncio.TimerHandle. A delay that is zero or negative means the next turn.";
+    const PLAIN: Option<fastcall::Plain> = Some(crate::ffi::handle::call_later);
 
     fn call<'py>(
         slf: &Bound<'py, Loop>,
@@ -242,6 +243,7 @@ impl FastMethod for CallAt {
     const DOC: &'static CStr = c"call_at($self, when, callback, *args, context=None)\n--\n\n\
         Calls callback(*args) once loop.time() has reached when, never earlier.\n\n\
         Returns an asyncio.TimerHandle. Equal times run in the order of the calls.";
+    const PLAIN: Option<fastcall::Plain> = Some(crate::ffi::handle::call_at);
 
     fn call<'py>(
         slf: &Bound<'py, Loop>,

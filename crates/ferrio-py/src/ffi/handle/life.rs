@@ -23,7 +23,10 @@ pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
         if has_weakrefs(types, slf) {
             ffi::PyObject_ClearWeakRefs(slf);
         }
-        if types.is_as_expected && ptr::eq(class, &types.handle) {
+        let is_timer = ptr::eq(class, &types.timer);
+        if (types.is_as_expected && ptr::eq(class, &types.handle))
+            || (types.is_timer_as_expected && is_timer)
+        {
             // Not set to NULL: whoever reuses the memory writes all of them.
             let fields = &*slf.cast::<Fields>();
             let Fields {
@@ -31,6 +34,10 @@ pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
             } = *fields;
             for field in [args, callback, cancelled, context, looop, repr, source_traceback] {
                 ffi::Py_XDECREF(field);
+            }
+            if is_timer {
+                ffi::Py_XDECREF(read(slf, types.slots.when));
+                ffi::Py_XDECREF(read(slf, types.slots.scheduled));
             }
         } else {
             class.clear(slf);

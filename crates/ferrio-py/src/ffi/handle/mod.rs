@@ -8,6 +8,7 @@
 //! Source: Lib/asyncio/events.py, classes Handle, TimerHandle and (3.14) _ThreadSafeHandle.
 
 mod fields;
+mod later;
 mod life;
 mod methods;
 mod running;
@@ -25,6 +26,7 @@ use pyo3::types::{PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi, intern};
 
 use self::fields::{Fields, extra, owned, read, replace, slot_offset, weakref_offset, write};
+pub(crate) use self::later::{call_at, call_later};
 #[cfg(not(Py_GIL_DISABLED))]
 use self::life::FreeList;
 use self::life::{allocate, clear, dealloc, traverse};
@@ -45,6 +47,8 @@ pub(crate) struct HandleTypes {
     slots: Slots,
     /// Whether a plain handle is [`Fields`] and nothing more.
     is_as_expected: bool,
+    /// Whether a timer's is that and the two slots of its own.
+    is_timer_as_expected: bool,
     no_args: Py<PyTuple>,
 }
 
@@ -150,11 +154,13 @@ impl HandleTypes {
         let handle_class = Class::new(&handle, c"ferrio.Handle", HANDLE_METHODS.as_ptr())?;
         let is_as_expected = expected.iter().all(|(found, expected)| found == expected)
             && handle_class.owned.len() == expected.len();
+        let timer_class = Class::new(&timer, c"ferrio.TimerHandle", TIMER_METHODS.as_ptr())?;
         Ok(HandleTypes {
             is_as_expected,
+            is_timer_as_expected: is_as_expected && timer_class.owned.len() == expected.len() + 2,
             no_args: PyTuple::empty(py).unbind(),
             handle: handle_class,
-            timer: Class::new(&timer, c"ferrio.TimerHandle", TIMER_METHODS.as_ptr())?,
+            timer: timer_class,
             threadsafe: Class::new(
                 &threadsafe,
                 c"ferrio._ThreadSafeHandle",

@@ -87,7 +87,7 @@ unsafe fn queue(
 ///
 /// # Safety
 /// As [`call_soon`].
-unsafe fn make(
+pub(super) unsafe fn make(
     py: Python<'_>,
     types: &HandleTypes,
     class: &Class,
@@ -132,9 +132,9 @@ unsafe fn make(
 
 /// Runs a plain handle that only the caller holds; None if it is another one.
 ///
-/// Nobody can find such a handle: the collector does not know it. So its fields stay as they are
-/// while the callback runs, and need not be held. Whatever kind of handle it is, nobody can cancel
-/// it, so 3.14's rule for the threadsafe ones has no say.
+/// Nobody can find such a handle: the collector does not know it, or, as with a timer's, is made to
+/// forget it. So its fields stay as they are while the callback runs, and need not be held. Whatever
+/// kind of handle it is, nobody can cancel it, so 3.14's rule for the threadsafe ones has no say.
 pub(super) fn run_unshared(
     py: Python<'_>,
     types: &HandleTypes,
@@ -144,11 +144,7 @@ pub(super) fn run_unshared(
     // SAFETY: attached; `handle` keeps the object alive, and with it what its fields refer to; the
     // arguments are an array of live objects in an immutable tuple.
     unsafe {
-        if !types.is_as_expected
-            || ffi::Py_REFCNT(raw) != 1
-            || ffi::PyObject_GC_IsTracked(raw) != 0
-            || has_weakrefs(types, raw)
-        {
+        if !types.is_as_expected || ffi::Py_REFCNT(raw) != 1 || has_weakrefs(types, raw) {
             return None;
         }
         let &Fields { args, callback, cancelled, context, .. } = &*raw.cast::<Fields>();
@@ -161,6 +157,13 @@ pub(super) fn run_unshared(
             || ffi::PyTuple_CheckExact(args) == 0
         {
             return None;
+        }
+        if ffi::PyObject_GC_IsTracked(raw) != 0 {
+            if cfg!(Py_GIL_DISABLED) {
+                // Another thread may be about to find it.
+                return None;
+            }
+            ffi::PyObject_GC_UnTrack(raw.cast());
         }
         if ffi::PyContext_Enter(context) != 0 {
             return Some(Err(PyErr::fetch(py)));
