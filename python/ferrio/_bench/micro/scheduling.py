@@ -99,6 +99,15 @@ def timer_cancel_10k_pending(bench: Bench) -> Run:
 
 @operation("a timer from call_later to its callback, 1,000 due together", per_run=1000)
 def call_later_fire(bench: Bench) -> Run:
+    yield from fire_together(bench, 0.001)
+
+
+@operation("the same with a delay of 0, of which some loops make a call_soon", per_run=1000)
+def call_later_fire_at_once(bench: Bench) -> Run:
+    yield from fire_together(bench, 0)
+
+
+def fire_together(bench: Bench, delay: float) -> Run:
     loop = bench.loop
 
     async def fire(times: int) -> None:
@@ -113,7 +122,7 @@ def call_later_fire(bench: Bench) -> Run:
                     fired.set_result(None)
 
             for _ in range(1000):
-                loop.call_later(0.001, callback)
+                loop.call_later(delay, callback)
             await fired
 
     yield lambda times: bench.complete(fire(times))
