@@ -66,13 +66,22 @@ class Calling:
         self._finder.executed(module)
 
 
-def start() -> None:
+def begin() -> None:
     """Have this interpreter be on ferrio as soon as it imports asyncio."""
-    if any(isinstance(finder, AfterImport) for finder in sys.meta_path):
-        return
+    # A file of site-packages that is read before ours may have done so.
+    there = [sys.modules[name] for name in ("asyncio", *NAMED) if name in sys.modules]
     # uvloop imports asyncio, so it has begun when asyncio is there: it cannot be waited for later.
-    names = [name for name in ("asyncio", *NAMED) if name not in sys.modules]
-    sys.meta_path.insert(0, AfterImport(dict.fromkeys(names, imported)))
+    wait("asyncio", *NAMED)
+    for module in there:
+        imported(module)
+
+
+def wait(*names: str) -> None:
+    """Look out for the import of those of these modules that are not there."""
+    if not any(isinstance(finder, AfterImport) for finder in sys.meta_path):
+        calls = {name: imported for name in names if name not in sys.modules}
+        if calls:
+            sys.meta_path.insert(0, AfterImport(calls))
 
 
 #: Modules that name a loop, see `ferrio._named_loops`.

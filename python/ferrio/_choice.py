@@ -54,7 +54,7 @@ class Choice:
         in_force = self
         # What the `ferrio run` around this one has put in place.
         _install.uninstall()
-        _ferrio_start.start()
+        _ferrio_start.wait(*_ferrio_start.NAMED)
         _named_loops.watch.set(self.loop == "ferrio")
 
         def prepared(made: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:

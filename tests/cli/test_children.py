@@ -74,7 +74,9 @@ def test_process_pool(tmp_path: Path) -> None:
     assert output(ferrio_run(), POOL, tmp_path) == ON_FERRIO
 
 
-@pytest.mark.parametrize("options", [[], ["-I"], ["-E"], ["-P"], ["-X", "dev"], ["-s"], ["-O"]])
+@pytest.mark.parametrize(
+    "options", [[], ["-I"], ["-E"], ["-P"], ["-X", "dev"], ["-s"], ["-O"], ["-Werror"]]
+)
 def test_subprocess_of_the_same_interpreter(options: list[str], tmp_path: Path) -> None:
     assert output(ferrio_run(), SUBPROCESS, tmp_path, *options) == ON_FERRIO
 
@@ -210,6 +212,25 @@ def test_however_asyncio_comes_in(imports: str, tmp_path: Path) -> None:
     child = f"{imports}\n{LOOP_TYPE}print(asyncio.run(loop_type()))"
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     assert output(ferrio_run(), program, tmp_path) == ON_FERRIO
+
+
+@pytest.mark.parametrize("before", ["asyncio", "uvloop", "asyncio, uvloop"])
+def test_who_was_there_before(before: str, tmp_path: Path) -> None:
+    """Another file of site-packages, or a debugger, may import asyncio before ours is read."""
+    if "uvloop" in before:
+        pytest.importorskip("uvloop")
+    program = f"""
+import {before}, _ferrio_start
+_ferrio_start.begin()
+{LOOP_TYPE}
+print(asyncio.run(loop_type()))
+"""
+    if "uvloop" in before:
+        program += "print(uvloop.run(loop_type()))"
+    child = Command(python("-S").words, {"FERRIO_RUN": "ferrio"})
+    child.environment["PYTHONPATH"] = str(Path(ferrio.__file__).parents[1])
+    outcome = child.run(["-c", program], cwd=tmp_path)
+    assert set(outcome.stdout.splitlines()) == {ON_FERRIO}, outcome
 
 
 def test_child_in_which_ferrio_does_not_work(tmp_path: Path) -> None:

@@ -30,5 +30,5 @@ try:
 except ImportError:
     pass
 else:
-    _ferrio_start.start()
+    _ferrio_start.begin()
 give_way()
