@@ -35,6 +35,7 @@ from collections.abc import Coroutine as AbcCoroutine
 from concurrent.futures import Executor
 from contextvars import Context
 from os import PathLike
+from selectors import BaseSelector
 from socket import _Address, _GetAddrInfoResult, _RetAddress
 from ssl import SSLContext
 from types import CoroutineType, FrameType, GenericAlias, TracebackType
@@ -400,6 +401,10 @@ class BaseLoop:
     def _stop_serving(self, sock: socket.socket) -> None:
         """Accept no more connections on a socket, and close it."""
     def _ask_for_time(self) -> None: ...
+    def _block(self) -> None:
+        """Block, where `run_forever` has called a function for that."""
+    def _wait_by(self, selector: BaseSelector) -> None:
+        """Have the loop wait by way of this selector, which becomes the loop's."""
     @staticmethod
     def _before_exit() -> None: ...
     def _after_fork(self) -> None:
@@ -602,6 +607,11 @@ def build_info() -> dict[str, str]:
 
 def track_coroutine_origins() -> None:
     """From now on coroutines ask how deep their origin is to be tracked (`cr_origin`)."""
+
+def step_coroutine(
+    coroutine: AbcCoroutine[Any, Any, Any], value: object, error: BaseException | None
+) -> tuple[bool, Any]:
+    """Step a native coroutine: whether it has ended, and what it returns or waits for."""
 
 def report_uncaught(exception: BaseException) -> None:
     """Report an exception that nobody caught, as the interpreter does: by `sys.excepthook`."""

@@ -19,6 +19,7 @@ from ._like import like
 from ._sendfile import sendfile_fallback, sendfile_native
 from ._server import Server
 from ._tls import start_tls
+from ._waiting import replaced_selector
 
 if TYPE_CHECKING:
     # The same methods, with a `self` that this loop is.
@@ -99,6 +100,8 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
         remember(self)
+        if (selector := replaced_selector()) is not None:
+            self._wait_by(selector)
         if type(self).time is not BaseLoop.time:
             self._ask_for_time()
         if coroutines._is_debug_mode():  # type: ignore[attr-defined]

@@ -293,6 +293,14 @@ impl<T, S> Engine<T, S> {
         self.reactor.poll_now()
     }
 
+    /// A descriptor that is readable while [`Wait::block`] would not block: for hosts that have to
+    /// wait by means of their own, with [`Wait::poll`] after it. May be another one at the next
+    /// wait. `None` if the engine is closed or simulated.
+    #[must_use]
+    pub fn fd(&self) -> Option<RawFd> {
+        self.reactor.fd()
+    }
+
     /// Begins to wait. The engine may be used until [`end_wait`](Self::end_wait); other threads'
     /// pushes to the inbox end the wait from now on. If the inbox has something already, the wait
     /// will not block, whatever `timeout` says.

@@ -50,6 +50,8 @@ mod _ferrio {
     #[pymodule_export]
     use crate::ffi::coroutine::origin::track_coroutine_origins;
     #[pymodule_export]
+    use crate::ffi::coroutine::relay::step_coroutine;
+    #[pymodule_export]
     use crate::program::report_uncaught;
     #[cfg(unix)]
     #[pymodule_export]

@@ -6,7 +6,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTuple};
 
-use crate::ffi::call::thread_ident;
 use crate::ffi::make;
 
 macro_rules! module {
@@ -42,6 +41,7 @@ module!(tasks, "asyncio.tasks");
 module!(base_events, "asyncio.base_events");
 module!(format_helpers, "asyncio.format_helpers");
 module!(sys, "sys");
+module!(threading, "threading");
 module!(socket_module, "socket");
 module!(c_socket_module, "_socket");
 module!(staggered, "asyncio.staggered");
@@ -57,6 +57,9 @@ attribute!(
     /// The very function that anyio looks for among a task's callbacks to find the root task.
     run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb"
 );
+attribute!(relay, "ferrio._relay", "relay");
+attribute!(getprofile, "sys", "getprofile");
+attribute!(profiled_wait, "ferrio._waiting", "profiled_wait");
 attribute!(base_event_loop, "asyncio.base_events", "BaseEventLoop");
 attribute!(extract_stack, "asyncio.format_helpers", "extract_stack");
 attribute!(strerror, "os", "strerror");
@@ -307,5 +310,7 @@ pub(crate) fn tls_closes_with_its_transport(py: Python<'_>) -> PyResult<bool> {
 /// Is this the main thread, as `threading` has it: in the child of a fork, the one that forked?
 pub(crate) fn in_main_thread(py: Python<'_>) -> PyResult<bool> {
     let main: u64 = main_thread(py)?.call0()?.getattr(intern!(py, "ident"))?.extract()?;
-    Ok(main == thread_ident())
+    // Where greenlets stand for threads, it is they that have such numbers.
+    let this: u64 = threading(py)?.call_method0(intern!(py, "get_ident"))?.extract()?;
+    Ok(main == this)
 }

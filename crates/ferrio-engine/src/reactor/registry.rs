@@ -115,6 +115,23 @@ impl Wait {
             None => Err(Errno::BADF.into()),
         }
     }
+
+    /// As [`block`](Self::block), after a wait by other means: takes what there is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `block`.
+    pub fn poll(&mut self) -> io::Result<usize> {
+        self.timeout = Some(Duration::ZERO);
+        self.block()
+    }
+
+    /// How long [`block`](Self::block) would block at most, for those who wait by other means;
+    /// `None` is for ever.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.events.len() > 0 { Some(Duration::ZERO) } else { self.timeout }
+    }
 }
 
 impl fmt::Debug for Wait {
@@ -329,6 +346,11 @@ impl<S> Reactor<S> {
         let polled = wait.block();
         self.end_wait(wait);
         polled
+    }
+
+    /// See [`Engine::fd`](crate::Engine::fd).
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        self.driver.as_ref()?.fd()
     }
 
     pub(crate) fn begin_wait(&mut self, timeout: Option<Duration>) -> Wait {

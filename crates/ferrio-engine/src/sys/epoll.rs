@@ -61,6 +61,10 @@ impl Epoll {
         Ok(epoll::add(&self.epoll, &self.waker.eventfd, EventData::new_u64(WAKER_TOKEN), flags)?)
     }
 
+    pub(crate) fn fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.waker) as Arc<dyn Wake>
     }

@@ -100,6 +100,17 @@ impl Driver {
         delegate!(self, driver => driver.waker())
     }
 
+    /// The descriptor that is readable while `wait` would not block: for those who have to wait by
+    /// other means. `None` where there is none.
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        match self {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Epoll(epoll) => Some(epoll.fd()),
+            Self::Portable(portable) => Some(portable.fd()),
+            Self::Simulated(_) => None,
+        }
+    }
+
     pub(crate) fn events(&self) -> Events {
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -9,7 +9,7 @@
 //! - Wake-ups are not counted among the events of a wait.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ impl Portable {
             return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Self { poller: Arc::new(poller) })
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.poller.as_raw_fd()
     }
 
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {

@@ -105,6 +105,7 @@ impl Loop {
                 .call_method1(intern!(py, "debug"), (intern!(py, "Close %r"), slf))?;
         }
         this.closed.store(true, Ordering::Relaxed);
+        let selector = this.selector.close(py);
         this.release(py);
         let signals = signals::close(slf);
         drop(this.pool.with(py, Option::take));
@@ -116,7 +117,7 @@ impl Loop {
             options.set_item(intern!(py, "wait"), false)?;
             executor.call_method(intern!(py, "shutdown"), (), Some(&options))?;
         }
-        signals
+        signals.and(selector)
     }
 
     /// In the child of a fork: this loop is a copy, and what it shares with the parent's must not
@@ -129,6 +130,15 @@ impl Loop {
             Some(Err(error)) => Err(os_error(error)),
             Some(Ok(())) | None => Ok(()),
         }
+    }
+
+    /// Blocks, where the loop has found nothing to do and says so by calling a function; once.
+    fn _block(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        if !this.is_running_in(thread_ident()) || !this.may_block.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        this.block(slf, this.own_time(slf)?, Instant::now())
     }
 
     /// True while `run_forever` runs.
@@ -282,6 +292,9 @@ impl Loop {
         let py = slf.py();
         self.whereabouts.pause(py, &self.inbox);
         let own = self.own_time(slf)?;
+        if self.selector.is_there() {
+            return self.select(slf, own);
+        }
         let Some(mut now) = self.idle(py, own)? else { return Ok(()) };
         if !self.signals.is_settled() {
             return signals::settle(slf);
@@ -293,6 +306,20 @@ impl Loop {
                 None => return Ok(()),
             }
         }
+        // A profiler only sees calls: one that follows the context learns from this one, outside of
+        // every task's, that tasks are waiting, and since when.
+        if !names::getprofile(py)?.call0()?.is_none() {
+            self.may_block.store(true, Ordering::Relaxed);
+            let waited = names::profiled_wait(py)?.call1((slf,));
+            self.may_block.store(false, Ordering::Relaxed);
+            return waited.map(drop);
+        }
+        self.block(slf, own, now)
+    }
+
+    /// Blocks, detached, until there is an event or something is due.
+    fn block(&self, slf: &Bound<'_, Self>, own: Option<Instant>, now: Instant) -> PyResult<()> {
+        let py = slf.py();
         let mut wait = self.open(py, |state| {
             let now = own.unwrap_or(now);
             let timeout = state.engine.timeout(now);
@@ -303,6 +330,27 @@ impl Loop {
         self.contention.attached(woken, Instant::now());
         self.open(py, |state| state.engine.end_wait(wait))?;
         result?;
+        Ok(())
+    }
+
+    /// [`wait`](Loop::wait), by way of a selector of Python's. As asyncio's loops do, it goes there
+    /// even if there is something to do: others may be waiting for their turn.
+    fn select(&self, slf: &Bound<'_, Self>, own: Option<Instant>) -> PyResult<()> {
+        let py = slf.py();
+        let idle = self.idle(py, own)?;
+        if idle.is_some() && !self.signals.is_settled() {
+            return signals::settle(slf);
+        }
+        let (fd, mut wait) = self.open(py, |state| {
+            let now = own.or(idle).unwrap_or(Instant::MIN);
+            let timeout = if idle.is_some() { state.engine.timeout(now) } else { Timeout::Zero };
+            (state.engine.fd(), state.engine.begin_wait(timeout, now))
+        })?;
+        let selected = self.selector.select(py, fd, wait.timeout());
+        let polled = wait.poll();
+        self.open(py, |state| state.engine.end_wait(wait))?;
+        selected?;
+        polled?;
         Ok(())
     }
 
@@ -350,7 +398,9 @@ fn begin(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let sys = names::sys(py)?;
     let hooks = sys.call_method0(intern!(py, "get_asyncgen_hooks"))?;
     this.run.with(py, |run| run.asyncgen_hooks = Some(hooks.unbind()));
-    this.whereabouts.begin(py)?;
+    if !this.selector.is_there() {
+        this.whereabouts.begin(py)?;
+    }
     this.thread.store(thread_ident(), Ordering::Relaxed);
     let hooks = make::dict(py)?;
     hooks.set_item(

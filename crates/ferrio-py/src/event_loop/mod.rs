@@ -21,6 +21,7 @@ mod race;
 pub(crate) mod readers;
 pub(crate) mod report;
 mod scheduling;
+mod selector;
 mod serve;
 mod signals;
 mod sockets;
@@ -60,6 +61,8 @@ pub(crate) struct Loop {
     debug: AtomicBool,
     /// The program has replaced `time()`.
     has_own_clock: AtomicBool,
+    /// `_block()` is called for the loop to wait in.
+    may_block: AtomicBool,
     /// The last task that ran from the queue is still `current_task()`: see `leave_task`.
     has_current_task: AtomicBool,
     /// The program has put something else in the place of this loop's `call_soon`.
@@ -76,6 +79,7 @@ pub(crate) struct Loop {
     pool: GilCell<Option<Pool>>,
     contention: contention::Contention,
     whereabouts: exit::Whereabouts,
+    selector: selector::Selector,
     run: GilCell<lifecycle::RunState>,
     /// Where streams receive before the size of the data is known. Kept, because memory of this
     /// size that is allocated for each read costs 15 to 20 µs of page faults.
@@ -126,6 +130,7 @@ impl Loop {
             stopping: AtomicBool::new(false),
             debug: AtomicBool::new(false),
             has_own_clock: AtomicBool::new(false),
+            may_block: AtomicBool::new(false),
             has_current_task: AtomicBool::new(false),
             has_own_methods: AtomicBool::new(false),
             c_tasks: AtomicBool::new(false),
@@ -136,6 +141,7 @@ impl Loop {
             pool: GilCell::new(None),
             contention: contention::Contention::new(),
             whereabouts: exit::Whereabouts::new(),
+            selector: selector::Selector::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
             tls_workspaces: GilCell::new(Vec::new()),
@@ -191,12 +197,14 @@ impl Loop {
         self.task_factory.try_with(py, |factory| {
             factory.as_ref().map(|factory| call(factory.as_ptr()));
         });
+        self.selector.traverse(py, &mut call);
         result
     }
 
     fn __clear__(&self, py: Python<'_>) {
         self.release(py);
         drop(self.task_factory.with(py, Option::take));
+        self.selector.clear(py);
     }
 }
 
@@ -333,9 +341,10 @@ impl Loop {
         !is_over && self.with_state(py, has_nothing).unwrap_or(false)
     }
 
-    /// Is this thread in `run_forever`?
+    /// Is this thread in `run_forever`, so that the loop will look at what it is given? Where greenlets
+    /// share the thread, nobody knows whether it is not one of the others that asks.
     pub(crate) fn is_running_in(&self, thread: u64) -> bool {
-        self.thread.load(Ordering::Relaxed) == thread
+        self.thread.load(Ordering::Relaxed) == thread && !self.selector.is_there()
     }
 
     /// The door for other threads.

@@ -11,7 +11,8 @@
 //! - [`introspection`]: the attributes of such an object;
 //! - [`method`]: methods that return one, and are seen as coroutine functions;
 //! - [`bound`]: such a method of an instance, where `async with` would make an object of it;
-//! - [`function`]: functions that do.
+//! - [`function`]: functions that do;
+//! - [`relay`]: a generator around one, while a debugger listens.
 
 mod bound;
 mod function;
@@ -20,6 +21,7 @@ mod iterator;
 pub(crate) mod method;
 mod object;
 pub(crate) mod origin;
+pub(crate) mod relay;
 
 use std::ffi::c_int;
 

@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::iterator::new_iterator;
-use super::{Body, End, Resume, introspection, origin};
+use super::{Body, End, Resume, introspection, origin, relay};
 use crate::error::{self, WithText};
 use crate::ffi::class;
 use crate::ffi::free_list::FreeList;
@@ -312,6 +312,15 @@ unsafe fn resume<'py>(
     }
 }
 
+/// Steps a coroutine of ours; TypeError for anything else.
+pub(super) fn step<'py>(coroutine: &Bound<'py, PyAny>, with: Resume<'py>) -> PyResult<Step<'py>> {
+    if coroutine.get_type_ptr() != TYPE.load(Ordering::Relaxed) {
+        return Err(PyTypeError::with_text("not a coroutine of the event loop's"));
+    }
+    // SAFETY: attached; a live coroutine of ours, which is borrowed.
+    unsafe { resume(coroutine.py(), coroutine.as_ptr(), with) }
+}
+
 /// Drops the body.
 ///
 /// # Safety
@@ -367,7 +376,8 @@ unsafe extern "C" fn am_send(
     })
 }
 
-/// What an `await` begins with: the coroutine itself, unless it is in the middle of another one.
+/// What an `await` begins with: the coroutine itself, unless it is in the middle of another one, or
+/// somebody listens.
 unsafe extern "C" fn am_await(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with a live coroutine.
     unsafe {
@@ -375,7 +385,7 @@ unsafe extern "C" fn am_await(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
             awaited_already().restore(Python::assume_attached());
             return ptr::null_mut();
         }
-        ffi::Py_NewRef(slf)
+        if relay::is_listened_for() { relay::around(slf) } else { ffi::Py_NewRef(slf) }
     }
 }
 
