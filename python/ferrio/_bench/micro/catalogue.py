@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import descriptors, lifecycle, locks, processes, scheduling, tasks, threads
+from . import descriptors, lifecycle, locks, processes, scheduling, subclasses, tasks, threads
 from .operation import OPERATIONS
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "locks",
     "processes",
     "scheduling",
+    "subclasses",
     "tasks",
     "threads",
 ]

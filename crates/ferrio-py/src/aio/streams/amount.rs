@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyInt};
 
 use super::StreamReader;
 use super::borrowed::Borrowed;
+use super::reader::{ATTRIBUTES, READ_ALL};
 use super::reading::{Either, Read, Reading};
 use crate::error::WithText;
 use crate::ffi::bytes;
@@ -16,6 +17,7 @@ use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::make;
 use crate::ffi::raise::raised;
+use crate::ffi::overrides::Names;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -55,7 +57,7 @@ impl CoroutineMethod for ReadMethod {
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Either<Amount>> {
         match amount(arguments) {
-            Some(count) if slf.get().is_plain(slf) => {
+            Some(count) if slf.get().has_own(slf, Amount::uses(count)) => {
                 let amount = match usize::try_from(count.unwrap_or(-1)) {
                     Ok(count) => Amount::AtMost(count),
                     Err(_negative) => Amount::All(Vec::new()),
@@ -78,6 +80,13 @@ pub(super) enum Amount {
     All(Vec<PyBackedBytes>),
 }
 
+impl Amount {
+    /// What reading so much takes for ours.
+    fn uses(count: Option<isize>) -> Names {
+        if count.is_some_and(|count| count >= 0) { ATTRIBUTES } else { READ_ALL }
+    }
+}
+
 impl Reading for Amount {
     const QUALNAME: &'static str = "StreamReader.read";
     const WAITS_AS: &'static str = "read";
@@ -85,9 +94,10 @@ impl Reading for Amount {
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         mut has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let reader = slf.get();
         let buffer = reader.buffer();
         loop {
             let count = match self {
@@ -102,7 +112,7 @@ impl Reading for Amount {
             if is_empty && !has_waited && !reader.is_eof(py) {
                 return Ok(None);
             }
-            reader.maybe_resume(py)?;
+            StreamReader::maybe_resume(slf)?;
             match self {
                 Amount::AtMost(_) => return Ok(Some(data.into_any())),
                 Amount::All(blocks) if is_empty => return joined(py, blocks).map(Some),
@@ -141,7 +151,7 @@ impl CoroutineMethod for ReadexactlyMethod {
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Either<Exactly>> {
         match amount(arguments) {
-            Some(Some(count)) if slf.get().is_plain(slf) => {
+            Some(Some(count)) if slf.get().has_own(slf, ATTRIBUTES) => {
                 Ok(Either::Ours(Read::new(slf, Exactly(count))))
             }
             Some(_) | None => {
@@ -170,9 +180,10 @@ impl Reading for Exactly {
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         _has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let reader = slf.get();
         let buffer = reader.buffer();
         let Exactly(count) = *self;
         let wanted = count.unsigned_abs();
@@ -181,7 +192,7 @@ impl Reading for Exactly {
         }
         if buffer.len(py) >= wanted {
             let data = buffer.take(py, wanted)?;
-            reader.maybe_resume(py)?;
+            StreamReader::maybe_resume(slf)?;
             return Ok(Some(data.into_any()));
         }
         if !reader.is_eof(py) {

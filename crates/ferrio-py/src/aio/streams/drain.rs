@@ -68,7 +68,7 @@ impl Drain {
     fn wait<'py>(&mut self, py: Python<'py>) -> PyResult<Step<'py>> {
         let protocol = self.writer.get()._protocol(py)?;
         let helper = intern!(py, "_drain_helper");
-        let coroutine = match StreamReaderProtocol::plain(&protocol) {
+        let coroutine = match StreamReaderProtocol::draining(&protocol) {
             Some(protocol) if protocol.get().is_lost() => {
                 return Err(PyConnectionResetError::with_text("Connection lost"));
             }
@@ -94,7 +94,7 @@ impl Drain {
         let Some(reader) = self.writer.get()._reader(py) else { return Ok(()) };
         let reader = reader.into_bound(py);
         if let Ok(reader) = reader.cast::<StreamReader>()
-            && reader.get().is_plain(reader)
+            && reader.get().has_plain_exception(reader)
         {
             return reader.get().check_exception(py);
         }

@@ -14,8 +14,9 @@
 //!
 //! What runs for each message is here; what runs once for a connection is asyncio's own code, which
 //! `python/ferrio/aio/_streams.py` has these classes inherit, and which works on their attributes.
-//! Short cuts are taken where nobody could tell. A subclass that overrides one of the steps in
-//! between, `feed_data` or `_wait_for_data` say, gets asyncio's own methods for all of them.
+//! Short cuts are taken where nobody could tell. What a subclass overrides, `feed_data` or
+//! `_wait_for_data` say, is called by its name; asyncio's own methods take the place of ours only
+//! where they are made of the overridden one, as `readline` is of `readuntil`.
 
 mod amount;
 mod borrowed;

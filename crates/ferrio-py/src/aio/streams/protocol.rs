@@ -1,6 +1,6 @@
 //! `StreamReaderProtocol`: from a transport to a reader.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -12,17 +12,31 @@ use pyo3::types::{
 use super::StreamReader;
 use crate::ffi::call::{call_method1, python_of, set_attribute};
 use crate::ffi::gil_cell::GilCell;
-use crate::ffi::overrides::Methods;
+use crate::ffi::overrides::{Methods, Names};
 use crate::names;
 
-/// The steps that our transports and writers take without calling them.
-static STEPS: Methods = Methods::new(&["_drain_helper", "_stream_reader", "data_received"]);
+/// What our transports and writers use without asking for it by its name.
+const STEP_NAMES: &[&str] = &[
+    "_connection_lost",
+    "_drain_helper",
+    "_paused",
+    "_stream_reader",
+    "_stream_reader_wr",
+    "data_received",
+];
+static STEPS: Methods = Methods::new(STEP_NAMES);
+const DRAINING: Names = Names::of(STEP_NAMES, &["_connection_lost", "_drain_helper", "_paused"]);
+const READER: Names = Names::of(STEP_NAMES, &["_stream_reader", "_stream_reader_wr"]);
+/// What is set through our setters, or through what a subclass has in their place.
+const ATTRIBUTES: Names =
+    Names::of(STEP_NAMES, &["_connection_lost", "_paused", "_stream_reader_wr"]);
+const RECEIVING: Names = READER.and(Names::of(STEP_NAMES, &["data_received"]));
 
 /// Gives a reader what a transport has received, and tells writers when to wait.
 #[pyclass(module = "ferrio", subclass, frozen, weakref)]
 pub(crate) struct StreamReaderProtocol {
-    /// This very protocol has a step of its own.
-    has_own_steps: AtomicBool,
+    /// What this very protocol has of its own, as [`Names`].
+    replaced: AtomicU32,
     is_paused: AtomicBool,
     is_lost: AtomicBool,
     is_over_tls: AtomicBool,
@@ -46,7 +60,7 @@ impl StreamReaderProtocol {
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> StreamReaderProtocol {
         let _ = (args, kwargs);
         StreamReaderProtocol {
-            has_own_steps: AtomicBool::new(false),
+            replaced: AtomicU32::new(0),
             is_paused: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             is_over_tls: AtomicBool::new(false),
@@ -60,8 +74,10 @@ impl StreamReaderProtocol {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        if STEPS.contain(name.to_str()?) {
-            slf.get().has_own_steps.store(true, Ordering::Relaxed);
+        if let Some(step) = STEPS.find(name.to_str()?)
+            && !step.has_any_of(ATTRIBUTES)
+        {
+            slf.get().replaced.fetch_or(step.bits(), Ordering::Relaxed);
         }
         set_attribute(slf.as_any(), name, Some(value))
     }
@@ -140,19 +156,34 @@ impl StreamReaderProtocol {
 }
 
 impl StreamReaderProtocol {
-    /// The protocol, if it is one of ours that does nothing else than what is written here.
+    /// The protocol, if it is one of ours that does with what it receives what is written here.
     #[inline]
     pub(crate) fn plain<'a, 'py>(
         object: &'a Bound<'py, PyAny>,
     ) -> Option<&'a Bound<'py, StreamReaderProtocol>> {
         let ours = object.cast::<StreamReaderProtocol>().ok()?;
-        (!ours.get().has_own_steps.load(Ordering::Relaxed) && STEPS.are_of(object)).then_some(ours)
+        ours.get().has_own(ours, RECEIVING).then_some(ours)
+    }
+
+    /// The protocol, if it is one of ours that has writers wait as is written here.
+    pub(super) fn draining<'a, 'py>(
+        object: &'a Bound<'py, PyAny>,
+    ) -> Option<&'a Bound<'py, StreamReaderProtocol>> {
+        let ours = object.cast::<StreamReaderProtocol>().ok()?;
+        ours.get().has_own(ours, DRAINING).then_some(ours)
+    }
+
+    /// Are all of these in this protocol what is written here?
+    #[inline]
+    fn has_own(&self, slf: &Bound<'_, Self>, names: Names) -> bool {
+        let of_instance = Names::from_bits(self.replaced.load(Ordering::Relaxed));
+        !STEPS.replaced_in(slf.as_any()).and(of_instance).has_any_of(names)
     }
 
     /// `data_received`, of a plain protocol.
     pub(crate) fn feed(slf: &Bound<'_, Self>, data: &Bound<'_, PyBytes>) -> PyResult<()> {
         match StreamReaderProtocol::plain_reader(slf) {
-            Some(reader) => reader.get().feed(data),
+            Some(reader) => StreamReader::feed(&reader, data),
             None => StreamReaderProtocol::data_received(slf, data.as_any()),
         }
     }
@@ -164,7 +195,7 @@ impl StreamReaderProtocol {
         let reference = slf.get()._stream_reader_wr(slf.py())?.into_bound(slf.py());
         let reader = reference.cast::<PyWeakrefReference>().ok()?.upgrade()?;
         let reader = reader.cast_into::<StreamReader>().ok()?;
-        reader.get().is_plain(&reader).then_some(reader)
+        reader.get().is_fed_plainly(&reader).then_some(reader)
     }
 
     /// May writers write on?
@@ -180,7 +211,7 @@ impl StreamReaderProtocol {
     /// `_stream_reader`.
     fn reader<'py>(&self, slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
-        if StreamReaderProtocol::plain(slf.as_any()).is_some() {
+        if self.has_own(slf, READER) {
             return self.weak_reader(py);
         }
         let reader = slf.getattr(intern!(py, "_stream_reader"))?;

@@ -1,6 +1,6 @@
 //! `StreamReader`: its attributes, and how it is fed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::exceptions::{
     PyAssertionError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError,
@@ -8,7 +8,7 @@ use pyo3::exceptions::{
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyModule, PyString, PyTuple};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyModule, PyString, PyTuple};
 
 use super::buffer::Buffer;
 use super::reading::Read;
@@ -22,25 +22,51 @@ use crate::ffi::coroutine::new_coroutine;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
-use crate::ffi::overrides::Methods;
 use crate::ffi::raise::raised;
+use crate::ffi::overrides::{Methods, Names};
 use crate::ffi::task::queue::direct_loop;
 use crate::names;
 
-/// The steps that our methods take without calling them. Whoever overrides one has asyncio's.
-static STEPS: Methods = Methods::new(&[
+/// What our methods use without asking for it by its name.
+const STEP_NAMES: &[&str] = &[
     "_buffer",
+    "_eof",
+    "_exception",
+    "_limit",
+    "_loop",
     "_maybe_resume_transport",
+    "_paused",
+    "_transport",
     "_wait_for_data",
+    "_waiter",
     "_wakeup_waiter",
     "exception",
     "feed_data",
-    "feed_eof",
-    "read",
     "readline",
+    "read",
     "readuntil",
-    "set_exception",
-]);
+];
+static STEPS: Methods = Methods::new(STEP_NAMES);
+
+/// What is no method: all of ours use these. A subclass in which one is something else has asyncio's
+/// methods.
+pub(super) const ATTRIBUTES: Names = Names::of(
+    STEP_NAMES,
+    &["_buffer", "_eof", "_exception", "_limit", "_loop", "_paused", "_transport", "_waiter"],
+);
+
+/// What a transport passes over that feeds the reader itself.
+const FED: Names = ATTRIBUTES.and(Names::of(STEP_NAMES, &["_wakeup_waiter", "feed_data"]));
+const EXCEPTION: Names = Names::of(STEP_NAMES, &["_exception", "exception"]);
+const ODD_LIMIT: Names = Names::of(STEP_NAMES, &["_limit"]);
+const MAYBE_RESUME: Names = Names::of(STEP_NAMES, &["_maybe_resume_transport"]);
+const WAIT_FOR_DATA: Names = Names::of(STEP_NAMES, &["_wait_for_data"]);
+const WAKEUP_WAITER: Names = Names::of(STEP_NAMES, &["_wakeup_waiter"]);
+/// `read` calls itself where it reads to the end.
+pub(super) const READ_ALL: Names =
+    ATTRIBUTES.and(Names::of(STEP_NAMES, &["_maybe_resume_transport", "_wait_for_data", "read"]));
+pub(super) const READLINE: Names = ATTRIBUTES.and(Names::of(STEP_NAMES, &["readuntil"]));
+const NEXT: Names = READLINE.and(Names::of(STEP_NAMES, &["readline"]));
 
 /// In bytes (`_DEFAULT_LIMIT`).
 const DEFAULT_LIMIT: usize = 64 * 1024;
@@ -48,8 +74,8 @@ const DEFAULT_LIMIT: usize = 64 * 1024;
 /// Bytes that come from a transport, for coroutines that wait for them.
 #[pyclass(module = "ferrio", subclass, frozen, weakref)]
 pub(crate) struct StreamReader {
-    /// Something about this very reader is not as we take it to be: asyncio's methods see to it.
-    is_odd: AtomicBool,
+    /// What in this very reader is not as we take it to be, as [`Names`].
+    replaced: AtomicU32,
     buffer: Buffer,
     state: GilCell<State>,
 }
@@ -86,7 +112,7 @@ impl StreamReader {
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> StreamReader {
         let _ = (args, kwargs);
         StreamReader {
-            is_odd: AtomicBool::new(false),
+            replaced: AtomicU32::new(0),
             buffer: Buffer::default(),
             state: GilCell::new(State { limit: DEFAULT_LIMIT, ..State::default() }),
         }
@@ -105,7 +131,7 @@ impl StreamReader {
             None => make::count(py, DEFAULT_LIMIT)?.into_any(),
         };
         match &r#loop {
-            Some(looop) if direct_loop(looop).is_some() => {
+            Some(looop) if slf.get().has_own(slf, ATTRIBUTES) && direct_loop(looop).is_some() => {
                 if limit.le(0)? {
                     return Err(PyValueError::with_text("Limit cannot be <= 0"));
                 }
@@ -123,6 +149,10 @@ impl StreamReader {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let py = slf.py();
         let this = slf.get();
+        if !this.has_own(slf, ATTRIBUTES) {
+            let text = names::stream_reader(py)?.call_method1(intern!(py, "__repr__"), (slf,))?;
+            return text.extract().map(Returned);
+        }
         let mut text = String::from("<StreamReader");
         let len = this.buffer.len(py);
         if len > 0 {
@@ -131,7 +161,7 @@ impl StreamReader {
         if this.is_eof(py) {
             text += " eof";
         }
-        if this.is_odd.load(Ordering::Relaxed) || this.limit(py) != DEFAULT_LIMIT {
+        if this.limit(py) != DEFAULT_LIMIT {
             text += &format!(" limit={}", slf.getattr(intern!(py, "_limit"))?.str()?);
         }
         for name in ["waiter", "exception", "transport"] {
@@ -152,9 +182,11 @@ impl StreamReader {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let text = name.to_str()?;
-        if STEPS.contain(text) && text != "_buffer" {
-            slf.get().is_odd.store(true, Ordering::Relaxed);
+        // The others are set through our setters, or through what a subclass has in their place.
+        if let Some(step) = STEPS.find(name.to_str()?)
+            && !step.has_any_of(ATTRIBUTES)
+        {
+            slf.get().replaced.fetch_or(step.bits(), Ordering::Relaxed);
         }
         set_attribute(slf.as_any(), name, Some(value))
     }
@@ -164,14 +196,18 @@ impl StreamReader {
     }
 
     /// The exception that all reading ends with, None if there is none.
-    fn exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |state| state.exception.as_ref().map(|error| error.clone_ref(py)))
+    fn exception<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        if !slf.get().has_own(slf, ATTRIBUTES) {
+            return slf.getattr(intern!(py, "_exception")).map(Some);
+        }
+        Ok(slf.get()._exception(py).map(|error| error.into_bound(py)))
     }
 
     /// Has all reading end with this exception; who waits gets it at once.
     fn set_exception(slf: &Bound<'_, Self>, exc: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        if !slf.get().is_plain(slf) {
+        if !slf.get().has_own(slf, ATTRIBUTES) {
             return borrowed::call(names::stream_reader(py)?, "set_exception", (slf, exc));
         }
         let error = Some(exc.clone()).filter(|exc| !exc.is_none());
@@ -187,6 +223,10 @@ impl StreamReader {
     /// Says where the bytes come from; once.
     fn set_transport(slf: &Bound<'_, Self>, transport: Bound<'_, PyAny>) -> PyResult<()> {
         let this = slf.get();
+        if !this.has_own(slf, ATTRIBUTES) {
+            let class = names::stream_reader(slf.py())?;
+            return borrowed::call(class, "set_transport", (slf, transport));
+        }
         if this.state.with(slf.py(), |state| state.transport.is_some()) {
             return Err(PyAssertionError::with_text("Transport already set"));
         }
@@ -197,27 +237,32 @@ impl StreamReader {
     /// No more bytes will come.
     pub(crate) fn feed_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        if !slf.get().is_plain(slf) {
+        if !slf.get().has_own(slf, ATTRIBUTES) {
             return borrowed::call(names::stream_reader(py)?, "feed_eof", (slf,));
         }
         slf.get().state.with(py, |state| state.is_eof = true);
-        slf.get().wake(py)
+        StreamReader::wake(slf)
     }
 
     /// True if no more bytes will come and all were read.
-    fn at_eof(&self, py: Python<'_>) -> bool {
-        self.is_eof(py) && self.buffer.len(py) == 0
+    fn at_eof<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        if !this.has_own(slf, ATTRIBUTES) {
+            return names::stream_reader(py)?.call_method1(intern!(py, "at_eof"), (slf,));
+        }
+        let is_at_eof = this.is_eof(py) && this.buffer.len(py) == 0;
+        Ok(PyBool::new(py, is_at_eof).to_owned().into_any())
     }
 
     /// Bytes have come.
     fn feed_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        if !this.is_plain(slf) {
+        if !this.has_own(slf, ATTRIBUTES) {
             return borrowed::call(names::stream_reader(py)?, "feed_data", (slf, data));
         }
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-            return this.feed(bytes);
+            return StreamReader::feed(slf, bytes);
         }
         this.check_not_eof(py)?;
         if !data.is_truthy()? {
@@ -226,7 +271,7 @@ impl StreamReader {
         // Whatever a bytearray can be extended with.
         let copy = make::bytearray(py, &[])?;
         copy.call_method1(intern!(py, "extend"), (data,))?;
-        this.feed(&make::bytes(py, &copy.to_vec())?)
+        StreamReader::feed(slf, &make::bytes(py, &copy.to_vec())?)
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -236,7 +281,7 @@ impl StreamReader {
     /// The next line; StopAsyncIteration at the end.
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if slf.get().is_plain(slf) {
+        if slf.get().has_own(slf, NEXT) {
             return new_coroutine(py, Read::new(slf, Next::default()));
         }
         names::stream_reader(py)?.call_method1(intern!(py, "__anext__"), (slf,))
@@ -269,7 +314,7 @@ impl StreamReader {
         let py = limit.py();
         let number = limit.extract::<usize>();
         if number.is_err() {
-            self.is_odd.store(true, Ordering::Relaxed);
+            self.replaced.fetch_or(ODD_LIMIT.bits(), Ordering::Relaxed);
         }
         let object = limit.clone().unbind();
         let old = self.state.with(py, |state| {
@@ -316,7 +361,7 @@ impl StreamReader {
 
     #[getter]
     fn _exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.exception(py)
+        self.state.with(py, |state| state.exception.as_ref().map(|error| error.clone_ref(py)))
     }
 
     #[setter(_exception)]
@@ -367,10 +412,28 @@ impl StreamReader {
 }
 
 impl StreamReader {
-    /// Does this reader do nothing else than what is written here?
+    /// What in this reader is not what is written here.
     #[inline]
-    pub(super) fn is_plain(&self, slf: &Bound<'_, Self>) -> bool {
-        !self.is_odd.load(Ordering::Relaxed) && STEPS.are_of(slf.as_any())
+    fn replaced(&self, slf: &Bound<'_, Self>) -> Names {
+        let of_instance = Names::from_bits(self.replaced.load(Ordering::Relaxed));
+        STEPS.replaced_in(slf.as_any()).and(of_instance)
+    }
+
+    /// Are all of these in this reader what is written here?
+    #[inline]
+    pub(super) fn has_own(&self, slf: &Bound<'_, Self>, names: Names) -> bool {
+        !self.replaced(slf).has_any_of(names)
+    }
+
+    /// May it be fed by [`feed`](StreamReader::feed), without calling anything of the program's?
+    #[inline]
+    pub(super) fn is_fed_plainly(&self, slf: &Bound<'_, Self>) -> bool {
+        self.has_own(slf, FED)
+    }
+
+    /// Is its exception what `exception()` returns?
+    pub(super) fn has_plain_exception(&self, slf: &Bound<'_, Self>) -> bool {
+        self.has_own(slf, EXCEPTION)
     }
 
     pub(super) fn buffer(&self) -> &Buffer {
@@ -388,7 +451,7 @@ impl StreamReader {
 
     /// Raises what `set_exception` was called with.
     pub(super) fn check_exception(&self, py: Python<'_>) -> PyResult<()> {
-        match self.exception(py) {
+        match self._exception(py) {
             None => Ok(()),
             Some(error) => Err(raised(error.into_bound(py))),
         }
@@ -401,28 +464,30 @@ impl StreamReader {
         Ok(())
     }
 
-    /// `feed_data`, of a plain reader.
-    pub(crate) fn feed(&self, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
+    /// `feed_data`, of bytes.
+    pub(crate) fn feed(slf: &Bound<'_, Self>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
         let py = bytes.py();
-        self.check_not_eof(py)?;
+        let this = slf.get();
+        this.check_not_eof(py)?;
         if bytes.as_bytes().is_empty() {
             return Ok(());
         }
-        let len = self.buffer.push(bytes)?;
-        self.wake(py)?;
-        let transport = self.state.with(py, |state| {
+        this.buffer.push(bytes)?;
+        StreamReader::wake(slf)?;
+        let len = this.buffer.len(py);
+        let transport = this.state.with(py, |state| {
             let is_too_much = !state.is_paused && len > state.limit.saturating_mul(2);
             if is_too_much { state.transport.as_ref().map(|it| it.clone_ref(py)) } else { None }
         });
         let Some(transport) = transport else { return Ok(()) };
         match lower::pause_reading(transport.bind(py)) {
             Ok(()) => {
-                self.state.with(py, |state| state.is_paused = true);
+                this.state.with(py, |state| state.is_paused = true);
                 Ok(())
             }
             // It cannot be paused: all has to be kept, and it need not be asked again.
             Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
-                self.set_transport_attribute(py, None);
+                this.set_transport_attribute(py, None);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -433,21 +498,29 @@ impl StreamReader {
         self.state.with(py, |state| state.waiter.take()).map(|waiter| waiter.into_bound(py))
     }
 
-    /// `_wakeup_waiter`.
-    fn wake(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(waiter) = self.take_waiter(py) else { return Ok(()) };
+    /// `_wakeup_waiter`, whoever's method that is.
+    fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if !this.has_own(slf, WAKEUP_WAITER) {
+            return slf.call_method0(intern!(py, "_wakeup_waiter")).map(drop);
+        }
+        let Some(waiter) = this.take_waiter(py) else { return Ok(()) };
         if state::is_done(&waiter)? && waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
             return Ok(());
         }
         state::set_result(&waiter, &py.None().into_bound(py))
     }
 
-    /// `_maybe_resume_transport`: goes on receiving if there is room again.
+    /// `_maybe_resume_transport`, whoever's method that is: goes on receiving if there is room again.
     #[inline]
-    pub(super) fn maybe_resume(&self, py: Python<'_>) -> PyResult<()> {
-        let limit = self.state.with(py, |state| state.is_paused.then_some(state.limit));
+    pub(super) fn maybe_resume(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if !this.has_own(slf, MAYBE_RESUME) {
+            return slf.call_method0(intern!(py, "_maybe_resume_transport")).map(drop);
+        }
+        let limit = this.state.with(py, |state| state.is_paused.then_some(state.limit));
         match limit {
-            Some(limit) if self.buffer.len(py) <= limit => self.resume(py),
+            Some(limit) if this.buffer.len(py) <= limit => this.resume(py),
             Some(_) | None => Ok(()),
         }
     }
@@ -472,6 +545,17 @@ impl StreamReader {
         let future = create_future(&looop)?;
         self.set_waiter(py, Some(future.clone()));
         Ok(Waiter::of(&future))
+    }
+
+    /// What `_wait_for_data` of the program's own returns, if there is one.
+    pub(super) fn own_wait<'py>(
+        slf: &Bound<'py, Self>,
+        method: &str,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if slf.get().has_own(slf, WAIT_FOR_DATA) {
+            return Ok(None);
+        }
+        slf.call_method1(intern!(slf.py(), "_wait_for_data"), (method,)).map(Some)
     }
 
     pub(super) fn end_wait(&self, py: Python<'_>) {

@@ -9,7 +9,9 @@ use super::StreamReader;
 use super::borrowed::Borrowed;
 use crate::aio::waiter::Waiter;
 use crate::ffi::coroutine::{Body, Resume};
+use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::iter::Step;
+use crate::ffi::overrides::Names;
 
 /// What is read, and how far that has come.
 pub(super) trait Reading: Send + 'static {
@@ -28,7 +30,7 @@ pub(super) trait Reading: Send + 'static {
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        reader: &Bound<'py, StreamReader>,
         has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>>;
 
@@ -36,7 +38,7 @@ pub(super) trait Reading: Send + 'static {
     fn fail<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        reader: &Bound<'py, StreamReader>,
         error: PyErr,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = (py, reader);
@@ -49,44 +51,76 @@ pub(super) struct Read<R> {
     reader: Py<StreamReader>,
     reading: R,
     has_begun: bool,
-    waiter: Option<Waiter>,
+    waiting: Option<Waiting>,
+}
+
+/// For more to come.
+enum Waiting {
+    /// `_wait_for_data`.
+    Ours(Waiter),
+    /// The same, of the program's own.
+    Theirs(Box<Awaiting>),
 }
 
 impl<R: Reading> Read<R> {
     pub(super) fn new(reader: &Bound<'_, StreamReader>, reading: R) -> Read<R> {
-        Read { reader: reader.clone().unbind(), reading, has_begun: false, waiter: None }
+        Read { reader: reader.clone().unbind(), reading, has_begun: false, waiting: None }
     }
 
-    /// None if the reader is not to be read by us.
-    pub(super) fn plain(reader: &Bound<'_, StreamReader>, reading: R) -> Option<Either<R>> {
-        reader.get().is_plain(reader).then(|| Either::Ours(Read::new(reader, reading)))
+    /// None if one of these is not what we take it for: the reader is not to be read by us.
+    pub(super) fn plain(
+        reader: &Bound<'_, StreamReader>,
+        names: Names,
+        reading: R,
+    ) -> Option<Either<R>> {
+        reader.get().has_own(reader, names).then(|| Either::Ours(Read::new(reader, reading)))
     }
 
     fn step<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
-        let reader = self.reader.get();
-        let mut with = Some(with);
-        loop {
-            let has_waited = self.waiter.is_some();
-            if let Some(waiter) = &mut self.waiter {
-                let with = with.take().unwrap_or_else(|| none(py));
-                match waiter.step(py, with) {
-                    Ok(Step::Yielded(object)) => return Ok(Step::Yielded(object)),
-                    ended => {
-                        self.waiter = None;
-                        reader.end_wait(py);
-                        ended?;
-                    }
-                }
-            } else if !self.has_begun {
-                self.has_begun = true;
-                self.reading.check()?;
-                reader.check_exception(py)?;
+        let reader = self.reader.bind(py);
+        let this = reader.get();
+        let mut has_waited = false;
+        if let Some(waiting) = &mut self.waiting {
+            let stepped = match waiting {
+                Waiting::Ours(waiter) => waiter.step(py, with),
+                Waiting::Theirs(awaiting) => awaiting.resume(py, with),
+            };
+            if let Ok(Step::Yielded(object)) = stepped {
+                return Ok(Step::Yielded(object));
             }
+            if let Some(Waiting::Ours(_)) = self.waiting.take() {
+                this.end_wait(py);
+            }
+            stepped?;
+            has_waited = true;
+        } else if !self.has_begun {
+            self.has_begun = true;
+            self.reading.check()?;
+            this.check_exception(py)?;
+        }
+        loop {
             if let Some(value) = self.reading.attempt(py, reader, has_waited)? {
                 return Ok(Step::Returned(value));
             }
-            self.waiter = Some(reader.begin_wait(py, R::WAITS_AS)?);
-            with = None;
+            if let Some(awaitable) = StreamReader::own_wait(reader, R::WAITS_AS)? {
+                if let Begun::Waiting(awaiting, yielded) = Awaiting::begin(&awaitable)? {
+                    self.waiting = Some(Waiting::Theirs(Box::new(awaiting)));
+                    return Ok(Step::Yielded(yielded));
+                }
+            } else {
+                let mut waiter = this.begin_wait(py, R::WAITS_AS)?;
+                match waiter.step(py, none(py)) {
+                    Ok(Step::Yielded(object)) => {
+                        self.waiting = Some(Waiting::Ours(waiter));
+                        return Ok(Step::Yielded(object));
+                    }
+                    ended => {
+                        this.end_wait(py);
+                        ended?;
+                    }
+                }
+            }
+            has_waited = true;
         }
     }
 }
@@ -103,7 +137,10 @@ impl<R: Reading> Body for Read<R> {
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
         match self.step(py, with) {
             Ok(step) => Ok(step),
-            Err(error) => self.reading.fail(py, self.reader.get(), error).map(Step::Returned),
+            Err(error) => {
+                let reader = self.reader.bind(py);
+                self.reading.fail(py, reader, error).map(Step::Returned)
+            }
         }
     }
 
@@ -114,8 +151,9 @@ impl<R: Reading> Body for Read<R> {
     ) -> c_int {
         // Whatever else is read with is bytes.
         let answer = visit(self.reader.as_ptr());
-        match &self.waiter {
-            Some(waiter) if answer == 0 => waiter.traverse(visit),
+        match &self.waiting {
+            Some(Waiting::Ours(waiter)) if answer == 0 => waiter.traverse(visit),
+            Some(Waiting::Theirs(awaiting)) if answer == 0 => awaiting.traverse(visit),
             Some(_) | None => answer,
         }
     }

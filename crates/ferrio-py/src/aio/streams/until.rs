@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::StreamReader;
 use super::borrowed::Borrowed;
+use super::reader::{ATTRIBUTES, READLINE};
 use super::reading::{Either, Read, Reading};
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
@@ -96,7 +97,7 @@ impl CoroutineMethod for ReaduntilMethod {
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Either<Until>> {
         match Separators::from_arguments(arguments) {
-            Some(separators) if slf.get().is_plain(slf) => {
+            Some(separators) if slf.get().has_own(slf, ATTRIBUTES) => {
                 Ok(Either::Ours(Read::new(slf, Until { separators, offset: 0 })))
             }
             Some(_) | None => {
@@ -108,7 +109,7 @@ impl CoroutineMethod for ReaduntilMethod {
     }
 
     const PLAIN: Option<method::Plain<StreamReader, Either<Until>>> =
-        Some(method::Plain::new(0, |slf| Read::plain(slf, Until::default())));
+        Some(method::Plain::new(0, |slf| Read::plain(slf, ATTRIBUTES, Until::default())));
 }
 
 /// Up to and with a separator.
@@ -153,9 +154,10 @@ impl Reading for Until {
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         _has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let reader = slf.get();
         let buffer = reader.buffer();
         let only = match &self.separators {
             Separators::Newline => Some(NEWLINE),
@@ -165,7 +167,7 @@ impl Reading for Until {
         if let Some(separator) = only
             && let Some(data) = buffer.take_until(py, separator, self.offset, reader.limit(py))
         {
-            reader.maybe_resume(py)?;
+            StreamReader::maybe_resume(slf)?;
             return Ok(Some(data.into_any()));
         }
         let len = buffer.len(py);
@@ -176,7 +178,7 @@ impl Reading for Until {
                     return Err(overrun(py, text, start));
                 }
                 let data = buffer.take(py, end)?;
-                reader.maybe_resume(py)?;
+                StreamReader::maybe_resume(slf)?;
                 return Ok(Some(data.into_any()));
             }
             // What is behind may be the beginning of one.
@@ -215,7 +217,7 @@ impl CoroutineMethod for ReadlineMethod {
     }
 
     const PLAIN: Option<method::Plain<StreamReader, Either<Line>>> =
-        Some(method::Plain::new(0, |slf| Read::plain(slf, Line::default())));
+        Some(method::Plain::new(0, |slf| Read::plain(slf, READLINE, Line::default())));
 }
 
 /// A line.
@@ -229,16 +231,16 @@ impl Reading for Line {
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.attempt(py, reader, has_waited)
+        self.0.attempt(py, slf, has_waited)
     }
 
     fn fail<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         error: PyErr,
     ) -> PyResult<Bound<'py, PyAny>> {
         let value = error.value(py);
@@ -249,10 +251,10 @@ impl Reading for Line {
             return Err(error);
         }
         let consumed: usize = value.getattr(intern!(py, "consumed"))?.extract()?;
-        let buffer = reader.buffer();
+        let buffer = slf.get().buffer();
         let is_whole = buffer.get(py, consumed)? == Some(NEWLINE[0]);
         buffer.discard(py, if is_whole { consumed + NEWLINE.len() } else { usize::MAX })?;
-        reader.maybe_resume(py)?;
+        StreamReader::maybe_resume(slf)?;
         let text = value.getattr(intern!(py, "args"))?.get_item(0)?.unbind();
         let line_error = PyValueError::new_err(text);
         line_error.value(py).setattr(intern!(py, "__context__"), value)?;
@@ -276,19 +278,19 @@ impl Reading for Next {
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.attempt(py, reader, has_waited)
+        self.0.attempt(py, slf, has_waited)
     }
 
     /// Only an error has nothing for a line.
     fn fail<'py>(
         &mut self,
         py: Python<'py>,
-        reader: &StreamReader,
+        slf: &Bound<'py, StreamReader>,
         error: PyErr,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.0.fail(py, reader, error).and_then(not_the_end)
+        self.0.fail(py, slf, error).and_then(not_the_end)
     }
 }

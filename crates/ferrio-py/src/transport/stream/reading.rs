@@ -117,7 +117,7 @@ impl StreamTransport {
         let py = slf.py();
         let received = self.receive_data(looop);
         let fed = match &received {
-            Ok(Received::Data(data)) => Some(reader.get().feed(data)),
+            Ok(Received::Data(data)) => Some(StreamReader::feed(reader, data)),
             Ok(Received::Nothing) => Some(Ok(())),
             Ok(Received::Eof) | Err(_) => None,
         };
