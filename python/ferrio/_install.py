@@ -48,9 +48,13 @@ class Policy:
 
     def made_of(self, factory: Factory) -> Any:
         from ._policy import EventLoopPolicy
+        from ._runner import new_event_loop
 
         policy = EventLoopPolicy()
-        policy._loop_factory = factory
+        if factory is new_event_loop:
+            policy._loop_maker = factory
+        else:
+            policy._loop_factory = factory
         return policy
 
 

@@ -20,11 +20,17 @@ else:
 class EventLoopPolicy(Base):
     """asyncio's default policy, child watchers included, except that its loops are ferrio's."""
 
-    # asyncio's own name for it: the default policy's methods look here.
+    # asyncio's own name for it: the default policy's methods look here. A class, as there: programs
+    # derive from it.
     _loop_factory: Callable[[], asyncio.AbstractEventLoop] = Loop
+
+    # What makes loops of that class for `install()`.
+    _loop_maker: Callable[[], asyncio.AbstractEventLoop] | None = None
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Make a loop; `set_event_loop` is what makes it the thread's current one."""
+        if self._loop_maker is not None and self._loop_factory is Loop:
+            return self._loop_maker()
         return self._loop_factory()
 
 

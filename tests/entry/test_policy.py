@@ -94,3 +94,23 @@ def test_may_be_subclassed() -> None:
     loop = Own().new_event_loop()
     loop.close()
     assert type(loop) is ferrio.Loop
+
+
+def test_the_class_of_its_loops_can_be_derived_from() -> None:
+    """As ZEO does. What a program puts in its place makes the loops."""
+    found = _install.Policy().current()
+    ferrio.install()
+    try:
+        policy = _install.Policy().current()
+        assert policy._loop_factory is ferrio.Loop
+
+        class Derived(policy._loop_factory):  # type: ignore[misc, name-defined]
+            pass
+
+        policy._loop_factory = Derived
+        loop = asyncio.new_event_loop()
+        loop.close()
+        assert type(loop) is Derived
+    finally:
+        ferrio.uninstall()
+    assert _install.Policy().current() is found
