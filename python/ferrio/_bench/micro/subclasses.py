@@ -1,4 +1,4 @@
-"""Classes that inherit from asyncio's and override one method: beside the rows of the plain ones."""
+"""Classes that inherit from asyncio's and override one method, beside the plain ones."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ use crate::ffi::bytes;
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::make;
-use crate::ffi::raise::raised;
 use crate::ffi::overrides::Names;
+use crate::ffi::raise::raised;
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {

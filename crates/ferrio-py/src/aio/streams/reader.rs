@@ -22,8 +22,8 @@ use crate::ffi::coroutine::new_coroutine;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
-use crate::ffi::raise::raised;
 use crate::ffi::overrides::{Methods, Names};
+use crate::ffi::raise::raised;
 use crate::ffi::task::queue::direct_loop;
 use crate::names;
 
