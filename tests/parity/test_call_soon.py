@@ -7,6 +7,7 @@ import contextvars
 import functools
 import threading
 from typing import Any
+from unittest import mock
 
 from .trace import Trace
 from .twin import Loop, twin
@@ -262,3 +263,31 @@ def test_keyword_arguments_are_refused(trace: Trace, loop: Loop) -> None:
             method(print, end="")  # type: ignore[call-arg]
         except TypeError:
             trace("TypeError", method.__name__)
+
+
+@twin
+def test_what_is_not_a_handle_but_runs_like_one(trace: Trace, loop: Loop) -> None:
+    class Runs:
+        def __init__(self, cancelled: object) -> None:
+            self._cancelled = cancelled
+
+        def _run(self) -> None:
+            trace("ran")
+
+    class Mine(asyncio.Handle):
+        def _run(self) -> None:
+            trace("mine ran")
+
+    queue: Any = loop
+    for handle in (
+        Runs(False),
+        Runs(True),
+        Mine(print, (), loop),
+        asyncio.Handle(trace, ("asyncio's",), loop),
+        mock.Mock(_cancelled=False),
+    ):
+        queue._add_callback_signalsafe(handle)
+    with trace.raises():
+        queue._add_callback_signalsafe(object())
+    loop.call_soon(loop.stop)
+    loop.run_forever()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import gc
 import inspect
@@ -776,3 +777,90 @@ def test_collected(name: str) -> None:
     del lock, thing, coroutine
     gc.collect()
     assert watched() is None
+
+
+@twin
+async def test_condition_that_is_its_own_lock(trace: Trace, aio: Any) -> None:
+    condition = aio.Condition()
+    lock = condition._lock
+    condition._lock = condition
+    trace(condition._lock is condition, condition.locked(), repr(condition))
+    async with condition:
+        trace(condition.locked(), lock.locked())
+        condition.notify_all()
+    trace(condition.locked(), lock.locked())
+
+
+@twin
+async def test_condition_keeps_the_methods_of_its_lock(trace: Trace, aio: Any) -> None:
+    condition = aio.Condition()
+    first, other = condition._lock, aio.Lock()
+    condition._lock = other
+    await condition.acquire()
+    trace(condition._lock is other, first.locked(), other.locked(), condition.locked())
+    condition.release()
+    trace(first.locked(), other.locked())
+
+
+class Line:
+    """What a program may keep waiters in, or items: it has the methods, and is no deque."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __iter__(self) -> Any:
+        return iter(self.all)
+
+    def append(self, item: Any) -> None:
+        self.all.append(item)
+
+    def remove(self, item: Any) -> None:
+        self.all.remove(item)
+
+    def popleft(self) -> Any:
+        return self.all.pop(0)
+
+
+@twin
+@every_lock
+@pytest.mark.parametrize("container", [Line, collections.UserList, list])
+async def test_waiters_are_kept_in_what_the_program_likes(
+    trace: Trace, aio: Any, name: str, container: Any
+) -> None:
+    lock = make(aio, name)
+    inner = getattr(lock, "_lock", lock)
+    inner._waiters = container()
+    await lock.acquire()
+    tasks = [asyncio.create_task(lock.acquire()) for _ in range(3)]
+    await settle()
+    trace(type(inner._waiters).__name__, len(inner._waiters), repr(lock))
+    tasks[0].cancel()
+    for _ in tasks[1:]:
+        lock.release()
+        await settle()
+    trace(await asyncio.gather(*tasks, return_exceptions=True), len(inner._waiters))
+
+
+@twin
+@every_lock
+async def test_what_stands_in_collections_makes_the_waiters(
+    trace: Trace, aio: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = collections.deque
+
+    class Mine(real):  # type: ignore[type-arg, misc, valid-type]
+        pass
+
+    for made in (lambda *args: real(*args), Line, Mine):
+        monkeypatch.setattr(collections, "deque", made)
+        lock = make(aio, name)
+        await lock.acquire()
+        tasks = [asyncio.create_task(lock.acquire()) for _ in range(2)]
+        await settle()
+        for _ in tasks:
+            lock.release()
+            await settle()
+        trace(await asyncio.gather(*tasks), repr(lock))

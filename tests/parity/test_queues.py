@@ -672,3 +672,52 @@ def test_items_are_held_no_longer_than_needed(name: str) -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+@twin
+@every_queue
+async def test_what_stands_in_collections_makes_the_container(
+    trace: Trace, aio: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = collections.deque
+
+    class Mine(real):  # type: ignore[type-arg, misc, valid-type]
+        pass
+
+    for made in (lambda *args: real(*args), Mine):
+        monkeypatch.setattr(collections, "deque", made)
+        queue = getattr(aio, name)(1)
+        queue.put_nowait(1)
+        putting = asyncio.create_task(queue.put(2))
+        await settle()
+        trace(repr(queue).partition(" ")[2], queue.qsize(), queue.full())
+        trace(await queue.get(), await queue.get(), await putting)
+        getting = asyncio.create_task(queue.get())
+        await settle()
+        queue.put_nowait(3)
+        trace(await getting, queue.empty())
+    monkeypatch.undo()
+
+
+@twin
+@every_queue
+async def test_who_waits_is_kept_in_what_the_program_likes(
+    trace: Trace, aio: Any, name: str
+) -> None:
+    class Line(collections.UserList[Any]):
+        def popleft(self) -> Any:
+            return self.pop(0)
+
+    queue = getattr(aio, name)(1)
+    queue._getters, queue._putters = Line(), Line()
+    getting = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await settle()
+    trace(type(queue._getters).__name__, len(queue._getters))
+    getting[1].cancel()
+    for number in range(3):
+        await queue.put(number)
+        await settle()
+    putting = asyncio.create_task(queue.put(4))
+    await settle()
+    trace(len(queue._putters), queue.qsize())
+    trace(await queue.get(), await putting, await asyncio.gather(*getting, return_exceptions=True))

@@ -1,10 +1,8 @@
 //! The futures of those who wait, first come first.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::deque::Deque;
 use crate::ffi::future::state;
@@ -20,7 +18,7 @@ impl Waiters {
     #[inline]
     pub(super) fn peek<'py>(&self, py: Python<'py>) -> Option<Deque<'py>> {
         let deque = self.0.with(py, |deque| deque.as_ref().map(|deque| deque.clone_ref(py)))?;
-        Deque::of(deque.into_bound(py)).ok()
+        Some(Deque::from(deque.into_bound(py)))
     }
 
     /// The deque.
@@ -35,21 +33,9 @@ impl Waiters {
     }
 
     /// Puts the program's own deque, or None, in its place.
-    ///
-    /// # Errors
-    /// TypeError for anything else.
-    pub(super) fn replace(&self, deque: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = deque.py();
-        let new = if deque.is_none() {
-            None
-        } else {
-            let deque = Deque::of(deque.clone()).map_err(|other| {
-                PyTypeError::with_text(format!("waiters are kept in a deque, not in {other:?}"))
-            })?;
-            Some(deque.into_any().unbind())
-        };
-        drop(self.0.with(py, |deque| std::mem::replace(deque, new)));
-        Ok(())
+    pub(super) fn replace(&self, deque: &Bound<'_, PyAny>) {
+        let new = (!deque.is_none()).then(|| deque.clone().unbind());
+        drop(self.0.with(deque.py(), |deque| std::mem::replace(deque, new)));
     }
 
     pub(super) fn push<'py>(&self, future: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -64,15 +50,17 @@ impl Waiters {
         self.deque(future.py())?.remove(future)
     }
 
-    /// Does nobody wait, not even one that has been cancelled?
+    /// Does nobody wait, not even one that has been cancelled? False where a method of the
+    /// program's would have to be asked.
     #[inline]
-    pub(super) fn is_empty(&self, py: Python<'_>) -> bool {
-        self.0.with(py, |deque| deque.is_none()) || self.len(py) == 0
+    pub(super) fn is_surely_empty(&self, py: Python<'_>) -> bool {
+        self.0.with(py, |deque| deque.is_none())
+            || self.peek(py).is_some_and(|deque| deque.is_surely_empty())
     }
 
     #[inline]
-    pub(super) fn len(&self, py: Python<'_>) -> usize {
-        self.peek(py).map_or(0, |deque| deque.len())
+    pub(super) fn len(&self, py: Python<'_>) -> PyResult<usize> {
+        self.peek(py).map_or(Ok(0), |deque| deque.len())
     }
 
     /// The one that has `index` before it.
@@ -99,11 +87,12 @@ impl Waiters {
     }
 
     /// Adds how many there are, if any, to what a repr says.
-    pub(super) fn describe(&self, py: Python<'_>, text: &mut String) {
-        let count = self.len(py);
+    pub(super) fn describe(&self, py: Python<'_>, text: &mut String) -> PyResult<()> {
+        let count = self.len(py)?;
         if count > 0 {
             *text += &format!(", waiters:{count}");
         }
+        Ok(())
     }
 
     /// All of them, in order, as they are now: their methods may change what is in here.
@@ -135,8 +124,8 @@ macro_rules! waiters_or_none {
             }
 
             #[setter(_waiters)]
-            fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
-                self.waiters.replace(waiters)
+            fn set_waiters(&self, waiters: &Bound<'_, PyAny>) {
+                self.waiters.replace(waiters);
             }
         }
     };
@@ -155,8 +144,8 @@ macro_rules! waiters_always {
             }
 
             #[setter(_waiters)]
-            fn set_waiters(&self, waiters: &Bound<'_, PyAny>) -> PyResult<()> {
-                self.waiters.replace(waiters)
+            fn set_waiters(&self, waiters: &Bound<'_, PyAny>) {
+                self.waiters.replace(waiters);
             }
         }
     };

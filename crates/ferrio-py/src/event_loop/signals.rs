@@ -192,13 +192,19 @@ impl Loop {
         if signals.pipe.with(slf.py(), |pipe| pipe.is_some()) { mind(slf) } else { Ok(()) }
     }
 
-    /// asyncio's: schedules a handle that it made itself.
+    /// asyncio's: schedules a handle that it made itself, or whatever else can be run as one.
     fn _add_callback(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = handle.py();
-        let handle = Handle::from_asyncio(handle)?;
-        if !handle.is_cancelled(py)? {
-            self.push(py, Item::Handle(handle));
+        if handle.getattr(intern!(py, "_cancelled"))?.is_truthy()? {
+            return Ok(());
         }
+        self.push(
+            py,
+            match Handle::of(handle)? {
+                Some(handle) => Item::Handle(handle),
+                None => Item::Native(Box::new(Foreign(handle.clone().unbind()))),
+            },
+        );
         Ok(())
     }
 
@@ -206,6 +212,23 @@ impl Loop {
         self._add_callback(handle)?;
         self.inbox().wake();
         Ok(())
+    }
+}
+
+/// What a program has put on the queue in the place of a handle.
+struct Foreign(Py<PyAny>);
+
+impl Native for Foreign {
+    fn run(self: Box<Self>, py: Python<'_>, _looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let handle = self.0.bind(py);
+        if handle.getattr(intern!(py, "_cancelled"))?.is_truthy()? {
+            return Ok(());
+        }
+        handle.call_method0(intern!(py, "_run")).map(drop)
+    }
+
+    fn traverse(&self, visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int) -> c_int {
+        visit(self.0.as_ptr())
     }
 }
 

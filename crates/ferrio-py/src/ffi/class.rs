@@ -30,6 +30,8 @@ use pyo3::type_object::PyLayout;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo, ffi};
 
+use super::trash;
+
 /// Instances of a Python class with `SLOTS` names in the `__slots__` of it and its bases.
 #[repr(C)]
 pub(crate) struct SlotsLayout<const SLOTS: usize> {
@@ -222,6 +224,12 @@ pub(crate) fn adopt<T: Adopted>(py: Python<'_>) -> PyResult<()> {
 }
 
 unsafe extern "C" fn dealloc<T: Adopted>(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls tp_dealloc attached, with the last reference.
+    unsafe { trash::dealloc(slf, take_apart::<T>) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn take_apart<T: Adopted>(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls tp_dealloc attached, with the last reference; the finalizer may
     // resurrect the object, which then stays as it is. One that is being made has nothing in it.
     unsafe {
@@ -238,6 +246,53 @@ unsafe extern "C" fn dealloc<T: Adopted>(slf: *mut ffi::PyObject) {
         }
     }
 }
+
+/// A `#[pyclass]` whose instances may hold each other, in chains as long as a program likes.
+pub(crate) trait Chained: PyTypeInfo {
+    /// A static of the class's own.
+    fn inherited_dealloc() -> &'static Dealloc;
+}
+
+/// Has instances of `T` itself freed without a deep stack; call once, before the first one. Those of
+/// classes that a program derives from it are, by CPython.
+pub(crate) fn chain<T: Chained>(py: Python<'_>) {
+    // SAFETY: attached, and no instance of the type exists; a #[pyclass] is a heap type, so its
+    // slots may be written, and PyType_Modified tells the interpreter so.
+    unsafe {
+        let ty = T::type_object_raw(py);
+        T::inherited_dealloc().get_or_init(py, || (*ty).tp_dealloc);
+        (*ty).tp_dealloc = Some(dealloc_link::<T>);
+        ffi::PyType_Modified(ty);
+    }
+}
+
+unsafe extern "C" fn dealloc_link<T: Chained>(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls tp_dealloc attached, with the last reference.
+    unsafe { trash::dealloc(slf, take_link_apart::<T>) };
+}
+
+/// [`dealloc_link`], when it is the object's turn.
+unsafe extern "C" fn take_link_apart<T: Chained>(slf: *mut ffi::PyObject) {
+    // SAFETY: as above; PyO3's own destructor of the class.
+    unsafe {
+        if let Some(Some(dealloc)) = T::inherited_dealloc().get(Python::assume_attached()) {
+            dealloc(slf);
+        }
+    }
+}
+
+/// Makes a [`Chained`] of the class.
+macro_rules! chained {
+    ($class:ty) => {
+        impl $crate::ffi::class::Chained for $class {
+            fn inherited_dealloc() -> &'static $crate::ffi::class::Dealloc {
+                static DEALLOC: $crate::ffi::class::Dealloc = pyo3::sync::PyOnceLock::new();
+                &DEALLOC
+            }
+        }
+    };
+}
+pub(crate) use chained;
 
 unsafe extern "C" fn finalize<T: Adopted>(slf: *mut ffi::PyObject) {
     as_attached(|py| {

@@ -3,21 +3,31 @@
 //! Programs look at `queue._queue`, `queue._getters` and `lock._waiters`, and put things there: so
 //! these are real deques, which have no API in C. Their methods are called as the builtins that
 //! they are (bench: queue_put_get_nowait).
+//!
+//! What `collections.deque()` makes is the program's to say, and so is what it puts there: anything
+//! that has the methods will do, as with asyncio. Theirs are called by name.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::call::{call_method1, call0};
 use crate::names;
 
-/// An object whose type is exactly `collections.deque`.
-pub(crate) struct Deque<'py>(Bound<'py, PyAny>);
+/// What is used as a deque.
+pub(crate) struct Deque<'py> {
+    object: Bound<'py, PyAny>,
+    /// The methods to be called without looking them up: of the real one only, for a subclass may
+    /// have others.
+    methods: Option<&'static Methods>,
+}
 
 /// The type and two of its methods, looked up once.
 struct Methods {
+    /// Always a type: ours to keep.
     class: *mut ffi::PyTypeObject,
     /// None where the method does not take exactly one argument.
     append: Option<ffi::PyCFunction>,
@@ -39,10 +49,12 @@ fn methods(py: Python<'_>) -> PyResult<&'static Methods> {
 
 #[cold]
 fn look_up(py: Python<'_>) -> PyResult<&'static Methods> {
-    let class: *mut ffi::PyTypeObject = names::deque(py)?.as_ptr().cast();
+    // Where it is written, and not what stands in `collections` by now.
+    let class = py.import(intern!(py, "_collections"))?.getattr(intern!(py, "deque"))?;
+    let class = class.cast_into::<PyType>()?.into_ptr().cast::<ffi::PyTypeObject>();
     let methods = Box::leak(Box::new(Methods {
         class,
-        // SAFETY: attached; a live type.
+        // SAFETY: attached; a type, which is never given back.
         append: unsafe { method(class, c"append", ffi::METH_O) },
         // SAFETY: as above.
         popleft: unsafe { method(class, c"popleft", ffi::METH_NOARGS) },
@@ -78,38 +90,43 @@ unsafe fn method(
 impl<'py> Deque<'py> {
     /// A new one, empty.
     pub(crate) fn new(py: Python<'py>) -> PyResult<Deque<'py>> {
-        call0(names::deque(py)?).map(Deque)
+        call0(names::deque(py)?).map(Deque::from)
     }
 
-    /// This object, if it is one; a subclass may have other methods.
+    /// This object, if its type is exactly `collections.deque`.
     #[inline]
     pub(crate) fn of(object: Bound<'py, PyAny>) -> Result<Deque<'py>, Bound<'py, PyAny>> {
-        let class = methods(object.py()).map_or(std::ptr::null_mut(), |methods| methods.class);
-        // SAFETY: only looks at the type.
-        if unsafe { ffi::Py_TYPE(object.as_ptr()) } == class {
-            Ok(Deque(object))
-        } else {
-            Err(object)
-        }
+        let deque = Deque::from(object);
+        if deque.methods.is_some() { Ok(deque) } else { Err(deque.object) }
     }
 
     pub(crate) fn as_any(&self) -> &Bound<'py, PyAny> {
-        &self.0
+        &self.object
     }
 
     pub(crate) fn into_any(self) -> Bound<'py, PyAny> {
-        self.0
+        self.object
     }
 
+    /// `len(deque)`.
     #[inline]
-    pub(crate) fn len(&self) -> usize {
-        // SAFETY: attached; a live deque, whose length cannot fail.
-        unsafe { ffi::PySequence_Size(self.0.as_ptr()) as usize }
+    pub(crate) fn len(&self) -> PyResult<usize> {
+        self.object.len()
     }
 
+    /// `not deque`.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(crate) fn is_empty(&self) -> PyResult<bool> {
+        match self.methods {
+            Some(_) => Ok(self.len()? == 0),
+            None => Ok(!self.object.is_truthy()?),
+        }
+    }
+
+    /// Is it known to be empty, without asking a method of the program's?
+    #[inline]
+    pub(crate) fn is_surely_empty(&self) -> bool {
+        self.methods.is_some() && self.len().is_ok_and(|len| len == 0)
     }
 
     /// `append(item)`.
@@ -118,14 +135,14 @@ impl<'py> Deque<'py> {
     /// MemoryError.
     #[inline]
     pub(crate) fn push(&self, item: &Bound<'py, PyAny>) -> PyResult<()> {
-        let py = self.0.py();
-        let Some(append) = methods(py)?.append else {
+        let py = self.object.py();
+        let Some(append) = self.methods.and_then(|methods| methods.append) else {
             let name = intern!(py, "append");
-            return call_method1(py, self.0.as_unbound(), name, item).map(drop);
+            return call_method1(py, self.object.as_unbound(), name, item).map(drop);
         };
         // SAFETY: attached; the method's function, with an instance and its one argument.
         unsafe {
-            let result = append(self.0.as_ptr(), item.as_ptr());
+            let result = append(self.object.as_ptr(), item.as_ptr());
             Bound::from_owned_ptr_or_err(py, result).map(drop)
         }
     }
@@ -136,13 +153,13 @@ impl<'py> Deque<'py> {
     /// IndexError if there is nothing.
     #[inline]
     pub(crate) fn pop(&self) -> PyResult<Bound<'py, PyAny>> {
-        let py = self.0.py();
-        let Some(popleft) = methods(py)?.popleft else {
-            return self.0.call_method0(intern!(py, "popleft"));
+        let py = self.object.py();
+        let Some(popleft) = self.methods.and_then(|methods| methods.popleft) else {
+            return self.object.call_method0(intern!(py, "popleft"));
         };
         // SAFETY: attached; the method's function, with an instance and no argument.
         unsafe {
-            let result = popleft(self.0.as_ptr(), std::ptr::null_mut());
+            let result = popleft(self.object.as_ptr(), std::ptr::null_mut());
             Bound::from_owned_ptr_or_err(py, result)
         }
     }
@@ -150,13 +167,17 @@ impl<'py> Deque<'py> {
     /// The item that has `index` before it.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if index >= self.len() {
+        if self.methods.is_none() {
+            // asyncio goes through them by an iterator.
+            return self.object.try_iter()?.nth(index).transpose();
+        }
+        if index >= self.len()? {
             return Ok(None);
         }
         // SAFETY: attached; a live deque.
         unsafe {
-            let item = ffi::PySequence_GetItem(self.0.as_ptr(), index as ffi::Py_ssize_t);
-            Bound::from_owned_ptr_or_err(self.0.py(), item).map(Some)
+            let item = ffi::PySequence_GetItem(self.object.as_ptr(), index as ffi::Py_ssize_t);
+            Bound::from_owned_ptr_or_err(self.object.py(), item).map(Some)
         }
     }
 
@@ -165,15 +186,24 @@ impl<'py> Deque<'py> {
     /// # Errors
     /// ValueError if it is not there; what comparing raises.
     pub(crate) fn remove(&self, item: &Bound<'py, PyAny>) -> PyResult<()> {
-        if self.get(0)?.is_some_and(|first| first.is(item)) {
+        if self.methods.is_some() && self.get(0)?.is_some_and(|first| first.is(item)) {
             return self.pop().map(drop);
         }
-        let py = self.0.py();
-        call_method1(py, self.0.as_unbound(), intern!(py, "remove"), item).map(drop)
+        let py = self.object.py();
+        call_method1(py, self.object.as_unbound(), intern!(py, "remove"), item).map(drop)
     }
 
     /// All items, in order, as they are now: what is called on one may change what is in here.
     pub(crate) fn items(&self) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        self.0.try_iter()?.collect()
+        self.object.try_iter()?.collect()
+    }
+}
+
+impl<'py> From<Bound<'py, PyAny>> for Deque<'py> {
+    #[inline]
+    fn from(object: Bound<'py, PyAny>) -> Deque<'py> {
+        let is_of = |methods: &&Methods| object.get_type_ptr() == methods.class;
+        let methods = methods(object.py()).ok().filter(is_of);
+        Deque { object, methods }
     }
 }

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 
 use super::free_list::FreeList;
 use super::heap_type::{self, getter, slot};
+use super::trash;
 use crate::error::{self, WithText};
 
 /// What is done when a future is done.
@@ -195,15 +196,21 @@ unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
 
 unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());
-        let free = |py: Python<'_>| {
+        let take_apart = |py: Python<'_>| {
             clear(slf);
             FREE.free(py, slf);
         };
         // So that references are dropped now.
-        if Python::try_attach(free).is_none() {
-            free(Python::assume_attached());
+        if Python::try_attach(take_apart).is_none() {
+            take_apart(Python::assume_attached());
         }
     }
 }

@@ -91,5 +91,24 @@ pub(crate) unsafe fn new_type<T>(
     };
     // SAFETY: passed on; the spec and the list of slots are read during the call only; attached.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    Ok(class.into_ptr().cast())
+    let class = class.into_ptr().cast();
+    // SAFETY: attached; a type that nobody else knows yet.
+    unsafe { immortalize(class) };
+    Ok(class)
+}
+
+/// Has nobody count the references to a type that lives for ever: each of its instances holds one,
+/// and on free-threaded builds, threads that make and drop instances would take turns at the one
+/// count.
+///
+/// # Safety
+/// Attached; a reference to the type is never given back; no other thread knows it yet.
+pub(super) unsafe fn immortalize(_class: *mut ffi::PyTypeObject) {
+    // SAFETY: passed on. What `_Py_IMMORTAL_REFCNT_LOCAL` is (Include/refcount.h); what is in the
+    // shared count is not looked at then.
+    #[cfg(Py_GIL_DISABLED)]
+    unsafe {
+        let object = _class.cast::<ffi::PyObject>();
+        (*object).ob_ref_local.store(u32::MAX, std::sync::atomic::Ordering::Relaxed);
+    }
 }

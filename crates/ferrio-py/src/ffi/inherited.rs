@@ -11,6 +11,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use super::make;
+
 /// What was found out about the classes derived from one of ours, of the last few that were asked
 /// for.
 pub(crate) struct Inherited {
@@ -62,12 +64,16 @@ impl Inherited {
 
     #[cold]
     fn ask(&self, class: &Bound<'_, PyType>, known: &Known) -> u32 {
-        let answer = (self.examine)(class);
         let raw = class.as_type_ptr();
-        // SAFETY: reads a field of a live type; looking its methods up has given it a tag.
-        let tag = unsafe { (*raw).tp_version_tag };
-        known.class.store(raw, Ordering::Relaxed);
-        known.answer.store(u64::from(tag) << 32 | u64::from(answer), Ordering::Relaxed);
+        // SAFETY: reads a field of a live type; looking its methods up gives it a tag.
+        let tag = || unsafe { (*raw).tp_version_tag };
+        let before = tag();
+        let answer = (self.examine)(class);
+        // A metaclass of the program's may have changed the class meanwhile.
+        if before == 0 || before == tag() {
+            known.class.store(raw, Ordering::Relaxed);
+            known.answer.store(u64::from(tag()) << 32 | u64::from(answer), Ordering::Relaxed);
+        }
         answer
     }
 }
@@ -92,8 +98,11 @@ unsafe fn has_attributes(object: *mut ffi::PyObject, class: *mut ffi::PyTypeObje
 
 /// Has `class` all these from `base`?
 pub(crate) fn has_all(class: &Bound<'_, PyType>, base: &Bound<'_, PyType>, names: &[&str]) -> bool {
-    names.iter().all(|&name| match (class.getattr(name), base.getattr(name)) {
-        (Ok(theirs), Ok(ours)) => theirs.is(&ours),
-        (Err(_), _) | (_, Err(_)) => false,
+    names.iter().all(|name| {
+        let Ok(name) = make::text(class.py(), name) else { return false };
+        match (class.getattr(&name), base.getattr(&name)) {
+            (Ok(theirs), Ok(ours)) => theirs.is(&ours),
+            (Err(_), _) | (_, Err(_)) => false,
+        }
     })
 }

@@ -27,8 +27,11 @@ pub(crate) mod raise;
 pub(crate) mod recursion;
 pub(crate) mod signal;
 pub(crate) mod signature;
+pub(crate) mod slots;
+pub(crate) mod stack;
 pub(crate) mod stop_iteration;
 pub(crate) mod task;
+pub(crate) mod trash;
 pub(crate) mod version;
 
 pub(crate) use call::{Context, call_in_context};

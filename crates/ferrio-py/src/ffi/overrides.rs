@@ -12,6 +12,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::make;
+
 /// Methods, and what stood under their names when the classes were made.
 pub(crate) struct Methods {
     names: &'static [&'static str],
@@ -114,17 +116,22 @@ impl Methods {
     fn look(&self, object: &Bound<'_, PyAny>) -> Names {
         let class = object.get_type();
         let Some(expected) = self.expected.get(object.py()) else { return Names(u32::MAX) };
+        // SAFETY: attached; a live type. The look-ups give it a version, if CPython has not run out
+        // of numbers.
+        let version = || unsafe { u64::from((*class.as_type_ptr()).tp_version_tag) };
+        let before = version();
         let mut replaced = 0;
         for (index, (name, expected)) in self.names.iter().zip(expected).enumerate() {
-            if !class.getattr(*name).is_ok_and(|method| method.is(expected)) {
+            let found = make::text(class.py(), name).and_then(|name| class.getattr(name));
+            if !found.is_ok_and(|method| method.is(expected)) {
                 replaced |= 1 << index;
             }
         }
-        // SAFETY: attached; a live type. The look-ups have given it a version, if CPython has not
-        // run out of numbers.
-        let version = unsafe { u64::from((*class.as_type_ptr()).tp_version_tag) };
-        let known = version << 32 | u64::from(replaced);
-        self.known[version as usize % self.known.len()].store(known, Ordering::Relaxed);
+        // A metaclass of the program's may have changed the class meanwhile.
+        if before == 0 || before == version() {
+            let known = version() << 32 | u64::from(replaced);
+            self.known[version() as usize % self.known.len()].store(known, Ordering::Relaxed);
+        }
         Names(replaced)
     }
 }

@@ -3,7 +3,8 @@
 //! A coroutine of a program's that awaits another one takes no room on the stack of the thread, and
 //! CPython counts it against `sys.getrecursionlimit()`. One of ours takes a kilobyte and more: what
 //! nests them without end (`wait_for(wait_for(...))`) is to end with a RecursionError, as in asyncio,
-//! and not with the stack.
+//! and not with the stack. So both are asked: how deep it is, and what is left of the stack, which
+//! in a thread of the program's may have 32 KiB.
 
 use std::cell::Cell;
 
@@ -12,10 +13,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::error::WithText;
+use crate::ffi::stack;
 
-/// Half of what a main thread's stack of 8 MiB was seen to hold. CPython counts calls in C as well, in
-/// 3.12 and 3.13 up to 10,000, which is too many for ours; from 3.14 on it looks at the stack itself.
-const MOST: u32 = 2500;
+/// Levels, where it is not known how large the stack is: half of what 8 MiB were seen to hold, and
+/// on Windows 1 MiB.
+const MOST_UNSEEN: u32 = if cfg!(windows) { 300 } else { 2500 };
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -28,6 +30,7 @@ pub(crate) struct Level(());
 ///
 /// # Errors
 /// RecursionError.
+#[inline]
 pub(crate) fn enter(py: Python<'_>) -> PyResult<Level> {
     // SAFETY: attached; the text is static. Left by Level's drop, on the same thread: a step of a
     // coroutine does not change it.
@@ -37,10 +40,18 @@ pub(crate) fn enter(py: Python<'_>) -> PyResult<Level> {
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
     let level = Level(());
-    if depth > MOST {
-        return Err(PyRecursionError::with_text("maximum recursion depth exceeded while awaiting"));
-    }
-    Ok(level)
+    let is_deep = match stack::has_room() {
+        // From 3.12 on CPython counts calls in C apart, with a limit of its own.
+        // SAFETY: attached.
+        Some(has_room) => !has_room || depth as i32 > unsafe { ffi::Py_GetRecursionLimit() },
+        None => depth > MOST_UNSEEN,
+    };
+    if is_deep { Err(too_deep()) } else { Ok(level) }
+}
+
+#[cold]
+fn too_deep() -> PyErr {
+    PyRecursionError::with_text("maximum recursion depth exceeded while awaiting")
 }
 
 impl Drop for Level {

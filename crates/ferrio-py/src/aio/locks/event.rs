@@ -69,7 +69,7 @@ impl Event {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let this = slf.get();
         let mut extra = String::from(if this.is_set() { "set" } else { "unset" });
-        this.waiters.describe(slf.py(), &mut extra);
+        this.waiters.describe(slf.py(), &mut extra)?;
         crate::aio::repr(slf, &extra)
     }
 

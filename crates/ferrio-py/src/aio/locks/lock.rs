@@ -64,7 +64,7 @@ impl Lock {
     #[inline]
     pub(super) fn unlock_at_once(slf: &Bound<'_, Lock>) -> bool {
         let this = slf.get();
-        let can = this.is_locked() && this.waiters.is_empty(slf.py());
+        let can = this.is_locked() && this.waiters.is_surely_empty(slf.py());
         if can {
             this.locked.store(false, Ordering::Relaxed);
         }
@@ -107,7 +107,7 @@ impl Lock {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let this = slf.get();
         let mut extra = String::from(if this.is_locked() { "locked" } else { "unlocked" });
-        this.waiters.describe(slf.py(), &mut extra);
+        this.waiters.describe(slf.py(), &mut extra)?;
         crate::aio::repr(slf, &extra)
     }
 
@@ -175,7 +175,7 @@ impl Acquirable for Lock {
     #[inline]
     fn acquire_at_once(slf: &Bound<'_, Self>) -> bool {
         let this = slf.get();
-        let can = !this.is_locked() && this.waiters.is_empty(slf.py());
+        let can = !this.is_locked() && this.waiters.is_surely_empty(slf.py());
         if can {
             this.locked.store(true, Ordering::Relaxed);
         }

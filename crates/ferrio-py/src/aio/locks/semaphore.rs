@@ -17,6 +17,7 @@ use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::{Waiters, waiters_or_none};
 use crate::error::WithText;
 use crate::ffi::call::python_of;
+use crate::ffi::class::{self, chained};
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
@@ -49,10 +50,15 @@ static OURS: Inherited = Inherited::new(|class| {
     (has_release && has_all(class, &base, &names)).into()
 });
 
+chained!(Semaphore);
+chained!(BoundedSemaphore);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     wakes_many(module.py())?;
     module.add_class::<Semaphore>()?;
+    class::chain::<Semaphore>(module.py());
     module.add_class::<BoundedSemaphore>()?;
+    class::chain::<BoundedSemaphore>(module.py());
     method::install::<Acquire>(module.py())?;
     context::install::<Semaphore>(module.py())
 }
@@ -173,7 +179,7 @@ impl Semaphore {
         } else {
             format!("unlocked, value:{}", this.count(py).to_object(py)?.str()?)
         };
-        this.waiters.describe(py, &mut extra);
+        this.waiters.describe(py, &mut extra)?;
         crate::aio::repr(slf, &extra)
     }
 
@@ -291,7 +297,7 @@ impl Acquirable for Semaphore {
     fn acquire_at_once(slf: &Bound<'_, Self>) -> bool {
         let (py, this) = (slf.py(), slf.get());
         Semaphore::is_ours(slf)
-            && this.waiters.is_empty(py)
+            && this.waiters.is_surely_empty(py)
             && this.value.with(py, |value| value.take_one())
     }
 
@@ -358,7 +364,7 @@ impl Guard for Semaphore {
     fn release_at_once(slf: &Bound<'_, Self>) -> bool {
         let (py, this) = (slf.py(), slf.get());
         Semaphore::is_ours(slf)
-            && this.waiters.is_empty(py)
+            && this.waiters.is_surely_empty(py)
             && this
                 .bound
                 .with(py, |bound| this.value.with(py, |value| value.put_one(bound.as_ref())))

@@ -27,10 +27,10 @@ impl<'py> Items<'py> {
     }
 
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> PyResult<usize> {
         match self {
             Items::First(deque) => deque.len(),
-            Items::Lowest(list) | Items::Last(list) => list.len(),
+            Items::Lowest(list) | Items::Last(list) => Ok(list.len()),
         }
     }
 

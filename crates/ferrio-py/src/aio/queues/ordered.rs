@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use super::order::Order;
 use super::queue::Queue;
+use crate::ffi::class::{self, chained};
 use crate::names;
 
 /// A queue out of which the lowest comes first.
@@ -16,9 +17,15 @@ pub(crate) struct PriorityQueue;
 #[pyclass(module = "ferrio", subclass, frozen, extends = Queue)]
 pub(crate) struct LifoQueue;
 
+chained!(PriorityQueue);
+chained!(LifoQueue);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PriorityQueue>()?;
-    module.add_class::<LifoQueue>()
+    class::chain::<PriorityQueue>(module.py());
+    module.add_class::<LifoQueue>()?;
+    class::chain::<LifoQueue>(module.py());
+    Ok(())
 }
 
 #[pymethods]

@@ -44,8 +44,8 @@ impl Queue {
     }
 
     #[setter(_getters)]
-    fn set_getters(&self, getters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.getters.replace(getters)
+    fn set_getters(&self, getters: &Bound<'_, PyAny>) {
+        self.getters.replace(getters);
     }
 
     /// asyncio's name for those who wait for room: a deque of their futures.
@@ -55,8 +55,8 @@ impl Queue {
     }
 
     #[setter(_putters)]
-    fn set_putters(&self, putters: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.putters.replace(putters)
+    fn set_putters(&self, putters: &Bound<'_, PyAny>) {
+        self.putters.replace(putters);
     }
 
     #[getter]

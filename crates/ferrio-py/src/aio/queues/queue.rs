@@ -20,6 +20,7 @@ use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::Waiters;
 use crate::error::WithText;
 use crate::ffi::call::{call_method1, python_of};
+use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
 use crate::names;
@@ -39,9 +40,12 @@ pub(crate) struct Queue {
     pub(super) is_shut_down: AtomicBool,
 }
 
+chained!(Queue);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<Queue>()?;
+    class::chain::<Queue>(module.py());
     put::install(py)?;
     get::install(py)?;
     join::install(py)
@@ -85,7 +89,7 @@ impl Queue {
     /// `full()`, whoever's method that is.
     pub(super) fn is_full(slf: &Bound<'_, Queue>) -> PyResult<bool> {
         match Queue::items(slf) {
-            Some(items) => slf.get().is_full_with(slf.py(), items.len()),
+            Some(items) => slf.get().is_full_with(slf.py(), items.len()?),
             None => slf.call_method0(intern!(slf.py(), "full"))?.is_truthy(),
         }
     }
@@ -93,7 +97,7 @@ impl Queue {
     /// `empty()`, whoever's method that is.
     pub(super) fn is_empty(slf: &Bound<'_, Queue>) -> PyResult<bool> {
         match Queue::items(slf) {
-            Some(items) => Ok(items.len() == 0),
+            Some(items) => Ok(items.len()? == 0),
             None => slf.call_method0(intern!(slf.py(), "empty"))?.is_truthy(),
         }
     }
@@ -120,7 +124,7 @@ impl Queue {
         let items = Queue::items(slf);
         match &items {
             Some(items) => {
-                if this.is_full_with(py, items.len())? {
+                if this.is_full_with(py, items.len()?)? {
                     return Err(raised(names::queue_full(py)));
                 }
                 items.push(item)?;
@@ -142,7 +146,7 @@ impl Queue {
         let (py, this) = (slf.py(), slf.get());
         let items = Queue::items(slf);
         let is_empty = match &items {
-            Some(items) => items.len() == 0,
+            Some(items) => items.len()? == 0,
             None => Queue::is_empty(slf)?,
         };
         if is_empty {
@@ -271,9 +275,8 @@ impl Queue {
             }
             text += &format!(" _queue={}", items.repr()?);
         }
-        for (name, count) in
-            [(" _getters[", this.getters.len(py)), (" _putters[", this.putters.len(py))]
-        {
+        for (name, waiters) in [(" _getters[", &this.getters), (" _putters[", &this.putters)] {
+            let count = waiters.len(py)?;
             if count > 0 {
                 text += &format!("{name}{count}]");
             }
@@ -290,7 +293,7 @@ impl Queue {
     /// How many items there are.
     fn qsize(slf: &Bound<'_, Self>) -> PyResult<Returned<usize>> {
         Ok(Returned(match Queue::items(slf) {
-            Some(items) => items.len(),
+            Some(items) => items.len()?,
             None => Queue::container(slf)?.len()?,
         }))
     }
@@ -304,7 +307,7 @@ impl Queue {
     /// True if there is no item.
     fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match Queue::items(slf) {
-            Some(items) => Ok(items.len() == 0),
+            Some(items) => Ok(items.len()? == 0),
             None => Ok(!Queue::container(slf)?.is_truthy()?),
         }
     }
@@ -313,7 +316,7 @@ impl Queue {
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
         if let Some(items) = Queue::items(slf) {
-            return this.is_full_with(py, items.len());
+            return this.is_full_with(py, items.len()?);
         }
         let maxsize = this.maxsize.with(py, |maxsize| maxsize.clone_ref(py));
         if maxsize.is_nothing(py)? {

@@ -79,7 +79,7 @@ pub(super) fn give_up<'py>(
 
 /// Wakes the first that can be woken; takes it and all before it out.
 fn wake_up_next(waiters: &Deque<'_>) -> PyResult<()> {
-    while !waiters.is_empty() {
+    while !waiters.is_empty()? {
         let waiter = waiters.pop()?;
         if !state::is_done(&waiter)? {
             return state::set_result(&waiter, waiter.py().None().bind(waiter.py()));
@@ -92,7 +92,7 @@ fn wake_up_next(waiters: &Deque<'_>) -> PyResult<()> {
 #[cfg(Py_3_13)]
 pub(super) fn wake_up_all(py: Python<'_>, waiters: &Waiters) -> PyResult<()> {
     let Some(waiters) = waiters.peek(py) else { return Ok(()) };
-    while !waiters.is_empty() {
+    while !waiters.is_empty()? {
         let waiter = waiters.pop()?;
         if !state::is_done(&waiter)? {
             state::set_result(&waiter, py.None().bind(py))?;

@@ -11,6 +11,7 @@ use pyo3::types::{
 
 use super::StreamReader;
 use crate::ffi::call::{call_method1, python_of, set_attribute};
+use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::overrides::{Methods, Names};
 use crate::names;
@@ -44,9 +45,12 @@ pub(crate) struct StreamReaderProtocol {
     reader: GilCell<Option<Py<PyAny>>>,
 }
 
+chained!(StreamReaderProtocol);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<StreamReaderProtocol>()?;
+    class::chain::<StreamReaderProtocol>(module.py());
     let ours = py.get_type::<StreamReaderProtocol>();
     STEPS.remember(py, &[ours.as_any(), names::stream_reader_protocol(py)?])
 }

@@ -18,6 +18,7 @@ use crate::aio::waiter::Waiter;
 use crate::error::WithText;
 use crate::event_loop::tasks::create_future;
 use crate::ffi::call::{python_of, set_attribute};
+use crate::ffi::class::{self, chained};
 use crate::ffi::coroutine::new_coroutine;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
@@ -95,9 +96,12 @@ struct State {
     is_paused: bool,
 }
 
+chained!(StreamReader);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<StreamReader>()?;
+    class::chain::<StreamReader>(module.py());
     amount::install(py)?;
     until::install(py)?;
     let ours = py.get_type::<StreamReader>();

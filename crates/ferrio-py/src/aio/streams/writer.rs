@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyModule, PyTuple};
 use super::{drain, lower};
 use crate::error::WithText;
 use crate::ffi::call::python_of;
+use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::Returned;
 use crate::names;
@@ -29,9 +30,12 @@ struct State {
     complete: Option<Py<PyAny>>,
 }
 
+chained!(StreamWriter);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<StreamWriter>()?;
+    class::chain::<StreamWriter>(module.py());
     names::stream_writer(py)?;
     drain::install(py)
 }

@@ -17,6 +17,7 @@ use crate::aio::entering::{Enter, Entered};
 use crate::aio::versions::Versions;
 use crate::error::WithText;
 use crate::ffi::call::python_of;
+use crate::ffi::class::{self, chained};
 use crate::ffi::coroutine::method;
 use crate::ffi::done_callback::{DoneCallback, new_callback};
 use crate::ffi::fastcall;
@@ -62,9 +63,12 @@ enum Errors {
     Forgotten,
 }
 
+chained!(TaskGroup);
+
 pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<TaskGroup>()?;
+    class::chain::<TaskGroup>(module.py());
     fastcall::install::<CreateTask>(py)?;
     method::install::<Enter<TaskGroup>>(py)?;
     method::install::<Exit>(py)

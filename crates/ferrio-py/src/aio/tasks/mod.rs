@@ -31,6 +31,7 @@ use crate::ffi::coroutine::add_function;
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_function::<sleep::Sleep>(module)?;
     add_function::<wait::Wait>(module)?;
+    wait_for::install(module.py())?;
     add_function::<wait_for::WaitFor>(module)?;
     module.add_function(wrap_pyfunction!(gather::gather, module)?)?;
     module.add_function(wrap_pyfunction!(gather::adopt_gathering_future, module)?)?;

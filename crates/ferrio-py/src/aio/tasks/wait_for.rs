@@ -4,7 +4,10 @@ use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi as raw;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyFunction;
 
 use super::cancel_and_wait::CancelAndWait;
 use super::ensure::ensure_future;
@@ -22,6 +25,7 @@ use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::future::state;
 use crate::ffi::iter::Step;
 use crate::ffi::signature::Signature;
+use crate::ffi::stack;
 use crate::names;
 
 /// `wait_for(fut, timeout)`.
@@ -67,6 +71,26 @@ impl CoroutineFunction for WaitFor {
         let given = |value: Option<Bound<'py, PyAny>>| value.map_or(py.None(), Bound::unbind);
         Ok(WaitFor::New { awaitable: given(awaitable), timeout: given(timeout) })
     }
+
+    fn instead(py: Python<'_>) -> Option<&Bound<'_, PyAny>> {
+        if !stack::is_small() {
+            return None;
+        }
+        THEIRS.get(py).map(|theirs| theirs.bind(py))
+    }
+}
+
+/// asyncio's own. One inside of the other takes no room on the stack of the thread, where ours takes
+/// nearly two kilobytes: in a thread with a small one it is the one to be used.
+static THEIRS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Notes asyncio's, before ours may stand in its place.
+pub(super) fn install(py: Python<'_>) -> PyResult<()> {
+    let theirs = names::tasks(py)?.getattr(intern!(py, "wait_for"))?;
+    if theirs.is_exact_instance_of::<PyFunction>() {
+        THEIRS.get_or_init(py, || theirs.unbind());
+    }
+    Ok(())
 }
 
 impl Body for WaitFor {

@@ -28,6 +28,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::Context;
 use crate::ffi::call::python_of;
 use crate::ffi::class::new_of_class;
+use crate::ffi::class::{self, chained};
 use crate::ffi::coroutine::method;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
@@ -98,9 +99,12 @@ impl Phase {
     }
 }
 
+chained!(Timeout);
+
 pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<Timeout>()?;
+    class::chain::<Timeout>(module.py());
     module.add_function(wrap_pyfunction!(timeout, module)?)?;
     module.add_function(wrap_pyfunction!(timeout_at, module)?)?;
     method::install::<Enter<Timeout>>(py)?;

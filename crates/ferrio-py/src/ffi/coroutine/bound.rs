@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use super::method::{PyMethod_New, vectorcall_of};
 use crate::ffi::free_list::FreeList;
 use crate::ffi::heap_type::{self, method, slot};
+use crate::ffi::trash;
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -235,6 +236,12 @@ unsafe extern "C" fn traverse(
 }
 
 unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls this attached, with the last reference.
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());

@@ -25,6 +25,12 @@ pub(crate) trait CoroutineFunction: 'static {
 
     /// What the coroutine will do. Only reads the arguments: nothing happens before it is awaited.
     fn call<'py>(py: Python<'py>, arguments: &Arguments<'_, 'py>) -> PyResult<Self::Body>;
+
+    /// What is called in its place, if that is wanted now: a function that takes the same.
+    #[inline]
+    fn instead(_py: Python<'_>) -> Option<&Bound<'_, PyAny>> {
+        None
+    }
 }
 
 /// Adds the function to the module. Programs find it in `ferrio.aio`, and pickle looks there.
@@ -69,6 +75,13 @@ unsafe fn raw<F: CoroutineFunction>(
     nargs: ffi::Py_ssize_t,
     kwnames: *mut ffi::PyObject,
 ) -> PyResult<*mut ffi::PyObject> {
+    if let Some(function) = F::instead(py) {
+        // SAFETY: attached; a vector of so many live arguments, passed on.
+        return unsafe {
+            let made = ffi::PyObject_Vectorcall(function.as_ptr(), args, nargs as usize, kwnames);
+            Bound::from_owned_ptr_or_err(py, made).map(Bound::into_ptr)
+        };
+    }
     // SAFETY: passed on.
     let arguments = unsafe { Arguments::new(py, args, nargs as usize, kwnames) };
     let body = F::call(py, &arguments)?;

@@ -104,9 +104,11 @@ unsafe extern "C" fn code(_slf: *mut ffi::PyObject, _closure: *mut c_void) -> *m
 /// What is awaited, where that can be a program's own coroutine. Everything else is the body's own
 /// business.
 unsafe extern "C" fn awaited(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
-    // SAFETY: as name. The reference is used before any Python code runs.
-    let (py, awaited) = unsafe { (Python::assume_attached(), awaited_of(slf)) };
-    awaited.map_or_else(|| py.None(), |awaited| awaited.object().clone_ref(py)).into_ptr()
+    // SAFETY: as name.
+    unsafe {
+        let py = Python::assume_attached();
+        awaited_of(py, slf).unwrap_or_else(|| py.None()).into_ptr()
+    }
 }
 
 /// A frame that shows the coroutine's name, until it has finished.

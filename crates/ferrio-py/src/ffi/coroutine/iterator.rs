@@ -16,6 +16,7 @@ use pyo3::types::PyTuple;
 
 use crate::ffi::heap_type::{self, method, slot};
 use crate::ffi::make;
+use crate::ffi::trash;
 
 /// The class, made by the first [`new_iterator`].
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
@@ -158,6 +159,12 @@ unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls this attached with the last reference.
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());

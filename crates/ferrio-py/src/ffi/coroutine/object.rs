@@ -12,7 +12,7 @@ use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use pyo3::exceptions::{
     PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
@@ -31,6 +31,7 @@ use crate::ffi::future::iter::thrown;
 use crate::ffi::heap_type::{self, slot};
 use crate::ffi::iter::{Step, awaited_already, is_exact_coroutine};
 use crate::ffi::stop_iteration;
+use crate::ffi::trash;
 use crate::names;
 
 /// The class, made by [`install`].
@@ -47,7 +48,7 @@ struct Object {
     header: ffi::PyObject,
     /// CPython's, through `__weaklistoffset__`.
     weakrefs: *mut ffi::PyObject,
-    state: State,
+    state: Standing,
     qualname: &'static str,
     /// Where it was made, or NULL.
     origin: *mut ffi::PyObject,
@@ -72,14 +73,52 @@ const _: () = assert!(std::mem::offset_of!(Object, frame_state) == size_of::<ffi
 
 type Storage = MaybeUninit<[usize; WORDS]>;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum State {
     Created,
-    /// The body is on the stack, and must not be touched.
+    /// The body is somebody's, and must not be touched by anybody else.
     Running,
     Suspended,
     /// The body has been dropped.
     Finished,
+}
+
+/// A coroutine's state. Whoever takes it to Running has the body until he takes it on: on
+/// free-threaded builds two threads may step the same coroutine at once, and one is refused.
+struct Standing(AtomicU8);
+
+impl Standing {
+    const fn new(state: State) -> Standing {
+        Standing(AtomicU8::new(state as u8))
+    }
+
+    #[inline]
+    fn get(&self) -> State {
+        const STATES: [State; 4] =
+            [State::Created, State::Running, State::Suspended, State::Finished];
+        STATES[usize::from(self.0.load(Ordering::Acquire)) % STATES.len()]
+    }
+
+    /// For who has the body.
+    #[inline]
+    fn set(&self, state: State) {
+        self.0.store(state as u8, Ordering::Release);
+    }
+
+    /// Takes the body, unless the state has changed since it was read.
+    #[inline]
+    fn take_from(&self, state: State) -> bool {
+        if cfg!(Py_GIL_DISABLED) {
+            let (old, new) = (state as u8, State::Running as u8);
+            return self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        }
+        let is_unchanged = self.get() == state;
+        if is_unchanged {
+            self.set(State::Running);
+        }
+        is_unchanged
+    }
 }
 
 /// A body's methods, for one that is stored as bytes.
@@ -123,7 +162,7 @@ impl<B: Body> VtableOf<B> {
 /// Attached; a live coroutine of ours.
 pub(super) unsafe fn state_of(slf: *mut ffi::PyObject) -> State {
     // SAFETY: passed on.
-    unsafe { (*slf.cast::<Object>()).state }
+    unsafe { (*slf.cast::<Object>()).state.get() }
 }
 
 /// What a coroutine is called, as [`Body::qualname`] says.
@@ -138,15 +177,18 @@ pub(super) unsafe fn qualname_of(slf: *mut ffi::PyObject) -> &'static str {
 /// What a suspended coroutine waits for, as [`Body::awaited`] says.
 ///
 /// # Safety
-/// As [`state_of`]; the coroutine is not stepped while the answer is in use.
-pub(super) unsafe fn awaited_of<'a>(slf: *mut ffi::PyObject) -> Option<&'a Awaiting> {
-    // SAFETY: passed on; a suspended coroutine has its body.
+/// As [`state_of`].
+pub(super) unsafe fn awaited_of(py: Python<'_>, slf: *mut ffi::PyObject) -> Option<Py<PyAny>> {
+    // SAFETY: passed on; a suspended coroutine has its body, which is ours meanwhile.
     unsafe {
         let this = slf.cast::<Object>();
-        if (*this).state != State::Suspended {
+        if !(*this).state.take_from(State::Suspended) {
             return None;
         }
-        ((*this).vtable.awaited)(&(*this).body)
+        let awaited = ((*this).vtable.awaited)(&(*this).body);
+        let object = awaited.map(|awaited| awaited.object().clone_ref(py));
+        (*this).state.set(State::Suspended);
+        object
     }
 }
 
@@ -179,7 +221,7 @@ pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<
         }
         let this = object.cast::<Object>();
         (*this).weakrefs = ptr::null_mut();
-        (*this).state = State::Created;
+        (&raw mut (*this).state).write(Standing::new(State::Created));
         (*this).qualname = body.qualname();
         (*this).origin = origin::current(py);
         (*this).was_finalized = false;
@@ -266,34 +308,35 @@ unsafe fn resume<'py>(
     // nobody else while the state says Running.
     unsafe {
         let this = slf.cast::<Object>();
-        match (*this).state {
-            State::Suspended => {}
-            State::Created => match &with {
-                Resume::Value(value) if !value.is_none() => {
-                    return Err(PyTypeError::with_text(
-                        "can't send non-None value to a just-started coroutine",
-                    ));
-                }
-                Resume::Value(_) => {}
-                Resume::Error(_) => {
-                    finish(this);
-                    let Resume::Error(error) = with else { return Err(PyErr::fetch(py)) };
-                    return Err(error);
-                }
-            },
-            State::Running => return Err(PyValueError::with_text("coroutine already executing")),
-            State::Finished => {
-                return Err(PyRuntimeError::with_text("cannot reuse already awaited coroutine"));
-            }
+        let state = (*this).state.get();
+        if state == State::Finished {
+            return Err(PyRuntimeError::with_text("cannot reuse already awaited coroutine"));
         }
-        (*this).state = State::Running;
+        if state == State::Created
+            && let Resume::Value(value) = &with
+            && !value.is_none()
+        {
+            return Err(PyTypeError::with_text(
+                "can't send non-None value to a just-started coroutine",
+            ));
+        }
+        if state == State::Running || !(*this).state.take_from(state) {
+            return Err(PyValueError::with_text("coroutine already executing"));
+        }
+        let with = match with {
+            Resume::Error(error) if state == State::Created => {
+                finish(this);
+                return Err(error);
+            }
+            with @ (Resume::Value(_) | Resume::Error(_)) => with,
+        };
         let body = &raw mut (*this).body;
         let resume = (*this).vtable.resume;
         // Called by C, past PyO3's guard against panics.
         let stepped = catch_unwind(AssertUnwindSafe(|| resume(body, py, with)));
         match stepped {
             Ok(Ok(Step::Yielded(object))) => {
-                (*this).state = State::Suspended;
+                (*this).state.set(State::Suspended);
                 Ok(Step::Yielded(object))
             }
             Ok(Ok(Step::Returned(value))) => {
@@ -324,11 +367,11 @@ pub(super) fn step<'py>(coroutine: &Bound<'py, PyAny>, with: Resume<'py>) -> PyR
 /// Drops the body.
 ///
 /// # Safety
-/// Attached; the coroutine has not finished, and its body is not on the stack any more.
+/// Attached; the body is the caller's: the state says Running, or nobody else has the coroutine.
 unsafe fn finish(this: *mut Object) {
     // SAFETY: passed on. What the body's end may run finds a coroutine that has finished.
     unsafe {
-        (*this).state = State::Finished;
+        (*this).state.set(State::Finished);
         ((*this).vtable.drop)(&raw mut (*this).body);
     }
 }
@@ -395,17 +438,18 @@ pub(super) unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::P
     // is there.
     unsafe {
         let this = slf.cast::<Object>();
-        if (*this).state == State::Created {
+        if (*this).state.get() == State::Created && (*this).state.take_from(State::Created) {
             let py = Python::assume_attached();
             let vtable = (*this).vtable;
             if let Some(end) = (vtable.at_once)(&raw const (*this).body, py) {
-                (*this).state = State::Finished;
+                (*this).state.set(State::Finished);
                 (vtable.release)(&raw mut (*this).body, py);
                 if end == End::True {
                     stop_iteration::raise(PyBool::new(py, true).to_owned().into_any());
                 }
                 return ptr::null_mut();
             }
+            (*this).state.set(State::Created);
         }
     }
     // SAFETY: CPython calls this attached, with a live coroutine.
@@ -503,13 +547,13 @@ unsafe fn closed(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<()> {
     // SAFETY: passed on.
     let stepped = unsafe {
         let this = slf.cast::<Object>();
-        match (*this).state {
+        match (*this).state.get() {
             State::Finished => return Ok(()),
-            State::Created => {
+            State::Created if (*this).state.take_from(State::Created) => {
                 finish(this);
                 return Ok(());
             }
-            State::Running | State::Suspended => {}
+            State::Created | State::Running | State::Suspended => {}
         }
         resume(py, slf, Resume::Error(exit()?))
     };
@@ -528,7 +572,7 @@ unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
         let this = slf.cast::<Object>();
         let pending = PyErr::take(py);
         (*this).was_finalized = true;
-        match (*this).state {
+        match (*this).state.get() {
             State::Created => warn_never_awaited(&Bound::from_borrowed_ptr(py, slf)),
             // As a coroutine object is closed that nobody will step again: its cleanup runs.
             State::Suspended => {
@@ -553,12 +597,19 @@ fn warn_never_awaited(slf: &Bound<'_, PyAny>) {
 }
 
 unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
     // SAFETY: CPython calls this attached with the last reference; the finalizer may resurrect the
     // object, which then stays as it is.
     unsafe {
         let this = slf.cast::<Object>();
         // Most have finished, and nothing is left of them to be told.
-        if (*this).state != State::Finished && ffi::PyObject_CallFinalizerFromDealloc(slf) < 0 {
+        if (*this).state.get() != State::Finished && ffi::PyObject_CallFinalizerFromDealloc(slf) < 0
+        {
             return;
         }
         ffi::PyObject_GC_UnTrack(slf.cast());
@@ -566,7 +617,7 @@ unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
             ffi::PyObject_ClearWeakRefs(slf);
         }
         ffi::Py_XDECREF((*this).origin);
-        if (*this).state != State::Finished {
+        if (*this).state.get() != State::Finished {
             as_attached(|_py| finish(this));
         }
         if (*this).was_finalized {
@@ -588,7 +639,7 @@ unsafe extern "C" fn traverse(
     unsafe {
         let this = slf.cast::<Object>();
         let answer = visit(ffi::Py_TYPE(slf).cast(), arg);
-        if answer != 0 || !matches!((*this).state, State::Created | State::Suspended) {
+        if answer != 0 || !matches!((*this).state.get(), State::Created | State::Suspended) {
             return answer;
         }
         let mut call = |object: *mut ffi::PyObject| {
@@ -603,7 +654,8 @@ unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
     // SAFETY: the collector calls this attached and holds a reference meanwhile.
     as_attached(|_py| unsafe {
         let this = slf.cast::<Object>();
-        if matches!((*this).state, State::Created | State::Suspended) {
+        let state = (*this).state.get();
+        if matches!(state, State::Created | State::Suspended) && (*this).state.take_from(state) {
             finish(this);
         }
     });

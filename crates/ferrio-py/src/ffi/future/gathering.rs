@@ -10,6 +10,7 @@ use pyo3::types::PyType;
 
 use super::{fields, types};
 use crate::error::WithText;
+use crate::ffi::slots::own_slot;
 
 /// The class, and where its instances keep what is in their slots.
 pub(crate) struct Slots {
@@ -30,8 +31,8 @@ impl Slots {
         }
         Ok(Slots {
             class: class.clone().unbind(),
-            children: slot(class, "_children")?,
-            cancel_requested: slot(class, "_cancel_requested")?,
+            children: own_slot(class, "_children")?,
+            cancel_requested: own_slot(class, "_cancel_requested")?,
         })
     }
 
@@ -66,17 +67,4 @@ impl Slots {
         };
         value.map_or(Ok(false), |value| value.is_truthy())
     }
-}
-
-/// The offset of what is in `__slots__` under this name.
-fn slot(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
-    let descriptor = class.getattr("__dict__")?.get_item(name)?;
-    let kind = descriptor.get_type().name()?;
-    if kind != "member_descriptor" {
-        return Err(PyTypeError::with_text(format!("{name} is no slot")));
-    }
-    // SAFETY: a member descriptor, by its class, whose definition lives as long as it does.
-    let offset =
-        unsafe { (*(*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member).offset };
-    usize::try_from(offset).map_err(|_| PyTypeError::with_text(format!("{name} is nowhere")))
 }

@@ -18,6 +18,7 @@ use crate::error::WithText;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::heap_type::{self, method, slot};
 use crate::ffi::stop_iteration;
+use crate::ffi::trash;
 
 /// The class, and instances that were freed lately.
 pub(crate) struct IterType {
@@ -75,6 +76,12 @@ pub(super) unsafe extern "C" fn new_iter(future: *mut ffi::PyObject) -> *mut ffi
 }
 
 unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
     // SAFETY: called attached with the last reference.
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());

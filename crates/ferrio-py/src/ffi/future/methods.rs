@@ -3,15 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::layout::{FINISHED, PENDING};
 use super::{Types, fields, types};
-use crate::error;
+use crate::error::{self, WithText};
 use crate::ffi::call::vectorcall;
 use crate::ffi::task::callback;
-use crate::ffi::task::queue::{self, direct};
+use crate::ffi::task::queue::{self, direct_loop};
 use crate::item::Item;
 
 /// What `Future` has instead of the base's.
@@ -176,14 +177,18 @@ unsafe fn call_soon(
     callback: *mut ffi::PyObject,
     context: *mut ffi::PyObject,
 ) -> PyResult<()> {
-    // SAFETY: passed on.
+    // SAFETY: passed on. The loop is held: looking at it, or an earlier callback's `call_soon`, may
+    // have the program give the future another one, or none.
     unsafe {
         let looop = fields::get(future, types.layout.looop);
-        let Some(this) = direct(py, looop) else {
+        let looop = Bound::from_borrowed_ptr_or_opt(py, looop);
+        let Some(ours) = looop.as_ref().and_then(direct_loop) else {
             let callback = Bound::from_owned_ptr(py, callback);
             let context = Bound::from_owned_ptr(py, context);
             let future = Bound::from_borrowed_ptr(py, future);
-            let looop = Bound::from_borrowed_ptr(py, looop);
+            let Some(looop) = looop else {
+                return Err(PyRuntimeError::with_text("Future object is not initialized."));
+            };
             return queue::call_soon(&looop, &callback, Some(&future), &context);
         };
         let argument = Bound::from_borrowed_ptr(py, future).unbind();
@@ -197,7 +202,7 @@ unsafe fn call_soon(
                 context: Bound::from_owned_ptr(py, context).unbind(),
             },
         };
-        this.push(py, item);
+        ours.get().push(py, item);
         Ok(())
     }
 }

@@ -197,7 +197,7 @@ const FUTURE: Kind = Kind {
     name: c"ferrio.Future",
     doc: c"An asyncio.Future that ferrio's loop makes and knows how to wake quickly.",
     own: 0,
-    dealloc: if cfg!(Py_3_12) { None } else { Some(life::dealloc_future) },
+    dealloc: if cfg!(Py_3_14) { None } else { Some(life::dealloc_future) },
 };
 
 const TASK: Kind = Kind {

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyType;
 
 use crate::error::WithText;
@@ -46,25 +47,47 @@ pub(super) unsafe fn write(object: *mut ffi::PyObject, offset: usize, value: *mu
 pub(super) unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
     // SAFETY: passed on; the old value is released when the field no longer names it.
     unsafe {
-        let old = read(object, offset);
-        write(object, offset, value);
+        let old = locked(object, || {
+            let old = read(object, offset);
+            write(object, offset, value);
+            old
+        });
         ffi::Py_XDECREF(old);
     }
 }
 
+/// Keeps other threads from the object's fields meanwhile, on free-threaded builds: `handle._args`
+/// takes the same lock. `body` neither runs Python code nor drops anything.
+///
 /// # Safety
-/// `object` is NULL or alive.
+/// Attached; a live object.
+#[inline]
+pub(super) unsafe fn locked<R>(object: *mut ffi::PyObject, body: impl FnOnce() -> R) -> R {
+    // SAFETY: passed on.
+    let object = unsafe { Borrowed::from_ptr(Python::assume_attached(), object) };
+    with_critical_section(&object, body)
+}
+
+/// What a field holds.
+///
+/// # Errors
+/// AttributeError if the program has deleted it.
+///
+/// # Safety
+/// As [`read`]; the object is alive.
 pub(super) unsafe fn owned<'py>(
     py: Python<'py>,
     object: *mut ffi::PyObject,
+    offset: usize,
     name: &'static str,
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: passed on.
-    unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.ok_or_else(|| {
-        pyo3::exceptions::PyAttributeError::with_text(format!(
-            "'Handle' object has no attribute '{name}'"
-        ))
-    })
+    unsafe { locked(object, || Bound::from_borrowed_ptr_or_opt(py, read(object, offset))) }
+        .ok_or_else(|| {
+            pyo3::exceptions::PyAttributeError::with_text(format!(
+                "'Handle' object has no attribute '{name}'"
+            ))
+        })
 }
 
 /// Our own eight bytes of a handle.
@@ -75,19 +98,6 @@ pub(super) unsafe fn extra<'a>(object: *mut ffi::PyObject, offset: usize) -> &'a
     // SAFETY: the classes are made eight bytes larger than their base, whose size is a multiple
     // of eight; only atomics ever touch these bytes.
     unsafe { &*object.byte_add(offset).cast::<AtomicU64>() }
-}
-
-/// Where a name of `__slots__` lies in the instances.
-pub(super) fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
-    let descriptor = class.getattr(name)?;
-    // SAFETY: only compared, then read as the struct that its type vouches for.
-    unsafe {
-        if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
-            return Err(PyImportError::with_text(format!("{class}.{name} is no slot")));
-        }
-        let descriptor = descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
-        Ok((*(*descriptor).d_member).offset as usize)
-    }
 }
 
 pub(super) fn weakref_offset(class: &Bound<'_, PyType>) -> PyResult<isize> {

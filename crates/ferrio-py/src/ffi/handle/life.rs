@@ -9,8 +9,15 @@ use pyo3::prelude::*;
 use super::fields::{Fields, read};
 use super::{Class, HandleTypes};
 use crate::ffi::class::new_untracked;
+use crate::ffi::trash;
 
 pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
     // SAFETY: called attached with the last reference, on an instance of one of the three classes,
     // which exist then. asyncio's handles have no finalizer.
     unsafe {
@@ -19,7 +26,7 @@ pub(super) unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
             ffi::PyObject_GC_UnTrack(slf.cast());
         }
         let Ok(types) = HandleTypes::installed(py) else { return };
-        let class = types.class_of(slf);
+        let Some(class) = types.class_of(slf) else { return };
         if has_weakrefs(types, slf) {
             ffi::PyObject_ClearWeakRefs(slf);
         }
@@ -151,8 +158,9 @@ pub(super) unsafe extern "C" fn clear(slf: *mut ffi::PyObject) -> c_int {
     // SAFETY: called attached on a live handle; the weakref list is no owned reference and stays.
     unsafe {
         let py = Python::assume_attached();
-        if let Ok(types) = HandleTypes::installed(py) {
-            types.class_of(slf).clear(slf);
+        let types = HandleTypes::installed(py).ok();
+        if let Some(class) = types.and_then(|types| types.class_of(slf)) {
+            class.clear(slf);
         }
     }
     0
@@ -170,8 +178,9 @@ pub(super) unsafe extern "C" fn traverse(
             return answer;
         }
         let py = Python::assume_attached();
-        if let Ok(types) = HandleTypes::installed(py) {
-            for &offset in &types.class_of(slf).owned {
+        let types = HandleTypes::installed(py).ok();
+        if let Some(class) = types.and_then(|types| types.class_of(slf)) {
+            for &offset in &class.owned {
                 let object = read(slf, offset);
                 if !object.is_null() {
                     let answer = visit(object, arg);

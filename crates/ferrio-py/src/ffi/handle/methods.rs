@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::impl_::trampoline::get_trampoline_function;
 use pyo3::prelude::*;
 
-use super::fields::{extra, owned, read, replace};
+use super::fields::{extra, locked, owned, read, replace, write};
 use super::running::wait_while_running;
 use super::{HandleTypes, NO_TIMER};
 use crate::event_loop::Loop;
@@ -106,9 +106,14 @@ unsafe fn cancel_pending(py: Python<'_>, slf: *mut ffi::PyObject) -> Option<()> 
         if key.load(Ordering::Relaxed) == NO_TIMER || is_cancelled(types, slf) {
             return None;
         }
-        let looop = Bound::from_borrowed_ptr_or_opt(py, read(slf, types.slots.looop))?;
+        let looop =
+            locked(slf, || Bound::from_borrowed_ptr_or_opt(py, read(slf, types.slots.looop)))?;
         let looop = looop.cast_into::<Loop>().ok().filter(|looop| !looop.get().is_debug())?;
         let key = key.swap(NO_TIMER, Ordering::Relaxed);
+        if key == NO_TIMER {
+            // Another thread has been quicker.
+            return None;
+        }
         replace(slf, types.slots.cancelled, ffi::Py_NewRef(ffi::Py_True()));
         replace(slf, types.slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
         replace(slf, types.slots.callback, ffi::Py_NewRef(ffi::Py_None()));
@@ -125,7 +130,7 @@ unsafe fn cancel_timer(py: Python<'_>, slf: *mut ffi::PyObject) -> PyResult<*mut
     unsafe {
         if !is_cancelled(types, slf) {
             let key = extra(slf, types.timer.extra).swap(NO_TIMER, Ordering::Relaxed);
-            let looop = owned(py, read(slf, types.slots.looop), "_loop")?;
+            let looop = owned(py, slf, types.slots.looop, "_loop")?;
             mark_cancelled(py, slf)?;
             if key != NO_TIMER {
                 replace(slf, types.slots.scheduled, ffi::Py_NewRef(ffi::Py_False()));
@@ -145,8 +150,13 @@ unsafe fn cancel_threadsafe(
     let types = HandleTypes::installed(py)?;
     // SAFETY: see above.
     unsafe {
-        wait_while_running(py, extra(slf, types.threadsafe.extra));
+        let running = extra(slf, types.threadsafe.extra);
+        wait_while_running(py, running);
         mark_cancelled(py, slf)?;
+        // Without a GIL it may have begun to run between the two, and not have seen the mark.
+        if cfg!(Py_GIL_DISABLED) {
+            wait_while_running(py, running);
+        }
     }
     Ok(py.None().into_ptr())
 }
@@ -183,11 +193,18 @@ pub(super) unsafe fn mark_cancelled(py: Python<'_>, slf: *mut ffi::PyObject) -> 
     let types = HandleTypes::installed(py)?;
     // SAFETY: passed on; each replaced object is released after its slot has its new value.
     unsafe {
-        if is_cancelled(types, slf) {
-            return Ok(false);
-        }
-        replace(slf, types.slots.cancelled, ffi::Py_NewRef(ffi::Py_True()));
-        let looop = owned(py, read(slf, types.slots.looop), "_loop")?;
+        // One of two threads is the first.
+        let marked = locked(slf, || {
+            if is_cancelled(types, slf) {
+                return None;
+            }
+            let old = read(slf, types.slots.cancelled);
+            write(slf, types.slots.cancelled, ffi::Py_NewRef(ffi::Py_True()));
+            Some(old)
+        });
+        let Some(old) = marked else { return Ok(false) };
+        ffi::Py_XDECREF(old);
+        let looop = owned(py, slf, types.slots.looop, "_loop")?;
         if crate::event_loop::is_debug(&looop)? {
             let repr = Borrowed::from_ptr(py, slf).repr()?;
             replace(slf, types.slots.repr, repr.into_ptr());

@@ -25,7 +25,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi, intern};
 
-use self::fields::{Fields, extra, owned, read, replace, slot_offset, weakref_offset, write};
+use self::fields::{Fields, extra, locked, owned, read, replace, weakref_offset, write};
 pub(crate) use self::later::{call_at, call_later};
 #[cfg(not(Py_GIL_DISABLED))]
 use self::life::FreeList;
@@ -37,6 +37,8 @@ pub(crate) use self::soon::{call_soon, call_soon_threadsafe};
 use super::call::{self, Context};
 #[cfg(not(Py_GIL_DISABLED))]
 use super::gil_cell::GilCell;
+use super::heap_type::immortalize;
+use super::slots::{all_slots, own_slot};
 use crate::error::WithText;
 
 /// The three classes and where asyncio's slots lie in their instances.
@@ -57,8 +59,8 @@ struct Class {
     ty: Py<PyType>,
     /// Where our own eight bytes lie (a timer's key, a running thread): the size of the base.
     extra: usize,
-    /// Where the slots with references lie: all between the object's header and our own bytes but
-    /// for the list of weak references, so that one which a later asyncio adds is looked after too.
+    /// Where the slots with references lie: all that the base and its bases have, so that one which
+    /// a later asyncio adds is looked after too.
     owned: Box<[usize]>,
     #[cfg(not(Py_GIL_DISABLED))]
     free: GilCell<FreeList>,
@@ -131,16 +133,16 @@ impl HandleTypes {
             None => handle.clone(),
         };
         let slots = Slots {
-            callback: slot_offset(&handle, "_callback")?,
-            args: slot_offset(&handle, "_args")?,
-            cancelled: slot_offset(&handle, "_cancelled")?,
-            looop: slot_offset(&handle, "_loop")?,
-            source_traceback: slot_offset(&handle, "_source_traceback")?,
-            repr: slot_offset(&handle, "_repr")?,
-            context: slot_offset(&handle, "_context")?,
+            callback: own_slot(&handle, "_callback")?,
+            args: own_slot(&handle, "_args")?,
+            cancelled: own_slot(&handle, "_cancelled")?,
+            looop: own_slot(&handle, "_loop")?,
+            source_traceback: own_slot(&handle, "_source_traceback")?,
+            repr: own_slot(&handle, "_repr")?,
+            context: own_slot(&handle, "_context")?,
             weakrefs: weakref_offset(&handle)?,
-            scheduled: slot_offset(&timer, "_scheduled")?,
-            when: slot_offset(&timer, "_when")?,
+            scheduled: own_slot(&timer, "_scheduled")?,
+            when: own_slot(&timer, "_when")?,
         };
         let expected = [
             (slots.args, offset_of!(Fields, args)),
@@ -178,17 +180,16 @@ impl HandleTypes {
         }
     }
 
-    /// The class of a handle of ours.
+    /// Which of the three it is an instance of; None for one of asyncio's.
     ///
     /// # Safety
-    /// `object` is an instance of one of the three.
-    unsafe fn class_of(&self, object: *mut ffi::PyObject) -> &Class {
+    /// `object` is alive.
+    unsafe fn class_of(&self, object: *mut ffi::PyObject) -> Option<&Class> {
         // SAFETY: passed on.
         let ty = unsafe { ffi::Py_TYPE(object) };
-        [&self.handle, &self.timer]
+        [&self.handle, &self.timer, &self.threadsafe]
             .into_iter()
             .find(|class| class.ty.as_ptr() == ty.cast())
-            .unwrap_or(&self.threadsafe)
     }
 
     fn installed(py: Python<'_>) -> PyResult<&'static HandleTypes> {
@@ -229,6 +230,8 @@ impl Class {
             )?
         };
         let ty = ty.cast_into::<PyType>()?;
+        // SAFETY: attached; a new type, which is kept for ever.
+        unsafe { immortalize(ty.as_type_ptr()) };
         // SAFETY: reading fields of live types.
         let (ours, theirs) = unsafe {
             ((*ty.as_type_ptr()).tp_weaklistoffset, (*base.as_type_ptr()).tp_weaklistoffset)
@@ -239,10 +242,7 @@ impl Class {
             )));
         }
         let extra = base_size as usize;
-        let owned = (size_of::<ffi::PyObject>()..extra)
-            .step_by(size_of::<*mut ffi::PyObject>())
-            .filter(|&offset| offset as isize != theirs)
-            .collect();
+        let owned = all_slots(base)?.into();
         Ok(Class {
             ty: ty.unbind(),
             extra,
@@ -305,21 +305,17 @@ impl Handle {
         }
     }
 
-    /// A handle that asyncio's own code made.
-    ///
-    /// # Errors
-    /// TypeError for anything else.
-    pub(crate) fn from_asyncio(object: &Bound<'_, PyAny>) -> PyResult<Handle> {
+    /// This object, if it is one of the handles that `call_soon` makes, ours or asyncio's: by its
+    /// type, for `isinstance` believes whatever an object says of itself. A subclass may have
+    /// methods of its own, and is none.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Handle>> {
+        let ours = &HandleTypes::installed(object.py())?.handle.ty;
+        let class = object.get_type_ptr();
         // SAFETY: reading a field of a live type; ours has exactly one base, asyncio's.
-        let base = unsafe {
-            let ours = HandleTypes::installed(object.py())?.handle.ty.bind(object.py());
-            Borrowed::from_ptr(object.py(), (*ours.as_type_ptr()).tp_base.cast())
-        };
-        if !object.is_instance(&base)? {
-            return Err(pyo3::exceptions::PyTypeError::with_text("a Handle is required"));
-        }
-        // Its slots lie where those of our subclass do.
-        Ok(Handle(object.clone().unbind()))
+        let theirs = unsafe { (*ours.bind(object.py()).as_type_ptr()).tp_base };
+        // Its slots lie where those of ours do.
+        let is_handle = class == ours.as_ptr().cast() || class == theirs;
+        Ok(is_handle.then(|| Handle(object.clone().unbind())))
     }
 
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Handle {
@@ -365,8 +361,11 @@ impl Handle {
             if ffi::Py_REFCNT(raw) > 1 || ffi::PyObject_GC_IsTracked(raw) != 0 {
                 return visit(raw);
             }
-            let Some(types) = TYPES.get(Python::assume_attached()) else { return 0 };
-            for &offset in &types.class_of(raw).owned {
+            let types = TYPES.get(Python::assume_attached());
+            let Some(class) = types.and_then(|types| types.class_of(raw)) else {
+                return visit(raw);
+            };
+            for &offset in &class.owned {
                 let object = read(raw, offset);
                 if !object.is_null() {
                     let answer = visit(object);
@@ -388,23 +387,27 @@ impl Handle {
         }
         self.leave_queue(py);
         let raw = self.0.as_ptr();
-        // SAFETY: `self` keeps the handle alive; the slots hold NULL (deleted by the user) or live
-        // objects, of which references of our own are taken before anything can run.
-        let (callback, args, context) = unsafe {
-            if read(raw, types.slots.cancelled) != ffi::Py_False() {
+        // SAFETY: `self` keeps the handle alive; a threadsafe one has the thread that runs it behind
+        // the base's slots.
+        unsafe {
+            if !is_pending(types, raw) {
                 return Ok(());
             }
-            (
-                owned(py, read(raw, types.slots.callback), "_callback")?,
-                owned(py, read(raw, types.slots.args), "_args")?,
-                owned(py, read(raw, types.slots.context), "_context")?,
-            )
-        };
-        let _running = self.kind_is(py, types, Kind::Threadsafe).then(|| {
-            // SAFETY: a threadsafe handle, kept alive by `self`.
-            Running::enter(unsafe { extra(raw, types.threadsafe.extra) })
-        });
-        invoke(&context, &callback, &args)
+            // Before it is asked once more: who cancels it marks it first, under the same lock, and
+            // then looks here.
+            let _running = self
+                .kind_is(py, types, Kind::Threadsafe)
+                .then(|| Running::enter(extra(raw, types.threadsafe.extra)));
+            if !is_pending(types, raw) {
+                return Ok(());
+            }
+            // NULL where the user has deleted them; otherwise references of our own are taken before
+            // anything can run.
+            let callback = owned(py, raw, types.slots.callback, "_callback")?;
+            let args = owned(py, raw, types.slots.args, "_args")?;
+            let context = owned(py, raw, types.slots.context, "_context")?;
+            invoke(&context, &callback, &args)
+        }
     }
 
     /// `Handle.cancel()`, for a handle that is no timer's.
@@ -448,6 +451,15 @@ impl Handle {
         }
         Ok(())
     }
+}
+
+/// Is what says whether the handle was cancelled as it was at first?
+///
+/// # Safety
+/// A live handle.
+unsafe fn is_pending(types: &HandleTypes, object: *mut ffi::PyObject) -> bool {
+    // SAFETY: passed on; only compared.
+    unsafe { locked(object, || read(object, types.slots.cancelled) == ffi::Py_False()) }
 }
 
 /// The key that no timer has.

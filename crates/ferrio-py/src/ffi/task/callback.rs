@@ -17,6 +17,7 @@ use crate::ffi::future::{Types, fields, types};
 use super::step;
 use crate::error::{self, WithText};
 use crate::ffi::heap_type::{self, getter, slot};
+use crate::ffi::trash;
 
 #[repr(C)]
 struct Callback {
@@ -183,6 +184,12 @@ pub(crate) fn scheduled(
 }
 
 unsafe extern "C" fn dealloc(slf: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this attached with the last reference.
+    unsafe { trash::dealloc(slf, free) };
+}
+
+/// [`dealloc`], when it is the object's turn.
+unsafe extern "C" fn free(slf: *mut ffi::PyObject) {
     // SAFETY: called attached with the last reference.
     unsafe {
         ffi::PyObject_GC_UnTrack(slf.cast());

@@ -1,8 +1,8 @@
 //! The end of futures and tasks, and what the collector sees, where the base needs help.
 //!
-//! From 3.14 on it needs none. Up to 3.13 a task has a field of ours; on 3.11 the base is a static
-//! type, which neither shows nor drops the reference to the type, and calls no finalizer for
-//! subclasses.
+//! From 3.14 on it needs none. Up to 3.13 a task has a field of ours, and a chain of futures, each
+//! the result of the next, goes by recursion; on 3.11 the base is a static type, which neither shows
+//! nor drops the reference to the type, and calls no finalizer for subclasses.
 
 use std::ffi::{c_int, c_void};
 
@@ -10,13 +10,19 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::ffi::future::{fields, types};
+use crate::ffi::trash;
 
-/// `tp_dealloc` of `ferrio.Future` on 3.11.
+/// `tp_dealloc` of `ferrio.Future` up to 3.13.
 pub(crate) unsafe extern "C" fn dealloc_future(slf: *mut ffi::PyObject) {
+    // SAFETY: called attached with the last reference.
+    unsafe { trash::dealloc(slf, free_future) };
+}
+
+unsafe extern "C" fn free_future(slf: *mut ffi::PyObject) {
     // SAFETY: called attached with the last reference; the finalizer may resurrect the object.
     unsafe {
         let Some(types) = types(Python::assume_attached()) else { return };
-        if ffi::PyObject_CallFinalizerFromDealloc(slf) == 0 {
+        if cfg!(Py_3_12) || ffi::PyObject_CallFinalizerFromDealloc(slf) == 0 {
             dealloc_as(types.c_future, slf);
         }
     }
@@ -24,6 +30,11 @@ pub(crate) unsafe extern "C" fn dealloc_future(slf: *mut ffi::PyObject) {
 
 /// `tp_dealloc` of `ferrio.Task` up to 3.13.
 pub(crate) unsafe extern "C" fn dealloc_task(slf: *mut ffi::PyObject) {
+    // SAFETY: as above.
+    unsafe { trash::dealloc(slf, free_task) };
+}
+
+unsafe extern "C" fn free_task(slf: *mut ffi::PyObject) {
     // SAFETY: as above; the field behind the base's is ours.
     unsafe {
         let Some(types) = types(Python::assume_attached()) else { return };

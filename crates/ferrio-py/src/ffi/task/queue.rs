@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 
 use crate::event_loop::Loop;
 use crate::ffi::make;
@@ -19,48 +19,32 @@ pub(crate) const METHODS: [&str; 5] =
 
 /// The loop, if what is to be scheduled may be pushed onto its queue: one of ours whose
 /// [`METHODS`] are ours, open and not in debug mode. On any other, they have to be called.
-///
-/// # Safety
-/// Attached; `looop` is alive for `'a`.
 #[inline]
-pub(crate) unsafe fn direct<'a>(py: Python<'_>, looop: *mut ffi::PyObject) -> Option<&'a Loop> {
-    // SAFETY: passed on.
-    unsafe {
-        if !inherits(py, ffi::Py_TYPE(looop)) {
-            return None;
-        }
-        let this: &'a Loop = Borrowed::from_ptr(py, looop).cast_unchecked::<Loop>().get();
-        (this.takes_plain_callbacks() && !this.has_own_methods()).then_some(this)
+pub(crate) fn direct_loop<'a, 'py>(looop: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Loop>> {
+    if !inherits(looop) {
+        return None;
     }
+    // SAFETY: a loop of ours, by its class.
+    let ours = unsafe { looop.cast_unchecked::<Loop>() };
+    let this = ours.get();
+    (this.takes_plain_callbacks() && !this.has_own_methods()).then_some(ours)
 }
 
 /// Are the [`METHODS`] of a loop of ours not ours?
 #[inline]
 pub(crate) fn are_replaced(looop: &Bound<'_, Loop>) -> bool {
-    // SAFETY: the type of a live object.
-    unsafe { looop.get().has_own_methods() || !inherits(looop.py(), ffi::Py_TYPE(looop.as_ptr())) }
+    looop.get().has_own_methods() || !inherits(looop.as_any())
 }
 
-/// Does the class inherit our [`METHODS`]?
-///
-/// # Safety
-/// Attached; the class is alive.
+/// Is it a loop of ours whose class has our [`METHODS`]?
 #[inline]
-unsafe fn inherits(py: Python<'_>, ty: *mut ffi::PyTypeObject) -> bool {
-    // SAFETY: passed on; a class is changed together with its tag.
-    unsafe {
-        let tag = (*ty).tp_version_tag;
-        let is_known =
-            tag != 0 && ty == KNOWN.load(Ordering::Relaxed) && tag == TAG.load(Ordering::Relaxed);
-        is_known || verify(py, ty)
-    }
-}
-
-/// [`direct`], for a loop that is held: the loop as one of ours.
-#[inline]
-pub(crate) fn direct_loop<'a, 'py>(looop: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Loop>> {
-    // SAFETY: attached; alive as long as the reference; it is one of ours if it is found to be.
-    unsafe { direct(looop.py(), looop.as_ptr()).map(|_| looop.cast_unchecked::<Loop>()) }
+fn inherits(looop: &Bound<'_, PyAny>) -> bool {
+    let class = looop.get_type_ptr();
+    // SAFETY: the type of a live object; a class is changed together with its tag.
+    let tag = unsafe { (*class).tp_version_tag };
+    let is_known =
+        tag != 0 && class == KNOWN.load(Ordering::Relaxed) && tag == TAG.load(Ordering::Relaxed);
+    is_known || verify(&looop.get_type())
 }
 
 /// The class of loops seen last, and its version: of any change to it or to its bases CPython says
@@ -68,28 +52,44 @@ pub(crate) fn direct_loop<'a, 'py>(looop: &'a Bound<'py, PyAny>) -> Option<&'a B
 static KNOWN: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 static TAG: AtomicU32 = AtomicU32::new(0);
 
-/// [`inherits`], looked up.
+/// [`inherits`], looked up as `loop.call_soon` is: in the classes, of which a metaclass knows
+/// nothing, unless one of them has a say in each look-up.
 #[cold]
-fn verify(py: Python<'_>, ty: *mut ffi::PyTypeObject) -> bool {
+fn verify(class: &Bound<'_, PyType>) -> bool {
+    let py = class.py();
     let base = Loop::type_object(py);
-    // SAFETY: attached; two live types, one of which is a loop's.
+    let (ours, theirs) = (base.as_type_ptr(), class.as_type_ptr());
+    // SAFETY: attached; two types that are held. What is found is only compared, since a look-up may
+    // run code of the program's, whose class has keys of its own kind.
     unsafe {
-        if ffi::PyType_IsSubtype(ty, base.as_type_ptr()) == 0 {
+        let getattro = |class: *mut ffi::PyTypeObject| (*class).tp_getattro.map(|f| f as usize);
+        if ffi::PyType_IsSubtype(theirs, ours) == 0 || getattro(theirs) != getattro(ours) {
             return false;
         }
-        let class = Borrowed::from_ptr(py, ty.cast());
+        let tag = (*theirs).tp_version_tag;
         for name in METHODS {
-            let (Ok(theirs), Ok(ours)) = (class.getattr(name), base.getattr(name)) else {
-                return false;
-            };
-            if !theirs.is(&ours) {
+            let Ok(name) = make::text(py, name) else { return false };
+            let found = _PyType_Lookup(theirs, name.as_ptr());
+            if found.is_null() || found != _PyType_Lookup(ours, name.as_ptr()) {
                 return false;
             }
         }
-        KNOWN.store(ty, Ordering::Relaxed);
-        TAG.store((*ty).tp_version_tag, Ordering::Relaxed);
+        // The first look-up gives a class its tag.
+        if tag == 0 || tag == (*theirs).tp_version_tag {
+            KNOWN.store(theirs, Ordering::Relaxed);
+            TAG.store((*theirs).tp_version_tag, Ordering::Relaxed);
+        }
         true
     }
+}
+
+unsafe extern "C" {
+    // What `object.__getattribute__` finds in the classes: a borrowed reference or NULL, with no
+    // error set. Exported by every CPython (Include/cpython/object.h); pyo3-ffi has not got it.
+    fn _PyType_Lookup(
+        class: *mut ffi::PyTypeObject,
+        name: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
 }
 
 /// `loop.call_soon(callback, [argument], context=context)`.

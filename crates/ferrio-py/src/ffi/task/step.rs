@@ -461,19 +461,15 @@ pub(super) fn schedule(
     error: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let py = task.py();
-    // SAFETY: a task by our layout, whose loop it holds.
-    unsafe {
-        let looop = fields::get(task.as_ptr(), types.layout.looop);
-        if !looop.is_null()
-            && let Some(this) = queue::direct(py, looop)
-        {
-            let task = task.clone().unbind();
-            this.push(py, Item::Step { task, error: error.map(Bound::unbind) });
-            return Ok(());
-        }
-        let step = callback::new_step(py, types, task.as_ptr(), error.as_ref())?;
-        queue::call_soon(&loop_of(types, task)?, &step, None, &context_of(types, task))
+    let looop = loop_of(types, task)?;
+    if let Some(ours) = queue::direct_loop(&looop) {
+        let task = task.clone().unbind();
+        ours.get().push(py, Item::Step { task, error: error.map(Bound::unbind) });
+        return Ok(());
     }
+    // SAFETY: a task of ours.
+    let step = unsafe { callback::new_step(py, types, task.as_ptr(), error.as_ref())? };
+    queue::call_soon(&looop, &step, None, &context_of(types, task))
 }
 
 /// `task_set_error_soon`, with a RuntimeError.

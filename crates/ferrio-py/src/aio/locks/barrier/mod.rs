@@ -15,6 +15,7 @@ use super::condition::Condition;
 use crate::aio::count::Count;
 use crate::error::WithText;
 use crate::ffi::call::python_of;
+use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
 use crate::names;
@@ -66,10 +67,13 @@ impl Phase {
     }
 }
 
+chained!(Barrier);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     theirs(py)?;
     module.add_class::<Barrier>()?;
+    class::chain::<Barrier>(module.py());
     wait::install(py)?;
     change::install(py)?;
     context::install(py)

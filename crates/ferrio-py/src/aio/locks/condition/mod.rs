@@ -16,10 +16,12 @@ use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::{Waiters, waiters_always};
 use crate::error::WithText;
 use crate::ffi::call::python_of;
+use crate::ffi::class::{self, chained};
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::make::{self, Returned};
+use crate::ffi::recursion;
 use crate::names;
 
 pub(super) use wait::Waiting;
@@ -53,8 +55,11 @@ static OURS: Inherited = Inherited::new(|class| {
     has_all(class, &class.py().get_type::<Condition>(), &names).into()
 });
 
+chained!(Condition);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Condition>()?;
+    class::chain::<Condition>(module.py());
     wait::install(module.py())?;
     wait_for::install(module.py())?;
     context::install::<Condition>(module.py())
@@ -104,12 +109,38 @@ impl Condition {
         });
         match (method, lock) {
             (Some(method), _) => Ok(method.into_bound(py)),
-            (None, Some(lock)) => lock.bind(py).getattr(METHODS[index]),
+            (None, Some(lock)) => {
+                // The lock's class may have come to ask this condition.
+                let _level = recursion::enter(py)?;
+                lock.bind(py).getattr(METHODS[index])
+            }
             (None, None) => Err(PyAttributeError::with_text(format!(
                 "'Condition' object has no attribute '{}'",
                 METHODS[index]
             ))),
         }
+    }
+
+    /// Has this lock and its methods.
+    fn adopt(slf: &Bound<'_, Condition>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let has_own = lock.cast::<Lock>().is_ok_and(Lock::is_ours) && Condition::is_ours(slf);
+        let methods = match has_own {
+            true => None,
+            false => Some([
+                lock.getattr(METHODS[LOCKED])?,
+                lock.getattr(METHODS[ACQUIRE])?,
+                lock.getattr(METHODS[RELEASE])?,
+            ]),
+        };
+        let new = Parts { lock: Some(lock.clone().unbind()), methods: Default::default() };
+        drop(slf.get().lock.with(py, |parts| std::mem::replace(parts, new)));
+        // Attributes of the instance, as in asyncio: where a subclass has methods of these names,
+        // the lock's are called all the same.
+        for (name, method) in METHODS.into_iter().zip(methods.into_iter().flatten()) {
+            slf.setattr(name, method)?;
+        }
+        Ok(())
     }
 
     fn set_method(&self, method: &Bound<'_, PyAny>, index: usize) {
@@ -148,7 +179,7 @@ impl Condition {
     /// `notify_all()`, whoever's `notify` that is.
     pub(super) fn tell_all(slf: &Bound<'_, Condition>) -> PyResult<()> {
         let py = slf.py();
-        let count = make::count(py, slf.get().waiters.len(py))?.into_any();
+        let count = make::count(py, slf.get().waiters.len(py)?)?.into_any();
         if Condition::is_ours(slf) {
             return Condition::notify(slf, Argument::Given(count));
         }
@@ -175,13 +206,13 @@ impl Condition {
             None => names::lock(py)?.call0()?,
         };
         this.waiters.clear(py);
-        Condition::set_lock(slf, &lock)
+        Condition::adopt(slf, &lock)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
         let mut extra =
             String::from(if Condition::is_locked(slf)? { "locked" } else { "unlocked" });
-        slf.get().waiters.describe(slf.py(), &mut extra);
+        slf.get().waiters.describe(slf.py(), &mut extra)?;
         crate::aio::repr(slf, &extra)
     }
 
@@ -248,20 +279,22 @@ impl Condition {
         self.lock.with(py, |parts| parts.lock.as_ref().map(|lock| lock.clone_ref(py)))
     }
 
-    /// Has another lock, and its methods.
+    /// Has another object under this name. The methods stay those of the lock that it was made
+    /// with; a copy, which was made with none, has the new one's.
     #[setter(_lock)]
     fn set_lock(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        let has_own = lock.cast::<Lock>().is_ok_and(Lock::is_ours) && Condition::is_ours(slf);
-        let new = Parts { lock: Some(lock.clone().unbind()), methods: Default::default() };
-        drop(slf.get().lock.with(py, |parts| std::mem::replace(parts, new)));
-        if !has_own {
-            // Attributes of the instance, as in asyncio: where a subclass has methods of these
-            // names, the lock's are called all the same.
-            for name in METHODS {
-                slf.setattr(name, lock.getattr(name)?)?;
+        let (py, this) = (slf.py(), slf.get());
+        if this._lock(py).is_none() {
+            return Condition::adopt(slf, lock);
+        }
+        for (index, name) in METHODS.into_iter().enumerate() {
+            if this.lock.with(py, |parts| parts.methods[index].is_none()) {
+                let method = this.method(py, index)?;
+                slf.setattr(name, method)?;
             }
         }
+        let new = Some(lock.clone().unbind());
+        drop(this.lock.with(py, |parts| std::mem::replace(&mut parts.lock, new)));
         Ok(())
     }
 
