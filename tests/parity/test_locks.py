@@ -851,10 +851,11 @@ async def test_what_stands_in_collections_makes_the_waiters(
 ) -> None:
     real = collections.deque
 
-    class Mine(real):  # type: ignore[type-arg, misc, valid-type]
+    class Mine(real):  # type: ignore[misc, valid-type]
         pass
 
-    for made in (lambda *args: real(*args), Line, Mine):
+    makers: list[Any] = [lambda *args: real(*args), Line, Mine]
+    for made in makers:
         monkeypatch.setattr(collections, "deque", made)
         lock = make(aio, name)
         await lock.acquire()

@@ -681,10 +681,11 @@ async def test_what_stands_in_collections_makes_the_container(
 ) -> None:
     real = collections.deque
 
-    class Mine(real):  # type: ignore[type-arg, misc, valid-type]
+    class Mine(real):  # type: ignore[misc, valid-type]
         pass
 
-    for made in (lambda *args: real(*args), Mine):
+    makers: list[Any] = [lambda *args: real(*args), Mine]
+    for made in makers:
         monkeypatch.setattr(collections, "deque", made)
         queue = getattr(aio, name)(1)
         queue.put_nowait(1)
