@@ -45,6 +45,25 @@ def test_a_loop_in_a_cycle_is_collected(descriptors: None, new_loop: loops.Facto
     assert watched() is None
 
 
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("method", ["call_soon", "call_soon_threadsafe"])
+def test_a_loop_in_a_cycle_with_a_cancelled_handle_is_collected(
+    descriptors: None, new_loop: loops.Factory, method: str, debug: bool
+) -> None:
+    loop = new_loop()
+    loop.set_debug(debug)
+    handle = getattr(loop, method)(Thing())
+    handle.cancel()
+    loop.set_exception_handler(lambda *args, loop=loop, handle=handle: None)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    watched = weakref.ref(loop)
+    del loop, handle
+    gc.collect()
+    assert watched() is None
+
+
 def test_a_loop_that_only_its_own_callbacks_hold_is_collected(
     descriptors: None, new_loop: loops.Factory
 ) -> None:

@@ -61,7 +61,7 @@ class Calls:
         def deed() -> None:
             self.guarded(lambda: verb(act))
 
-        signal.setitimer(signal.ITIMER_REAL, BLOCKED_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, BLOCKED_SECONDS, BLOCKED_SECONDS)
         faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
         try:
             self.guarded(lambda: place(self.zoo["loop"], deed))
@@ -97,8 +97,11 @@ class Act:
         self.chance = odd.chance
 
     def attribute(self, of: Any) -> str:
-        names = sorted({*dir(type(of)), *dir(of)})
-        name = self.chance.choice([name for name in names if name not in FORBIDDEN])
+        names = {*dir(type(of)), *dir(of)} - FORBIDDEN
+        if self.chance.random() < 0.85:
+            # Mostly what objects and classes do not have anyway.
+            names = names - COMMON or names
+        name = self.chance.choice(sorted(names))
         self.calls.note(f"  .{name}")
         return name
 
@@ -138,6 +141,7 @@ def brief(value: Any) -> str:
 
 # What ends the process, and is meant to.
 FORBIDDEN = {"__abstractmethods__"}
+COMMON = {*dir(object), *dir(type)} - {"__init__", "__new__", "__repr__"}
 
 
 def call_attribute(act: Act) -> None:
@@ -168,7 +172,7 @@ def delete_attribute(act: Act) -> None:
 def use_descriptor(act: Act) -> None:
     """Methods and fields of one class, on an instance of another."""
     kind = act.thing if isinstance(act.thing, type) else type(act.thing)
-    owner = act.chance.choice(kind.__mro__)
+    owner = act.chance.choice([each for each in kind.__mro__ if each is not object] or [object])
     name = act.chance.choice(sorted(vars(owner)))
     act.calls.note(f"  {owner.__name__}.{name}")
     descriptor = vars(owner)[name]

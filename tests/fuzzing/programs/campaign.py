@@ -69,7 +69,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.fuzzing.programs import script
 
-SOURCE = """\\
+SOURCE = r"""
 {source}"""
 
 if __name__ == "__main__":

@@ -13,9 +13,16 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
         "",
     ),
     (
-        "nor is it in the traceback that debug mode keeps of a coroutine's making",
-        re.compile(r"\\nCoroutine created at \(most recent call last\).*"),
-        '"',
+        "handles of what the loop does by itself are made without a traceback in debug mode",
+        re.compile(
+            r"(handle: <Handle \S*(?:TRANSPORT|Transport)\.\S*>'), 'source_traceback: [^']*'"
+        ),
+        r"\1",
+    ),
+    (
+        "a class of asyncio's that has no part in its API",
+        re.compile(r"_Selector(?=DatagramTransport\.)"),
+        "",
     ),
 ]
 

@@ -37,13 +37,24 @@ class Recording(Trace):
     def __init__(self, *, has_io: bool) -> None:
         super().__init__()
         self._has_io = has_io
+        # Once the loop is closed: in what order garbage goes is the collector's business.
+        self.is_over = False
 
     def on(self, channel: str, *event: object) -> None:
+        if self.is_over and channel != "run":
+            super().on("afterwards", channel, *event)
+            self.channels["afterwards"].sort()
+            return
         # Without sockets there is one order of everything. The log says where it stands.
         if not self._has_io and channel != "main":
             event = (channel, *event)
             channel = "main"
         super().on(channel, *event)
+
+    def on_warning(self, message: Any, category: Any, *where: Any) -> None:
+        """Keeps nothing of what it is about alive, which a list of warnings would."""
+        if not str(message).startswith("unclosed <socket"):
+            self.on("warnings", category, str(message).partition("\n")[0])
 
     def describe(self, value: object, *, is_word: bool = False) -> str:
         if isinstance(value, BaseException):
@@ -101,6 +112,7 @@ class Stage:
         self.timeouts: list[Any] = []
         self.kept: list[Any] = []
         self.counts: dict[str, int] = {}
+        self.unnamed: dict[str, str] = {}
         self.var: contextvars.ContextVar[Any] = contextvars.ContextVar("var", default="none")
         self.contexts: list[contextvars.Context] = []
         self.budget = 1500
@@ -134,8 +146,15 @@ class Stage:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-        channel = task.get_name() if task is not None else label.partition(".")[0]
+        channel = self.channel(task) if task is not None else label.partition(".")[0]
         self.trace.on(channel if self.trace._has_io else "main", label, self.var.get(), *values)
+
+    def channel(self, task: Any) -> str:
+        """A task's own. Those that asyncio names are numbered as they are first heard of."""
+        name: str = task.get_name()
+        if not name.startswith("Task-"):
+            return name
+        return self.unnamed.setdefault(name, f"unnamed#{len(self.unnamed)}")
 
     def step(self, label: str) -> Step:
         return Step(self, label, (Exception,))
@@ -342,8 +361,11 @@ def perform(
     gc.disable()
     try:
         with observed(trace):
+            warnings.showwarning = trace.on_warning
             _perform(source, factory, aio, trace, debug)
-            gc.collect()
+            # What ends as it is collected may leave garbage of its own.
+            for _ in range(4):
+                gc.collect()
     finally:
         sys.unraisablehook = sys.__unraisablehook__
         if was_enabled:
@@ -390,4 +412,5 @@ def _perform(
         stage.close()
         asyncio.set_event_loop(None)
         loop.close()
+        trace.is_over = True
         names.clear()

@@ -40,7 +40,7 @@ SYNC_STEPS: Table = [
     (1, "S.task({n}).result()"),
     (1, "S.task({n}).exception()"),
     (1, "S.task({n}).get_coro()"),
-    (1, "len(S.task({n}).get_stack())"),
+    (1, "len(S.task({n}).get_stack(limit=1))"),
     (1, "S.task({n})"),
     (2, "S.keep_handle(S.loop.call_soon({c}, {n}))"),
     (2, "S.keep_handle(S.loop.call_soon({c}, {n}, context=S.context({n})))"),
@@ -164,6 +164,8 @@ SYNC_BLOCKS: Table = [
     (1, "if S.future({n}).done():"),
 ]
 
+# `as_completed` and `wait` go through a set: two coroutines would be begun in the order of their
+# addresses.
 ASYNC_BLOCKS: Table = [
     *SYNC_BLOCKS,
     (8, "async with S.{lock}:"),
@@ -173,8 +175,8 @@ ASYNC_BLOCKS: Table = [
     (1, "async with S.timeout():"),
     (8, "async with asyncio.TaskGroup() as group, Group(S, group, {f}, {f}):"),
     (5, "async for _ in {g}():"),
-    (4, "for _ in asyncio.as_completed([{waitable}, {waitable}]):"),
-    (4, "for each in asyncio.as_completed([{waitable}, {waitable}], timeout={timeout}):"),
+    (4, "for _ in asyncio.as_completed([{waitable}, {future}]):"),
+    (4, "for each in asyncio.as_completed([{waitable}, {future}], timeout={timeout}):"),
     (2, "async for line in S.reader:"),
 ]
 if sys.version_info >= (3, 13):

@@ -32,6 +32,7 @@ pub(crate) fn run_handle(py: Python<'_>, looop: &Bound<'_, Loop>, handle: &Handl
 fn run_watched(py: Python<'_>, looop: &Bound<'_, Loop>, handle: &Handle) -> PyResult<()> {
     let current = intern!(py, "_current_handle");
     if handle.is_cancelled(py)? {
+        handle.leave_queue(py);
         return Ok(());
     }
     looop.setattr(current, handle.as_object())?;
