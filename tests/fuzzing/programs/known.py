@@ -15,7 +15,7 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
     (
         "handles of what the loop does by itself are made without a traceback in debug mode",
         re.compile(
-            r"(handle: <Handle \S*(?:TRANSPORT|Transport)\.\S*>'), 'source_traceback: [^']*'"
+            r"(Exception in callback (?:\w*Transport|TRANSPORT|P\d)\..*), 'source_traceback[^']*'"
         ),
         r"\1",
     ),
@@ -23,6 +23,11 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
         "a class of asyncio's that has no part in its API",
         re.compile(r"_Selector(?=DatagramTransport\.)"),
         "",
+    ),
+    (
+        "a TypeError names the module of asyncio's C types; that of ferrio's is not compared",
+        re.compile(r"'_asyncio\.(\w+)'"),
+        r"'\1'",
     ),
 ]
 

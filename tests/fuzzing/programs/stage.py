@@ -361,7 +361,7 @@ def perform(
     gc.disable()
     try:
         with observed(trace):
-            warnings.showwarning = trace.on_warning
+            warnings.showwarning = trace.on_warning  # type: ignore[assignment]
             _perform(source, factory, aio, trace, debug)
             # What ends as it is collected may leave garbage of its own.
             for _ in range(4):
