@@ -29,6 +29,11 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
         re.compile(r"'_asyncio\.(\w+)'"),
         r"'\1'",
     ),
+    (
+        "asyncio's pipes and datagrams that have ended cannot be aborted, by a fault of theirs",
+        re.compile(r"AttributeError\(\"'NoneType' object has no attribute '_remove_reader'\"\)"),
+        "None",
+    ),
 ]
 
 

@@ -190,9 +190,9 @@ class IO:
 
     sync: ClassVar[Table] = [
         (6, "S.transport({n}).write({data})"),
-        (3, "S.transport({n}).writelines([{data}, {data}])"),
+        (3, "S.write_lines(S.transport({n}), [{data}, {data}])"),
         (1, "S.transport({n}).write({n})"),
-        (1, "S.transport({n}).writelines([{data}, {n}])"),
+        (1, "S.write_lines(S.transport({n}), [{data}, {n}])"),
         (2, "S.transport({n}).write_eof()"),
         (1, "S.transport({n}).can_write_eof()"),
         (2, "S.transport({n}).pause_reading()"),
@@ -212,7 +212,7 @@ class IO:
         (1, "S.transport({n}).get_extra_info('nothing', {n})"),
         (2, "S.transport({n}).sendto({data})"),
         (3, "S.writer({n}).write({data})"),
-        (2, "S.writer({n}).writelines([{data}, {data}])"),
+        (2, "S.write_lines(S.writer({n}), [{data}, {data}])"),
         (1, "S.writer({n}).write_eof()"),
         (1, "S.writer({n}).close()"),
         (1, "S.writer({n}).is_closing()"),
