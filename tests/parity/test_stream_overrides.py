@@ -237,7 +237,7 @@ async def test_patched_while_somebody_waits(
 async def test_waiting_of_ones_own(trace: Trace, aio: Any) -> None:
     """`_wait_for_data` may do anything, and be cancelled in it."""
 
-    class Reader(aio.StreamReader):  # type: ignore[misc, name-defined]
+    class Reader(aio.StreamReader):  # type: ignore[misc]
         async def _wait_for_data(self, func_name: str) -> None:
             trace("wait", func_name)
             try:

@@ -84,7 +84,7 @@ def ping_pong(
 def subclass_queue(bench: Bench) -> Run:
     class Queue(asyncio.Queue[int]):
         def _put(self, item: int) -> None:
-            super()._put(item)  # type: ignore[misc]
+            super()._put(item)
 
     async def main(times: int) -> None:
         queue = Queue(10)

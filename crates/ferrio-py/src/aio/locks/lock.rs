@@ -29,10 +29,22 @@ pub(crate) struct Lock {
     waiters: Waiters,
 }
 
-/// Are the methods that the others call still ours?
+const ACQUIRE: u32 = 1;
+const RELEASE: u32 = 2;
+const WAKE_UP_FIRST: u32 = 4;
+const GET_LOOP: u32 = 8;
+
+/// Which of the methods that the others call are still ours.
 static OURS: Inherited = Inherited::new(|class| {
-    let names = ["acquire", "release", "_wake_up_first", "_get_loop"];
-    has_all(class, &class.py().get_type::<Lock>(), &names).into()
+    let lock = class.py().get_type::<Lock>();
+    let methods = [
+        ("acquire", ACQUIRE),
+        ("release", RELEASE),
+        ("_wake_up_first", WAKE_UP_FIRST),
+        ("_get_loop", GET_LOOP),
+    ];
+    let ours = methods.iter().filter(|(name, _)| has_all(class, &lock, &[name]));
+    ours.fold(0, |all, (_, method)| all | method)
 });
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -45,7 +57,13 @@ impl Lock {
     /// May its methods be called without looking them up?
     #[inline]
     pub(super) fn is_ours(slf: &Bound<'_, Lock>) -> bool {
-        OURS.by(slf) != 0
+        Lock::has(slf, ACQUIRE | RELEASE | WAKE_UP_FIRST | GET_LOOP)
+    }
+
+    /// Are all these methods ours?
+    #[inline]
+    fn has(slf: &Bound<'_, Lock>, methods: u32) -> bool {
+        OURS.by(slf) & methods == methods
     }
 
     pub(super) fn is_locked(&self) -> bool {
@@ -54,7 +72,7 @@ impl Lock {
 
     /// `_wake_up_first()`, whoever's method that is.
     fn wake_up(slf: &Bound<'_, Lock>) -> PyResult<()> {
-        if Lock::is_ours(slf) {
+        if Lock::has(slf, WAKE_UP_FIRST) {
             return slf.get()._wake_up_first(slf.py());
         }
         slf.call_method0(intern!(slf.py(), "_wake_up_first")).map(drop)
@@ -183,7 +201,7 @@ impl Acquirable for Lock {
     }
 
     fn get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        if Lock::is_ours(slf) {
+        if Lock::has(slf, GET_LOOP) {
             return slf.get().looop.get(slf);
         }
         slf.call_method0(intern!(slf.py(), "_get_loop"))
@@ -218,12 +236,12 @@ impl Guard for Lock {
 
     #[inline]
     fn lock<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, Lock>> {
-        Lock::is_ours(slf).then(|| slf.clone())
+        Lock::has(slf, ACQUIRE).then(|| slf.clone())
     }
 
     #[inline]
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if Lock::is_ours(slf) {
+        if Lock::has(slf, RELEASE) {
             return Lock::unlock(slf);
         }
         slf.call_method0(intern!(slf.py(), "release")).map(drop)
@@ -231,7 +249,7 @@ impl Guard for Lock {
 
     #[inline]
     fn release_at_once(slf: &Bound<'_, Self>) -> bool {
-        Lock::is_ours(slf) && Lock::unlock_at_once(slf)
+        Lock::has(slf, RELEASE | WAKE_UP_FIRST) && Lock::unlock_at_once(slf)
     }
 }
 

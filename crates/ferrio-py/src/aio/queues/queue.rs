@@ -9,7 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use super::items::Items;
-use super::order::Order;
+use super::order::{
+    EMPTY, FULL, GET, GET_LOOP, GET_NOWAIT, INIT, Order, PUT, PUT_NOWAIT, QSIZE, QUEUE,
+};
 use super::unfinished::Unfinished;
 #[cfg(Py_3_13)]
 use super::waking::wake_up_all;
@@ -21,6 +23,7 @@ use crate::aio::waiters::Waiters;
 use crate::error::WithText;
 use crate::ffi::call::{call_method1, python_of};
 use crate::ffi::class::{self, chained};
+use crate::ffi::deque::Deque;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
 use crate::names;
@@ -55,8 +58,17 @@ impl Queue {
     /// The items, where every method is ours and has found what it expects.
     #[inline]
     pub(super) fn items<'py>(slf: &Bound<'py, Queue>) -> Option<Items<'py>> {
+        Queue::items_of(slf, Order::of(slf)?)
+    }
+
+    /// The items, where these methods are ours and have found what they expect.
+    fn items_with<'py>(slf: &Bound<'py, Queue>, methods: u32) -> Option<Items<'py>> {
+        Queue::items_of(slf, Order::with(slf, methods | QUEUE)?)
+    }
+
+    #[inline]
+    fn items_of<'py>(slf: &Bound<'py, Queue>, order: Order) -> Option<Items<'py>> {
         let py = slf.py();
-        let order = Order::of(slf)?;
         let container = slf
             .get()
             .container
@@ -88,7 +100,7 @@ impl Queue {
 
     /// `full()`, whoever's method that is.
     pub(super) fn is_full(slf: &Bound<'_, Queue>) -> PyResult<bool> {
-        match Queue::items(slf) {
+        match Queue::items_with(slf, FULL | QSIZE) {
             Some(items) => slf.get().is_full_with(slf.py(), items.len()?),
             None => slf.call_method0(intern!(slf.py(), "full"))?.is_truthy(),
         }
@@ -96,7 +108,7 @@ impl Queue {
 
     /// `empty()`, whoever's method that is.
     pub(super) fn is_empty(slf: &Bound<'_, Queue>) -> PyResult<bool> {
-        match Queue::items(slf) {
+        match Queue::items_with(slf, EMPTY) {
             Some(items) => Ok(items.len()? == 0),
             None => slf.call_method0(intern!(slf.py(), "empty"))?.is_truthy(),
         }
@@ -104,7 +116,7 @@ impl Queue {
 
     /// `_get_loop()`, whoever's method that is.
     pub(super) fn get_loop<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
-        match Order::of(slf) {
+        match Order::with(slf, GET_LOOP) {
             Some(_) => slf.get().looop.get(slf),
             None => slf.call_method0(intern!(slf.py(), "_get_loop")),
         }
@@ -133,11 +145,19 @@ impl Queue {
                 if Queue::is_full(slf)? {
                     return Err(raised(names::queue_full(py)));
                 }
-                call_method1(py, slf.as_any().as_unbound(), intern!(py, "_put"), item)?;
+                match Queue::items_with(slf, PUT) {
+                    Some(items) => items.push(item)?,
+                    None => {
+                        call_method1(py, slf.as_any().as_unbound(), intern!(py, "_put"), item)?;
+                    }
+                }
             }
         }
         this.unfinished.add(py);
-        Queue::wake_up_next_in(slf, &this.getters, items.is_some())
+        match items {
+            Some(_) => Queue::wake_up_next_in(slf, &this.getters, true),
+            None => Queue::wake_up_next(slf, &this.getters),
+        }
     }
 
     /// `get_nowait()`, which is ours.
@@ -157,9 +177,15 @@ impl Queue {
         }
         let item = match &items {
             Some(items) => items.pop()?,
-            None => slf.call_method0(intern!(py, "_get"))?,
+            None => match Queue::items_with(slf, GET) {
+                Some(items) => items.pop()?,
+                None => slf.call_method0(intern!(py, "_get"))?,
+            },
         };
-        Queue::wake_up_next_in(slf, &this.putters, items.is_some())?;
+        match items {
+            Some(_) => Queue::wake_up_next_in(slf, &this.putters, true)?,
+            None => Queue::wake_up_next(slf, &this.putters)?,
+        }
         Ok(item)
     }
 
@@ -169,7 +195,7 @@ impl Queue {
         item: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match Order::of(slf) {
+        match Order::with(slf, PUT_NOWAIT) {
             Some(_) => Queue::add(slf, item).map(|()| py.None().into_bound(py)),
             None => call_method1(py, slf.as_any().as_unbound(), intern!(py, "put_nowait"), item),
         }
@@ -177,7 +203,7 @@ impl Queue {
 
     /// `get_nowait()`, whoever's method that is.
     pub(super) fn take_nowait<'py>(slf: &Bound<'py, Queue>) -> PyResult<Bound<'py, PyAny>> {
-        match Order::of(slf) {
+        match Order::with(slf, GET_NOWAIT) {
             Some(_) => Queue::take(slf),
             None => slf.call_method0(intern!(slf.py(), "get_nowait")),
         }
@@ -228,7 +254,7 @@ impl Queue {
         this.getters.clear(py);
         this.putters.clear(py);
         this.unfinished.reset(py);
-        match Order::of(slf) {
+        match Order::with(slf, INIT | QUEUE) {
             Some(order) => this.set_container(&order.container(py)?),
             None => drop(slf.call_method1(intern!(py, "_init"), (maxsize,))?),
         }
@@ -243,11 +269,17 @@ impl Queue {
     }
 
     fn _get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Queue::container(slf)?.call_method0(intern!(slf.py(), "popleft"))
+        match Deque::of(Queue::container(slf)?) {
+            Ok(items) => items.pop(),
+            Err(items) => items.call_method0(intern!(slf.py(), "popleft")),
+        }
     }
 
     fn _put(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<()> {
-        Queue::container(slf)?.call_method1(intern!(slf.py(), "append"), (item,)).map(drop)
+        match Deque::of(Queue::container(slf)?) {
+            Ok(items) => items.push(item),
+            Err(items) => items.call_method1(intern!(slf.py(), "append"), (item,)).map(drop),
+        }
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
@@ -292,7 +324,7 @@ impl Queue {
 
     /// How many items there are.
     fn qsize(slf: &Bound<'_, Self>) -> PyResult<Returned<usize>> {
-        Ok(Returned(match Queue::items(slf) {
+        Ok(Returned(match Queue::items_with(slf, 0) {
             Some(items) => items.len()?,
             None => Queue::container(slf)?.len()?,
         }))
@@ -306,7 +338,7 @@ impl Queue {
 
     /// True if there is no item.
     fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        match Queue::items(slf) {
+        match Queue::items_with(slf, 0) {
             Some(items) => Ok(items.len()? == 0),
             None => Ok(!Queue::container(slf)?.is_truthy()?),
         }
@@ -315,7 +347,7 @@ impl Queue {
     /// True if there are as many items as there may be.
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
-        if let Some(items) = Queue::items(slf) {
+        if let Some(items) = Queue::items_with(slf, QSIZE) {
             return this.is_full_with(py, items.len()?);
         }
         let maxsize = this.maxsize.with(py, |maxsize| maxsize.clone_ref(py));

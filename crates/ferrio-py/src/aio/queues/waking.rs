@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::order::Order;
+use super::order::{Order, WAKEUP_NEXT};
 use super::queue::Queue;
 use crate::aio::waiters::Waiters;
 use crate::ffi::deque::Deque;
@@ -14,7 +14,7 @@ impl Queue {
     /// `_wakeup_next(waiters)`, whoever's method that is.
     #[inline]
     pub(super) fn wake_up_next(slf: &Bound<'_, Queue>, waiters: &Waiters) -> PyResult<()> {
-        Queue::wake_up_next_in(slf, waiters, Order::of(slf).is_some())
+        Queue::wake_up_next_in(slf, waiters, Order::with(slf, WAKEUP_NEXT).is_some())
     }
 
     /// [`wake_up_next`](Queue::wake_up_next), where it is known whose method that is.
