@@ -30,6 +30,7 @@ from asyncio import (
     Task as _Task,
 )
 from asyncio.events import _TaskFactory
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sized
 from collections.abc import Coroutine as AbcCoroutine
 from concurrent.futures import Executor
@@ -135,6 +136,12 @@ class BaseLoop:
     """
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
+
+    # asyncio's private names that programs read.
+    @property
+    def _scheduled(self) -> list[TimerHandle]: ...
+    @property
+    def _ready(self) -> deque[Handle]: ...
 
     # Lifecycle.
     def run_forever(self) -> None:

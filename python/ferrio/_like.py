@@ -20,3 +20,19 @@ def like(method: Method) -> Callable[[Callable[..., Any]], Method]:
         return cast(Method, functools.wraps(method)(function))
 
     return decorate
+
+
+def refused(qualname: str, parameters: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The TypeError for a call of a function with these parameters, in the interpreter's words.
+
+    They differ from version to version, down to what it believes to have been meant.
+    """
+    names: dict[str, Any] = {}
+    exec(f"def function({parameters}): pass", names)
+    function = names["function"]
+    function.__qualname__ = qualname
+    try:
+        function(*args, **kwargs)
+    except TypeError as error:
+        return error.with_traceback(None)
+    return None

@@ -25,6 +25,8 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
     """
 
     _child: ChildWatch | None = None
+    # asyncio's: who waits for the child, None once they were told.
+    _exit_waiters: Any
 
     def watch(self) -> None:
         """Have the loop wait for the child."""

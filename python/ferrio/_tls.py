@@ -44,7 +44,7 @@ def with_what_was_read(
     if server_side and isinstance(protocol, streams.StreamReaderProtocol):
         reader = protocol._stream_reader  # type: ignore[attr-defined]
         if reader is not None and reader._buffer:
-            made._incoming.write(reader._buffer)
+            made._incoming.write(reader._buffer)  # type: ignore[attr-defined]
             reader._buffer.clear()
     return made
 

@@ -327,3 +327,82 @@ def test_what_waits_at_the_interpreters_end(loop_is: str) -> None:
     assert "ImportError" not in done.stderr
     # All but the one at the queue, whose cleanup fails as it does in asyncio: it calls the loop.
     assert done.stdout.count(" is closed") == 12, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="call graphs came with 3.14")
+@twin
+async def test_call_graphs(trace: Trace, aio: Any) -> None:
+    """What stands in a call graph, and that somebody awaits it, is told by frames."""
+    loop = asyncio.get_running_loop()
+    lock, condition, barrier, queue = aio.Lock(), aio.Condition(), aio.Barrier(2), aio.Queue(1)
+    await lock.acquire()
+    queue.put_nowait(1)
+
+    async def group() -> None:
+        async with aio.TaskGroup() as group:
+            group.create_task(aio.sleep(60))
+
+    async def locked() -> None:
+        async with lock:
+            pass
+
+    async def met() -> None:
+        async with barrier:
+            pass
+
+    async def notified() -> None:
+        async with condition:
+            await condition.wait_for(lambda: False)
+
+    async def first() -> None:
+        for future in aio.as_completed([loop.create_future()]):
+            await future
+
+    async def first_of_many() -> None:
+        async for future in aio.as_completed([loop.create_future()]):
+            await future
+
+    coroutines: dict[str, Any] = {
+        "sleep": aio.sleep(60),
+        "wait": aio.wait([loop.create_future()]),
+        "wait with timeout": aio.wait([loop.create_future()], timeout=60),
+        "wait_for": aio.wait_for(aio.sleep(60), 60),
+        "wait_for without": aio.wait_for(aio.sleep(60), None),
+        "group": group(),
+        "acquire": lock.acquire(),
+        "locked": locked(),
+        "met": met(),
+        "barrier": barrier.wait(),
+        "notified": notified(),
+        "event": aio.Event().wait(),
+        "semaphore": aio.Semaphore(0).acquire(),
+        "get": aio.Queue().get(),
+        "put": queue.put(2),
+        "join": queue.join(),
+        "read": aio.StreamReader().read(),
+        "readexactly": aio.StreamReader().readexactly(1),
+        "readline": aio.StreamReader().readline(),
+        "readuntil": aio.StreamReader().readuntil(),
+        "iteration": aio.StreamReader().__anext__(),
+        "as_completed": first(),
+        "async as_completed": first_of_many(),
+    }
+    for name, coroutine in coroutines.items():
+        task = asyncio.create_task(coroutine, name=name)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        graph = asyncio.capture_call_graph(task)  # type: ignore[attr-defined]
+        assert graph is not None
+        shown = []
+        for entry in graph.call_stack:
+            generator: Any = entry.frame.f_generator
+            code = getattr(generator, "cr_code", entry.frame.f_code)
+            shown.append((type(generator).__name__, code.co_qualname.rpartition("<locals>.")[2]))
+        trace(name, shown)
+        text = asyncio.format_call_graph(task)  # type: ignore[attr-defined]
+        trace([line.partition(", in ")[2] for line in text.splitlines() if ", in " in line])
+        if name == "met":
+            await barrier.abort()
+            await barrier.reset()
+        task.cancel()
+        await asyncio.wait([task])

@@ -154,6 +154,25 @@ impl<T, S> Engine<T, S> {
         }
     }
 
+    /// The pending timers with an item, in the order in which they will be due.
+    #[must_use]
+    pub fn timers(&self) -> Vec<(TimerKey, Instant)> {
+        self.timers.in_order()
+    }
+
+    /// The item of a pending timer, which may be exchanged for another one.
+    pub fn timer_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+        match self.timers.get_mut(key)? {
+            Due::Item(item) => Some(item),
+            Due::Alarm(_) => None,
+        }
+    }
+
+    /// The items on the ready queue, the next one first.
+    pub fn ready_items(&self) -> impl Iterator<Item = &T> {
+        self.ready.items()
+    }
+
     /// How many timers are pending. With none, [`collect`](Self::collect) may be given any `now`.
     #[must_use]
     pub fn timer_len(&self) -> usize {

@@ -174,6 +174,24 @@ impl<T> Timers<T> {
         self.items.iter().map(|(_, item)| item)
     }
 
+    /// All that are pending, the earliest first.
+    pub(crate) fn in_order(&self) -> Vec<(TimerKey, Instant)> {
+        let mut pending: Vec<_> = self
+            .heap
+            .iter()
+            .filter(|Reverse(entry)| self.items.contains(SlotKey::from_bits(entry.key_bits)))
+            .map(|&Reverse(entry)| entry)
+            .collect();
+        pending.sort_unstable();
+        let named = |entry: Entry| (TimerKey::from_bits(entry.key_bits), entry.deadline);
+        pending.into_iter().map(named).collect()
+    }
+
+    /// What a pending timer has.
+    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+        self.items.get_mut(key.0)
+    }
+
     /// Takes all items out, in no particular order.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.heap.clear();
@@ -202,6 +220,21 @@ mod tests {
         let mut due = Vec::new();
         timers.take_due(at(now), |item| due.push(item));
         due
+    }
+
+    #[test]
+    fn pending_timers_are_told_in_the_order_in_which_they_come_due() {
+        let mut timers = Timers::new();
+        let late = timers.add(at(30), "late");
+        let cancelled = timers.add(at(5), "cancelled");
+        let first = timers.add(at(10), "first");
+        let second = timers.add(at(10), "second");
+        timers.cancel(cancelled);
+        assert_eq!(timers.in_order(), [(first, at(10)), (second, at(10)), (late, at(30))]);
+        *timers.get_mut(second).expect("it is pending") = "other";
+        assert_eq!(timers.get_mut(cancelled), None);
+        assert_eq!(due(&mut timers, 20), ["first", "other"]);
+        assert_eq!(timers.in_order(), [(late, at(30))]);
     }
 
     #[test]

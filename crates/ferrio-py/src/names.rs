@@ -125,6 +125,14 @@ attribute!(
 attribute!(incomplete_read_error, "asyncio.exceptions", "IncompleteReadError");
 attribute!(limit_overrun_error, "asyncio.exceptions", "LimitOverrunError");
 attribute!(deque, "collections", "deque");
+attribute!(
+    /// Coroutines to be looked at in the place of native ones.
+    shown, "ferrio._shown", "shown"
+);
+attribute!(
+    /// What is said of a call with the wrong arguments.
+    refused, "ferrio._like", "refused"
+);
 attribute!(broken_barrier_error, "asyncio.exceptions", "BrokenBarrierError");
 attribute!(
     /// `Lock`, `Event` and so on as programs see them: what completes ours.

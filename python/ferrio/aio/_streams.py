@@ -87,16 +87,17 @@ class StreamReaderProtocol(
 
         def _replace_transport(self, transport: asyncio.Transport) -> None:
             super()._replace_transport(transport)  # type: ignore[misc]
-            _read_from(self._stream_reader, transport)
+            _read_from(self, transport)
 
     else:
 
         def _replace_writer(self, writer: asyncio.StreamWriter) -> None:
             super()._replace_writer(writer)  # type: ignore[misc]
-            _read_from(self._stream_reader, writer.transport)
+            _read_from(self, writer.transport)
 
 
-def _read_from(reader: Any, transport: asyncio.BaseTransport) -> None:
+def _read_from(protocol: Any, transport: asyncio.BaseTransport) -> None:
+    reader = protocol._stream_reader
     if reader is not None:
         reader._transport = transport
 

@@ -17,6 +17,7 @@ mod exit;
 mod lifecycle;
 mod names;
 mod opening;
+mod private_names;
 mod race;
 pub(crate) mod readers;
 pub(crate) mod report;

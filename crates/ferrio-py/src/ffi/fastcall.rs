@@ -16,6 +16,7 @@ use pyo3::{PyClass, PyTypeInfo, ffi, intern};
 
 use crate::error::WithText;
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 
 /// A method of `Self::Class` that takes its arguments raw.
 pub(crate) trait FastMethod {
@@ -104,12 +105,10 @@ impl<'py> Arguments<'_, 'py> {
 
     /// For a method that takes none; `method` is its qualified name.
     pub(crate) fn none(&self, method: &str) -> PyResult<()> {
-        if let Some((name, _)) = self.keywords().next() {
-            return Err(PyTypeError::with_text(format!(
-                "{method}() got an unexpected keyword argument '{name}'"
-            )));
+        match self.positional == 0 && self.keywords.is_none() {
+            true => Ok(()),
+            false => Err(self.refused(method, "self", true)),
         }
-        no_arguments(method, self.positional)
     }
 
     /// For a method that takes these, each by its place or by its name; `method` is its qualified
@@ -136,43 +135,43 @@ impl<'py> Arguments<'_, 'py> {
         names: [&str; N],
     ) -> PyResult<[Bound<'py, PyAny>; N]> {
         let mut values: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|i| self.get(i));
+        let refused = || {
+            let parameters = format!("self, {}", names.join(", "));
+            self.refused(method, &parameters, true)
+        };
         for (keyword, value) in self.keywords() {
-            let Some(index) = names.iter().position(|&name| keyword == name) else {
-                return Err(PyTypeError::with_text(format!(
-                    "{method}() got an unexpected keyword argument '{keyword}'"
-                )));
-            };
-            if values[index].replace(value).is_some() {
-                return Err(PyTypeError::with_text(format!(
-                    "{method}() got multiple values for argument '{keyword}'"
-                )));
+            let place = names.iter().position(|&name| keyword == name);
+            let Some(place) = place.map(|index| &mut values[index]) else { return Err(refused()) };
+            if place.replace(value).is_some() {
+                return Err(refused());
             }
         }
-        if self.positional > N {
-            // As Python counts, `self` included.
-            return Err(PyTypeError::with_text(format!(
-                "{method}() takes {} positional arguments but {} were given",
-                N + 1,
-                self.positional + 1
-            )));
+        if self.positional > N || values.iter().any(Option::is_none) {
+            return Err(refused());
         }
-        let missing: Vec<String> = names
-            .iter()
-            .zip(&values)
-            .filter(|(_, value)| value.is_none())
-            .map(|(name, _)| format!("'{name}'"))
-            .collect();
-        let text = match &missing[..] {
-            [] => return Ok(values.map(|value| value.expect("none is missing"))),
-            [one] => format!("1 required positional argument: {one}"),
-            [one, other] => format!("2 required positional arguments: {one} and {other}"),
-            [first @ .., last] => format!(
-                "{} required positional arguments: {}, and {last}",
-                missing.len(),
-                first.join(", ")
-            ),
+        let given: Vec<_> = values.into_iter().flatten().collect();
+        given.try_into().map_err(|_| refused())
+    }
+
+    /// The TypeError for these arguments, in the words of a function of this name with these parameters.
+    #[cold]
+    pub(super) fn refused(&self, qualname: &str, parameters: &str, is_method: bool) -> PyErr {
+        let py = self.py;
+        let refused = || -> PyResult<Bound<'py, PyAny>> {
+            let keywords = make::dict(py)?;
+            for (name, value) in self.keywords() {
+                keywords.set_item(name, value)?;
+            }
+            let slf = is_method.then(|| py.None().into_bound(py));
+            let given = slf.into_iter().chain(self.rest(0)?.iter()).collect::<Vec<_>>();
+            let given = make::tuple(py, given)?;
+            let (qualname, parameters) = (make::text(py, qualname)?, make::text(py, parameters)?);
+            crate::names::refused(py)?.call1((qualname, parameters, given, keywords))
         };
-        Err(PyTypeError::with_text(format!("{method}() missing {text}")))
+        match refused() {
+            Ok(error) => raised(error),
+            Err(error) => error,
+        }
     }
 
     /// The value of `context=`, if that is the only keyword argument: so nearly every call has it

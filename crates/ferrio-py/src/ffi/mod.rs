@@ -7,6 +7,7 @@ pub(crate) mod buffer;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
+pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub(crate) mod deque;
 pub(crate) mod done_callback;

@@ -1,10 +1,8 @@
 //! Binding the arguments of a call to parameters, with the words of a function written in Python.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::fastcall::Arguments;
-use crate::error::WithText;
 
 /// `def function(required, optional=..., *, keyword=...)`, for functions and, without their `self`,
 /// methods.
@@ -37,53 +35,26 @@ impl<const N: usize> Signature<N> {
         for (name, value) in arguments.keywords() {
             let name = name.to_str()?;
             match self.names.iter().position(|known| *known == name) {
-                None => {
-                    return Err(self.error(&format!("got an unexpected keyword argument '{name}'")));
-                }
-                Some(index) if values[index].is_some() => {
-                    return Err(self.error(&format!("got multiple values for argument '{name}'")));
-                }
-                Some(index) => values[index] = Some(value),
+                Some(index) if values[index].is_none() => values[index] = Some(value),
+                Some(_) | None => return Err(self.refused(arguments)),
             }
         }
-        if given > self.positional {
-            return Err(self.too_many(given));
+        if given > self.positional || values[..self.required].iter().any(Option::is_none) {
+            return Err(self.refused(arguments));
         }
-        let missing: Vec<_> = (0..self.required)
-            .filter(|&index| values[index].is_none())
-            .map(|index| format!("'{}'", self.names[index]))
-            .collect();
-        if missing.is_empty() { Ok(values) } else { Err(self.missing(&missing)) }
-    }
-
-    fn error(&self, what: &str) -> PyErr {
-        PyTypeError::with_text(format!("{}() {what}", self.function))
+        Ok(values)
     }
 
     #[cold]
-    fn too_many(&self, given: usize) -> PyErr {
-        let extra = usize::from(self.is_method);
-        let (most, given) = (self.positional + extra, given + extra);
-        let takes = if self.required < self.positional {
-            format!("from {} to {most} positional arguments", self.required + extra)
-        } else if most == 1 {
-            "1 positional argument".to_owned()
-        } else {
-            format!("{most} positional arguments")
-        };
-        let were = if given == 1 { "was" } else { "were" };
-        self.error(&format!("takes {takes} but {given} {were} given"))
-    }
-
-    #[cold]
-    fn missing(&self, names: &[String]) -> PyErr {
-        let count = names.len();
-        let (plural, listed) = match names {
-            [name] => ("", name.clone()),
-            [first, second] => ("s", format!("{first} and {second}")),
-            [rest @ .., last] => ("s", format!("{}, and {last}", rest.join(", "))),
-            [] => ("s", String::new()),
-        };
-        self.error(&format!("missing {count} required positional argument{plural}: {listed}"))
+    fn refused(&self, arguments: &Arguments<'_, '_>) -> PyErr {
+        let mut parameters = if self.is_method { vec!["self".to_owned()] } else { Vec::new() };
+        for (index, name) in self.names.iter().enumerate() {
+            if index == self.positional {
+                parameters.push("*".to_owned());
+            }
+            let default = if index < self.required { "" } else { "=None" };
+            parameters.push(format!("{name}{default}"));
+        }
+        arguments.refused(self.function, &parameters.join(", "), self.is_method)
     }
 }

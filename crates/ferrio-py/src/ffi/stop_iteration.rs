@@ -45,9 +45,14 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
             let old = KEPT.swap(ffi::Py_NewRef(stop.cast()).cast(), Ordering::Relaxed);
             ffi::Py_XDECREF(old.cast());
         }
-        // What is being handled becomes its context, for those who catch it.
-        ffi::PyErr_SetObject(class.cast(), stop.cast());
-        ffi::Py_DECREF(stop.cast());
+        // For those who catch it: what is being handled becomes its context, up to 3.13.
+        #[cfg(Py_3_14)]
+        ffi::PyErr_SetRaisedException(stop.cast());
+        #[cfg(not(Py_3_14))]
+        {
+            ffi::PyErr_SetObject(class.cast(), stop.cast());
+            ffi::Py_DECREF(stop.cast());
+        }
     }
 }
 
@@ -56,7 +61,7 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
 static KEPT: AtomicPtr<ffi::PyStopIterationObject> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Sets the kept one, if nobody else has it, nor has left anything in it or changed it, and if nothing
-/// is being handled, which would become its context.
+/// is being handled that would have to become its context.
 ///
 /// # Safety
 /// Attached.
@@ -68,10 +73,13 @@ unsafe fn raise_kept() -> bool {
         if stop.is_null() || ffi::Py_REFCNT(stop.cast()) != 1 {
             return false;
         }
-        let handled = ffi::PyErr_GetHandledException();
-        if !handled.is_null() {
-            ffi::Py_DECREF(handled);
-            return false;
+        #[cfg(not(Py_3_14))]
+        {
+            let handled = ffi::PyErr_GetHandledException();
+            if !handled.is_null() {
+                ffi::Py_DECREF(handled);
+                return false;
+            }
         }
         let kept = &*stop;
         let is_as_new = [kept.dict, kept.notes, kept.traceback, kept.context, kept.cause]

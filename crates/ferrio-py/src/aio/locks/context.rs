@@ -17,6 +17,9 @@ use crate::ffi::iter::Step;
 pub(super) trait Guard: PyClass<Frozen = True> + PyTypeInfo + Send + Sync {
     type Lock: Acquirable;
 
+    /// As [`Body::inner`], of what waits to enter.
+    const ACQUIRE: &'static [&'static str];
+
     /// What has to be acquired, if `acquire` does nothing else.
     fn lock<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, Self::Lock>>;
 
@@ -122,6 +125,13 @@ impl<G: Guard> Body for Enter<G> {
         match self.0.step(py, with)? {
             Step::Returned(_) => Ok(Step::Returned(py.None().into_bound(py))),
             yielded @ Step::Yielded(_) => Ok(yielded),
+        }
+    }
+
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        match self.0 {
+            Acquiring::Start(_) | Acquiring::Theirs(_) => &[],
+            Acquiring::Ours(_) => G::ACQUIRE,
         }
     }
 

@@ -233,6 +233,7 @@ impl Acquirable for Lock {
 
 impl Guard for Lock {
     type Lock = Lock;
+    const ACQUIRE: &'static [&'static str] = &["Lock.acquire"];
 
     #[inline]
     fn lock<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, Lock>> {

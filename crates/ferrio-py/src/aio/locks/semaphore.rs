@@ -345,6 +345,7 @@ impl Acquirable for Semaphore {
 
 impl Guard for Semaphore {
     type Lock = Semaphore;
+    const ACQUIRE: &'static [&'static str] = &["Semaphore.acquire"];
 
     #[inline]
     fn lock<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, Semaphore>> {

@@ -53,6 +53,10 @@ impl Body for Join {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        &["Event.wait"]
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,

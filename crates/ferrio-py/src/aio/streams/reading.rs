@@ -17,6 +17,8 @@ use crate::ffi::overrides::Names;
 pub(super) trait Reading: Send + 'static {
     /// The coroutine's name: `"StreamReader.read"`.
     const QUALNAME: &'static str;
+    /// As [`Body::inner`], while it waits.
+    const INNER: &'static [&'static str] = &["StreamReader._wait_for_data"];
     /// The method's name for one who is waiting already.
     const WAITS_AS: &'static str;
 
@@ -144,6 +146,10 @@ impl<R: Reading> Body for Read<R> {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        R::INNER
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,
@@ -174,6 +180,13 @@ impl<R: Reading> Body for Either<R> {
         match self {
             Either::Ours(read) => read.resume(py, with),
             Either::Asyncios(borrowed) => borrowed.step(py, with),
+        }
+    }
+
+    fn inner(&self, py: Python<'_>) -> &'static [&'static str] {
+        match self {
+            Either::Ours(read) => read.inner(py),
+            Either::Asyncios(_) => &[],
         }
     }
 

@@ -226,6 +226,8 @@ pub(super) struct Line(Until);
 
 impl Reading for Line {
     const QUALNAME: &'static str = "StreamReader.readline";
+    const INNER: &'static [&'static str] =
+        &["StreamReader.readuntil", "StreamReader._wait_for_data"];
     const WAITS_AS: &'static str = "readuntil";
 
     fn attempt<'py>(
@@ -273,6 +275,8 @@ fn not_the_end<'py>(line: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 impl Reading for Next {
     const QUALNAME: &'static str = "StreamReader.__anext__";
+    const INNER: &'static [&'static str] =
+        &["StreamReader.readline", "StreamReader.readuntil", "StreamReader._wait_for_data"];
     const WAITS_AS: &'static str = "readuntil";
 
     fn attempt<'py>(

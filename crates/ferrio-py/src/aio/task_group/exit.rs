@@ -82,6 +82,13 @@ impl Body for Exit {
         stepped
     }
 
+    fn inner(&self, py: Python<'_>) -> &'static [&'static str] {
+        match Versions::get(py).is_ok_and(|versions| versions.group.forgets) {
+            true => &["TaskGroup._aexit"],
+            false => &[],
+        }
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,

@@ -316,6 +316,10 @@ impl Body for WaitForOne {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        &["Queue.get"]
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,
@@ -364,6 +368,10 @@ impl Body for Next {
             }
         }
         self.waiting.resume(py, with)
+    }
+
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        &["_AsCompletedIterator._wait_for_one", "Queue.get"]
     }
 
     fn traverse(

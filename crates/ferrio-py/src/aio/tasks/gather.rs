@@ -23,6 +23,7 @@ use crate::ffi::done_callback::{DoneCallback, new_callback};
 use crate::ffi::future::{adopt_gathering, awaited_by, gathering, state};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make;
+use crate::ffi::raise::raised;
 use crate::names;
 
 static GATHERING: PyOnceLock<gathering::Slots> = PyOnceLock::new();
@@ -42,13 +43,21 @@ pub(super) fn adopt_gathering_future(gathering: &Bound<'_, PyType>) -> PyResult<
 /// exception counts as a result; otherwise the first one is that of the future. Cancelling it cancels
 /// what is not done yet.
 #[pyfunction]
-#[pyo3(signature = (*coros_or_futures, return_exceptions = None))]
+#[pyo3(signature = (*coros_or_futures, return_exceptions = None, **unknown))]
 #[pyo3(text_signature = "(*coros_or_futures, return_exceptions=False)")]
 pub(super) fn gather<'py>(
     coros_or_futures: &Bound<'py, PyTuple>,
     return_exceptions: Option<&Bound<'py, PyAny>>,
+    unknown: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = coros_or_futures.py();
+    if let Some(unknown) = unknown {
+        let parameters = intern!(py, "*coros_or_futures, return_exceptions=False");
+        let refused = names::refused(py)?;
+        let error =
+            refused.call1((intern!(py, "gather"), parameters, coros_or_futures, unknown))?;
+        return Err(raised(error));
+    }
     if coros_or_futures.is_empty() {
         let outer = create_future(&current_or_new_loop(py)?)?;
         state::set_result(&outer, make::list(py)?.as_any())?;

@@ -84,6 +84,10 @@ impl Body for Wait {
         waiting.outcome(py).map(Step::Returned)
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        &["_wait"]
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,

@@ -127,6 +127,17 @@ impl Body for WaitFor {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        match self {
+            WaitFor::TooLate { .. } => &["_cancel_and_wait"],
+            WaitFor::Task(task) if matches!(task.phase, Phase::Ending(..)) => &["_cancel_and_wait"],
+            WaitFor::New { .. }
+            | WaitFor::Awaiting(_)
+            | WaitFor::Within { .. }
+            | WaitFor::Task(_) => &[],
+        }
+    }
+
     fn traverse(
         &self,
         _py: Python<'_>,

@@ -1,16 +1,15 @@
 //! What a coroutine object tells of itself: the attributes of Python's own coroutines.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::c_void;
 
-use pyo3::exceptions::PyValueError;
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{ffi, intern};
 
-use super::object::{State, awaited_of, origin_of, qualname_of, state_of};
+use super::object::{State, awaited_of, inner_of, origin_of, qualname_of, state_of};
 use super::or_null;
-use crate::error::WithText;
 use crate::ffi::heap_type::getter;
 use crate::ffi::make;
+use crate::names;
 
 pub(super) fn getters() -> Vec<ffi::PyGetSetDef> {
     vec![
@@ -101,21 +100,31 @@ unsafe extern "C" fn code(_slf: *mut ffi::PyObject, _closure: *mut c_void) -> *m
     unsafe { ffi::Py_NewRef(ffi::Py_None()) }
 }
 
-/// What is awaited, where that can be a program's own coroutine. Everything else is the body's own
-/// business.
+/// What is awaited, where that can be a program's own coroutine, or what asyncio's would await in its
+/// place. Everything else is the body's own business.
 unsafe extern "C" fn awaited(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: as name.
-    unsafe {
+    let (py, awaited) = unsafe {
         let py = Python::assume_attached();
-        awaited_of(py, slf).unwrap_or_else(|| py.None()).into_ptr()
+        (py, awaited_of(py, slf))
+    };
+    if let Some(awaited) = awaited {
+        return awaited.into_ptr();
     }
+    // SAFETY: as name.
+    let inner = unsafe { inner_of(py, slf) };
+    if inner.is_empty() {
+        return py.None().into_ptr();
+    }
+    // SAFETY: as name.
+    let slf = unsafe { Borrowed::from_ptr(py, slf) };
+    or_null(py, shown(&slf, inner))
 }
 
 /// A frame that shows the coroutine's name, until it has finished.
 ///
 /// `inspect.getcoroutinestate` tells by it one that has not begun from one that has ended, and
-/// `Task.get_stack` has the line that asyncio's coroutine would have there. Each call makes a new
-/// one.
+/// `Task.get_stack` and call graphs have the line that asyncio's coroutine would have there.
 unsafe extern "C" fn frame(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: as name.
     let (py, state, qualname) =
@@ -123,30 +132,15 @@ unsafe extern "C" fn frame(slf: *mut ffi::PyObject, _closure: *mut c_void) -> *m
     if state == State::Finished {
         return py.None().into_ptr();
     }
-    or_null(py, new_frame(py, qualname))
+    // SAFETY: as name.
+    let slf = unsafe { Borrowed::from_ptr(py, slf) };
+    let shown = shown(&slf, &[qualname]);
+    or_null(py, shown.and_then(|shown| shown.getattr(intern!(py, "cr_frame"))))
 }
 
-/// The file that frames of ours name: as those of the interpreter's own, it is none.
-const FILE: &CStr = c"<ferrio>";
-
-fn new_frame<'py>(py: Python<'py>, qualname: &'static str) -> PyResult<Bound<'py, PyAny>> {
-    let name = CString::new(short(qualname))
-        .map_err(|_| PyValueError::with_text("a name with a NUL byte"))?;
-    let globals = make::dict(py)?;
-    globals.set_item("__name__", "ferrio")?;
-    // SAFETY: attached; two texts, then a code object and a dict that are alive.
-    unsafe {
-        let code = ffi::PyCode_NewEmpty(FILE.as_ptr(), name.as_ptr(), 1);
-        let code = Bound::from_owned_ptr_or_err(py, code.cast())?;
-        let names = make::dict(py)?;
-        names.set_item("co_qualname", qualname)?;
-        let code = code.call_method("replace", (), Some(&names))?;
-        let frame = ffi::PyFrame_New(
-            ffi::PyThreadState_Get(),
-            code.as_ptr().cast(),
-            globals.as_ptr(),
-            std::ptr::null_mut(),
-        );
-        Bound::from_owned_ptr_or_err(py, frame.cast())
-    }
+/// A coroutine of the interpreter's that looks as this one would if it were one.
+fn shown<'py>(slf: &Bound<'py, PyAny>, qualnames: &[&str]) -> PyResult<Bound<'py, PyAny>> {
+    let py = slf.py();
+    let texts = qualnames.iter().map(|name| make::text(py, name)).collect::<PyResult<Vec<_>>>()?;
+    names::shown(py)?.call1((slf, make::tuple(py, texts)?))
 }

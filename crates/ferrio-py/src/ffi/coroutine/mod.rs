@@ -59,6 +59,12 @@ pub(crate) trait Body: Send + Sized + 'static {
         None
     }
 
+    /// The coroutines that asyncio's own would be awaiting where this one does it all, by name and the
+    /// outermost first: call graphs show them.
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Drops the body. `Py` as it is looks up first whether this thread is attached, and puts the
     /// reference off where PyO3 has not heard of that.
     #[inline]

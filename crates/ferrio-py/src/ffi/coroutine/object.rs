@@ -128,6 +128,7 @@ struct Vtable {
         unsafe fn(*const Storage, Python<'_>, &mut dyn FnMut(*mut ffi::PyObject) -> c_int) -> c_int,
     at_once: unsafe fn(*const Storage, Python<'_>) -> Option<End>,
     awaited: unsafe fn(&Storage) -> Option<&Awaiting>,
+    inner: unsafe fn(&Storage, Python<'_>) -> &'static [&'static str],
     drop: unsafe fn(*mut Storage),
     release: unsafe fn(*mut Storage, Python<'_>),
 }
@@ -149,6 +150,8 @@ impl<B: Body> VtableOf<B> {
         at_once: |body, py| unsafe { (*body.cast::<B>()).at_once(py) },
         // SAFETY: as above.
         awaited: |body| unsafe { (*ptr::from_ref(body).cast::<B>()).awaited() },
+        // SAFETY: as above.
+        inner: |body, py| unsafe { (*ptr::from_ref(body).cast::<B>()).inner(py) },
         // SAFETY: as above; `finish` calls it once.
         drop: |body| unsafe { body.cast::<B>().drop_in_place() },
         // SAFETY: as above; called once, in the place of `drop`.
@@ -189,6 +192,23 @@ pub(super) unsafe fn awaited_of(py: Python<'_>, slf: *mut ffi::PyObject) -> Opti
         let object = awaited.map(|awaited| awaited.object().clone_ref(py));
         (*this).state.set(State::Suspended);
         object
+    }
+}
+
+/// What asyncio's coroutine would await, as [`Body::inner`] says; nothing of one that is not suspended.
+///
+/// # Safety
+/// As [`state_of`].
+pub(super) unsafe fn inner_of(py: Python<'_>, slf: *mut ffi::PyObject) -> &'static [&'static str] {
+    // SAFETY: passed on; a suspended coroutine has its body, which is ours meanwhile.
+    unsafe {
+        let this = slf.cast::<Object>();
+        if !(*this).state.take_from(State::Suspended) {
+            return &[];
+        }
+        let inner = ((*this).vtable.inner)(&(*this).body, py);
+        (*this).state.set(State::Suspended);
+        inner
     }
 }
 
@@ -233,7 +253,7 @@ pub(crate) fn new_coroutine<B: Body>(py: Python<'_>, body: B) -> PyResult<Bound<
     }
 }
 
-/// Makes the class, `ferrio.Coroutine`.
+/// Makes the class, which is called as the interpreter's is: messages name it.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let method = |name, function, flags, doc: &'static std::ffi::CStr| ffi::PyMethodDef {
         ml_doc: doc.as_ptr(),
@@ -288,7 +308,10 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         heap_type::offsets(&[(c"__weaklistoffset__", std::mem::offset_of!(Object, weakrefs))]),
     ];
     // SAFETY: functions of the slots' types, for an Object; the text is a static.
-    let class = unsafe { heap_type::new_type::<Object>(py, c"ferrio.Coroutine", 0, slots)? };
+    let class = unsafe { heap_type::new_type::<Object>(py, c"ferrio.coroutine", 0, slots)? };
+    // SAFETY: a type that nobody else has seen; a static text. Only messages read it: `__name__` and
+    // `__module__` are kept elsewhere.
+    unsafe { (*class).tp_name = c"coroutine".as_ptr() };
     TYPE.store(class, Ordering::Relaxed);
     // SAFETY: attached; a type that lives for ever.
     Ok(unsafe { Bound::from_borrowed_ptr(py, class.cast()) })

@@ -164,6 +164,15 @@ impl Body for Waiting {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        match self.stage {
+            Stage::Start => &[],
+            Stage::Entering(_) => &["_ContextManagerMixin.__aenter__", "Lock.acquire"],
+            Stage::Blocked(_) => &["Barrier._block", "Condition.wait_for", "Condition.wait"],
+            Stage::Filling(..) => &["Barrier._wait", "Condition.wait_for", "Condition.wait"],
+        }
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,

@@ -320,6 +320,7 @@ waiters_always!(Condition);
 
 impl Guard for Condition {
     type Lock = Lock;
+    const ACQUIRE: &'static [&'static str] = &["Lock.acquire"];
 
     #[inline]
     fn lock<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, Lock>> {

@@ -205,6 +205,13 @@ impl Body for Waiting {
         self.step(py, with)
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        match self.phase {
+            Phase::Locking(_) => &["Lock.acquire"],
+            Phase::Start | Phase::Untold(_) => &[],
+        }
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,

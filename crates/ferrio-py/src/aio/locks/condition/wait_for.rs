@@ -81,6 +81,10 @@ impl Body for WaitFor {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        &["Condition.wait"]
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,
