@@ -83,7 +83,7 @@ impl Timer {
         let py = looop.py();
         let Some(ours) = direct_loop(looop) else { return Ok(None) };
         let Some(seconds) = plain_number(delay) else { return Ok(None) };
-        let Some(deadline) = ours.get().deadline_after(seconds) else { return Ok(None) };
+        let Some(deadline) = ours.get().deadline_after(py, seconds) else { return Ok(None) };
         let item =
             Item::SetResult { future: future.clone().unbind(), value: value.clone().unbind() };
         let key = ours.get().add_timer(py, deadline, item)?;

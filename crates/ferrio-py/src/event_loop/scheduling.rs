@@ -13,9 +13,10 @@ use pyo3::types::{PyFloat, PyTuple};
 use super::{Loop, clock};
 use crate::error::WithText;
 use crate::ffi::call::Context;
+use crate::ffi::clock as monotonic;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpected_keyword};
 use crate::ffi::handle::{Handle, Kind, Parts};
-use crate::ffi::make::{self, Returned};
+use crate::ffi::make;
 use crate::ffi::task::callback::{Scheduled, scheduled};
 use crate::ffi::task::is_task_callback;
 use crate::ffi::task::queue::are_replaced;
@@ -283,7 +284,7 @@ fn schedule<'py>(
 
 /// `loop.time()`: the method itself if a subclass or the program replaced it.
 fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
-    if looop.get().has_own_clock.load(Ordering::Relaxed) {
+    if looop.get().has_other_clock(looop.py()) {
         return looop.call_method0(intern!(looop.py(), "time"));
     }
     Ok(make::float(looop.py(), looop.get().time())?.into_any())
@@ -293,8 +294,11 @@ fn now<'py>(looop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
 impl Loop {
     /// The loop's clock: seconds as a float, monotonic, the same as `time.monotonic()`.
     #[pyo3(name = "time")]
-    fn py_time(&self) -> Returned<f64> {
-        Returned(self.time())
+    fn py_time<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if monotonic::is_replaced(py) {
+            return monotonic::monotonic(py);
+        }
+        Ok(make::float(py, self.time())?.into_any())
     }
 
     /// From now on timers go by what the method `time` says, which is no longer ours.
@@ -308,27 +312,33 @@ impl Loop {
 }
 
 impl Loop {
+    /// Has the program a clock of its own, by a method `time` or under the name of `time.monotonic`?
+    #[inline]
+    fn has_other_clock(&self, py: Python<'_>) -> bool {
+        self.has_own_clock.load(Ordering::Relaxed) || monotonic::is_replaced(py)
+    }
+
     /// What `time()` says, unless the program has a clock of its own.
     fn time(&self) -> f64 {
         clock::seconds(Instant::now())
     }
 
     /// What `time()` says, None where the program has a clock of its own.
-    pub(crate) fn own_clock(&self) -> Option<f64> {
-        if self.has_own_clock.load(Ordering::Relaxed) { None } else { Some(self.time()) }
+    pub(crate) fn own_clock(&self, py: Python<'_>) -> Option<f64> {
+        if self.has_other_clock(py) { None } else { Some(self.time()) }
     }
 
     /// The moment so many seconds from now, None where the program has a clock of its own.
-    pub(crate) fn deadline_after(&self, delay: f64) -> Option<Instant> {
-        if self.has_own_clock.load(Ordering::Relaxed) {
+    pub(crate) fn deadline_after(&self, py: Python<'_>, delay: f64) -> Option<Instant> {
+        if self.has_other_clock(py) {
             return None;
         }
         Some(clock::deadline(self.time() + delay))
     }
 
     /// The moment at which `time()` is `when`, and whether that has come; None as above.
-    pub(crate) fn deadline_at(&self, when: f64) -> Option<(Instant, bool)> {
-        if self.has_own_clock.load(Ordering::Relaxed) {
+    pub(crate) fn deadline_at(&self, py: Python<'_>, when: f64) -> Option<(Instant, bool)> {
+        if self.has_other_clock(py) {
             return None;
         }
         Some((clock::deadline(when), when <= self.time()))
@@ -347,7 +357,7 @@ impl Loop {
     /// moment what would take hours.
     #[inline]
     pub(super) fn own_time(&self, slf: &Bound<'_, Self>) -> PyResult<Option<Instant>> {
-        if !self.has_own_clock.load(Ordering::Relaxed) {
+        if !self.has_other_clock(slf.py()) {
             return Ok(None);
         }
         let seconds = slf.call_method0(intern!(slf.py(), "time"))?.extract()?;

@@ -137,7 +137,7 @@ fn after(looop: &Bound<'_, PyAny>, delay: &Bound<'_, PyAny>) -> PyResult<When> {
         return Ok(When::Never);
     }
     if let (Some(ours), Some(seconds)) = (direct_loop(looop), plain_number(delay))
-        && let Some(now) = ours.get().own_clock()
+        && let Some(now) = ours.get().own_clock(looop.py())
     {
         return Ok(When::At(now + seconds));
     }
@@ -234,7 +234,7 @@ impl Timeout {
         if !class.is(Timeout::type_object(py)) && !class.is(names::aio_timeout(py).ok()?) {
             return None;
         }
-        let (deadline, is_due) = ours.get().deadline_at(seconds)?;
+        let (deadline, is_due) = ours.get().deadline_at(py, seconds)?;
         let serial = slf.get().state.with(py, |state| state.serial);
         let item = Item::Timeout(slf.clone().unbind(), serial);
         if is_due {
