@@ -34,7 +34,7 @@ pub(crate) unsafe fn call_later(
             return None;
         }
         let delay = plain_number(py, *args)?;
-        let when = this.get().own_clock()? + delay;
+        let when = this.get().own_clock(py)? + delay;
         set_timer(py, slf, when, ffi::PyFloat_FromDouble(when), args, nargs)
     }
 }
