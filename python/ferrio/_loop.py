@@ -296,8 +296,8 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         if not hasattr(self, "_signal_handlers"):
             # Refused by `__init__`: nobody has had it.
-            BaseLoop.close(self)
-        elif not self.is_closed():
+            return
+        if not self.is_closed():
             _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
             if not self.is_running():
                 self.close()
