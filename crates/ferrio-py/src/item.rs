@@ -173,7 +173,7 @@ fn set_result(
     let py = looop.py();
     let callback = crate::names::set_result_unless_cancelled(py)?;
     let context = ffi::Context::copy_current(py)?.into_object();
-    report::failed_call(looop, error, callback, Some(future), context)
+    report::failed_call(looop, error, &callback, Some(future), context)
 }
 
 fn run_handle(py: Python<'_>, looop: &Bound<'_, Loop>, handle: Handle) -> PyResult<()> {

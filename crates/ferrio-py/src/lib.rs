@@ -10,7 +10,7 @@
 //! | `transport/` | asyncio's face of the engine's streams |
 //! | `error.rs` | from the engine's errors to exceptions |
 //! | `socket.rs` | Python's sockets and their addresses |
-//! | `names.rs` | asyncio's own functions, looked up once |
+//! | `names.rs` | names of other modules, and when they are looked up |
 //! | `build_info.rs` | how this module was built |
 //! | `faults.rs` | failing system calls, in builds for `make soak` |
 //! | `program.rs` | what `ferrio run` needs of the interpreter |
@@ -75,7 +75,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     ffi::interpreter::claim(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    names::look_up_for_the_end(py)?;
+    names::look_up(py)?;
     ffi::handle::HandleTypes::install(py)?;
     if let Some(types) = ffi::future::install(py)? {
         module.add("Future", types.future_class(py))?;

@@ -1,10 +1,14 @@
-//! Python objects that are looked up once: modules and functions of asyncio.
+//! Names of other modules, and when each of them is looked up.
+//!
+//! asyncio looks a name up when it uses it, unless it has bound it by then: programs and tests put
+//! something else there, for good or for a while (mock, pytest-socket, PySocks), and what they put
+//! there is used as long as it is there.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyModule, PyTuple};
+use pyo3::types::{PyDict, PyModule, PyString, PyTuple};
 
 use crate::ffi::make;
 
@@ -34,8 +38,60 @@ macro_rules! attribute {
     };
 }
 
+/// What is bound when ferrio is imported: asyncio does so when it is imported itself, or the name is
+/// ours to use and a program that changes it does not mean us.
+macro_rules! kept {
+    ($($name:ident = $module:literal, $attribute:literal;)*) => {
+        $(attribute!($name, $module, $attribute);)*
+
+        fn look_up_kept(py: Python<'_>) -> PyResult<()> {
+            $($name(py)?;)*
+            Ok(())
+        }
+    };
+}
+
+/// What asyncio looks up each time it needs it, and so do we: a name of one of its modules, or what
+/// stands under a name of the module that it means. A patch counts from when it is there until it is
+/// gone. Two look-ups in dicts, 10 to 20 ns.
+macro_rules! current {
+    ($($(#[$meta:meta])* $name:ident = $module:literal, $first:literal $(, $second:literal)?;)*) => {
+        $(
+            $(#[$meta])*
+            #[allow(dead_code, reason = "of some, all that is asked is whether they are there")]
+            pub(crate) fn $name(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+                places::$name(py)?.current(py)
+            }
+        )*
+
+        /// Where each of them stands, by the same names.
+        pub(crate) mod places {
+            use super::{Place, PyOnceLock, PyResult, Python};
+
+            $(
+                $(#[$meta])*
+                #[inline]
+                pub(crate) fn $name(py: Python<'_>) -> PyResult<&'static Place> {
+                    static PLACE: PyOnceLock<Place> = PyOnceLock::new();
+                    PLACE.get_or_try_init(py, || {
+                        let path: &[&str] = &[$first $(, $second)?];
+                        Place::new(py, $module, path)
+                    })
+                }
+            )*
+
+            pub(super) fn look_up_all(py: Python<'_>) -> PyResult<()> {
+                $(
+                    $(#[$meta])*
+                    $name(py)?;
+                )*
+                Ok(())
+            }
+        }
+    };
+}
+
 module!(events, "asyncio.events");
-module!(futures, "asyncio.futures");
 module!(locks, "asyncio.locks");
 module!(tasks, "asyncio.tasks");
 module!(base_events, "asyncio.base_events");
@@ -47,56 +103,119 @@ module!(c_socket_module, "_socket");
 module!(staggered, "asyncio.staggered");
 module!(sslproto, "asyncio.sslproto");
 
-attribute!(
-    /// `asyncio.log.logger`.
-    logger, "asyncio.log", "logger"
-);
-attribute!(ensure_future, "asyncio.tasks", "ensure_future");
-attribute!(is_future, "asyncio.futures", "isfuture");
-attribute!(
-    /// The very function that anyio looks for among a task's callbacks to find the root task.
-    run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb"
-);
-attribute!(relay, "ferrio._relay", "relay");
-attribute!(getprofile, "sys", "getprofile");
-attribute!(profiled_wait, "ferrio._waiting", "profiled_wait");
-attribute!(base_event_loop, "asyncio.base_events", "BaseEventLoop");
-attribute!(extract_stack, "asyncio.format_helpers", "extract_stack");
-attribute!(strerror, "os", "strerror");
-attribute!(socket_class, "socket", "socket");
-attribute!(c_socket_class, "_socket", "socket");
-attribute!(transport_socket, "asyncio.trsock", "TransportSocket");
-attribute!(buffered_protocol, "asyncio.protocols", "BufferedProtocol");
-attribute!(invalid_state_error, "asyncio.exceptions", "InvalidStateError");
-attribute!(check_ssl_socket, "asyncio.base_events", "_check_ssl_socket");
-attribute!(address_family, "socket", "AddressFamily");
-attribute!(sock_stream, "socket", "SOCK_STREAM");
-attribute!(exception_group, "builtins", "ExceptionGroup");
-attribute!(weak_set, "weakref", "WeakSet");
-attribute!(main_thread, "threading", "main_thread");
-attribute!(gaierror, "socket", "gaierror");
-attribute!(socket_kind, "socket", "SocketKind");
-attribute!(weak_value_dictionary, "weakref", "WeakValueDictionary");
-attribute!(
-    /// For sockets whose class overrides `recv` or `send`.
-    socket_object_transport, "ferrio._socket_transport", "SocketObjectTransport"
-);
-attribute!(
-    /// The same for datagrams.
-    datagram_object_transport, "ferrio._socket_transport", "DatagramObjectTransport"
-);
-attribute!(warn, "warnings", "warn");
-attribute!(warn_unawaited_coroutine, "warnings", "_warn_unawaited_coroutine");
-attribute!(concurrent_future, "concurrent.futures", "Future");
-attribute!(wrap_future, "asyncio.futures", "wrap_future");
-attribute!(copy_future_state, "asyncio.futures", "_copy_future_state");
+current! {
+    base_events_logger = "asyncio.base_events", "logger";
+    selector_events_logger = "asyncio.selector_events", "logger";
+    sslproto_logger = "asyncio.sslproto", "logger";
+    #[cfg(unix)]
+    unix_events_logger = "asyncio.unix_events", "logger";
+
+    // Loops.
+    run_until_complete_cb = "asyncio.base_events", "_run_until_complete_cb";
+    base_events_ensure_future = "asyncio.base_events", "tasks", "ensure_future";
+    base_events_is_future = "asyncio.base_events", "futures", "isfuture";
+    future = "asyncio.base_events", "futures", "Future";
+    task = "asyncio.base_events", "tasks", "Task";
+    set_running_loop = "asyncio.base_events", "events", "_set_running_loop";
+    running_loop = "asyncio.events", "_get_running_loop";
+    get_running_loop = "asyncio.events", "get_running_loop";
+    handle_extract_stack = "asyncio.events", "format_helpers", "extract_stack";
+    handle_getframe = "asyncio.events", "sys", "_getframe";
+    wrap_future = "asyncio.base_events", "futures", "wrap_future";
+    chain_future = "asyncio.futures", "_chain_future";
+    copy_future_state = "asyncio.futures", "_copy_future_state";
+
+    // Sockets and connections.
+    socket_class = "asyncio.base_events", "socket", "socket";
+    accepted_socket_class = "socket", "socket";
+    sock_stream = "asyncio.base_events", "socket", "SOCK_STREAM";
+    inet_pton = "asyncio.base_events", "socket", "inet_pton";
+    address_info = "asyncio.base_events", "_ipaddr_info";
+    check_ssl_socket = "asyncio.base_events", "_check_ssl_socket";
+    set_nodelay = "asyncio.base_events", "_set_nodelay";
+    address_family = "socket", "AddressFamily";
+    socket_kind = "socket", "SocketKind";
+    transport_socket = "asyncio.selector_events", "trsock", "TransportSocket";
+    late_writes_before_warning = "asyncio.constants", "LOG_THRESHOLD_FOR_CONNLOST_WRITES";
+    accept_retry_delay = "asyncio.constants", "ACCEPT_RETRY_DELAY";
+    buffered_protocol = "asyncio.protocols", "BufferedProtocol";
+    weak_set = "asyncio.base_events", "weakref", "WeakSet";
+    weak_value_dictionary = "asyncio.selector_events", "weakref", "WeakValueDictionary";
+
+    // TLS.
+    memory_bio = "asyncio.sslproto", "ssl", "MemoryBIO";
+    ssl_error = "asyncio.sslproto", "ssl", "SSLError";
+    ssl_again = "asyncio.sslproto", "SSLAgainErrors";
+    ssl_certificate_error = "asyncio.sslproto", "ssl", "CertificateError";
+    ssl_high_water_for_reading = "asyncio.constants", "FLOW_CONTROL_HIGH_WATER_SSL_READ";
+    ssl_high_water_for_writing = "asyncio.constants", "FLOW_CONTROL_HIGH_WATER_SSL_WRITE";
+    ssl_protocol = "asyncio.sslproto", "SSLProtocol";
+
+    // Functions over tasks.
+    is_future = "asyncio.futures", "isfuture";
+    is_coroutine = "asyncio.coroutines", "iscoroutine";
+    ensure_future = "asyncio.tasks", "ensure_future";
+    get_event_loop = "asyncio.events", "get_event_loop";
+    current_task = "asyncio.tasks", "current_task";
+    set_result_unless_cancelled = "asyncio.futures", "_set_result_unless_cancelled";
+    release_waiter = "asyncio.tasks", "_release_waiter";
+    tasks_set = "asyncio.tasks", "set";
+    their_timeout = "asyncio.timeouts", "Timeout";
+    timeout_function = "asyncio.timeouts", "timeout";
+    timeout_state = "asyncio.timeouts", "_State";
+    timeouts_round = "asyncio.timeouts", "round";
+    exception_group = "asyncio.base_events", "ExceptionGroup";
+    base_exception_group = "asyncio.taskgroups", "BaseExceptionGroup";
+
+    // Locks, queues and streams.
+    deque = "collections", "deque";
+    their_lock = "asyncio.locks", "Lock";
+    their_condition = "asyncio.locks", "Condition";
+    their_event = "asyncio.queues", "locks", "Event";
+    queue_empty = "asyncio.queues", "QueueEmpty";
+    queue_full = "asyncio.queues", "QueueFull";
+    #[cfg(Py_3_13)]
+    queue_shut_down = "asyncio.queues", "QueueShutDown";
+
+    // Raised and caught by name.
+    cancelled_error = "asyncio.exceptions", "CancelledError";
+    incomplete_read_error = "asyncio.exceptions", "IncompleteReadError";
+    limit_overrun_error = "asyncio.exceptions", "LimitOverrunError";
+    broken_barrier_error = "asyncio.exceptions", "BrokenBarrierError";
+    warn_unawaited_coroutine = "warnings", "_warn_unawaited_coroutine";
+}
+
+kept! {
+    base_event_loop = "asyncio.base_events", "BaseEventLoop";
+    // What an OSError is given as its text, in C.
+    strerror = "os", "strerror";
+    getprofile = "sys", "getprofile";
+    c_socket_class = "_socket", "socket";
+    gaierror = "_socket", "gaierror";
+    main_thread = "threading", "main_thread";
+    getframe = "sys", "_getframe";
+    origin_tracking_depth = "sys", "get_coroutine_origin_tracking_depth";
+    concurrent_future = "concurrent.futures", "Future";
+    // As the default of an argument.
+    warn = "warnings", "warn";
+    // By C code.
+    c_cancelled_error = "asyncio.exceptions", "CancelledError";
+    invalid_state_error = "asyncio.exceptions", "InvalidStateError";
+    c_is_coroutine = "asyncio.coroutines", "iscoroutine";
+    c_deque = "_collections", "deque";
+    // asyncio's own, before ours may stand in their place.
+    stream_reader = "asyncio.streams", "StreamReader";
+    stream_reader_protocol = "asyncio.streams", "StreamReaderProtocol";
+    stream_writer = "asyncio.streams", "StreamWriter";
+    barrier = "asyncio.locks", "Barrier";
+    wait_for = "asyncio.tasks", "wait_for";
+}
+attribute!(ssl_object, "ssl", "SSLObject");
 #[cfg(not(Py_3_13))]
 attribute!(
     /// The builtin, not what the program may have put in its place.
     set_wakeup_fd, "_signal", "set_wakeup_fd"
 );
-attribute!(getframe, "sys", "_getframe");
-attribute!(cancelled_error, "asyncio.exceptions", "CancelledError");
 attribute!(
     /// Since 3.14.
     future_add_to_awaited_by, "_asyncio", "future_add_to_awaited_by"
@@ -105,26 +224,18 @@ attribute!(
     /// Since 3.14.
     future_discard_from_awaited_by, "_asyncio", "future_discard_from_awaited_by"
 );
-attribute!(is_coroutine, "asyncio.coroutines", "iscoroutine");
+
+// Ours, written in Python.
+attribute!(relay, "ferrio._relay", "relay");
+attribute!(profiled_wait, "ferrio._waiting", "profiled_wait");
 attribute!(
-    /// The running loop or None.
-    get_running_loop, "asyncio.events", "_get_running_loop"
+    /// For sockets whose class overrides `recv` or `send`.
+    socket_object_transport, "ferrio._socket_transport", "SocketObjectTransport"
 );
 attribute!(
-    /// asyncio's own, looked up at import: before ours may stand in its place.
-    stream_reader, "asyncio.streams", "StreamReader"
+    /// The same for datagrams.
+    datagram_object_transport, "ferrio._socket_transport", "DatagramObjectTransport"
 );
-attribute!(
-    /// As [`stream_reader`].
-    stream_reader_protocol, "asyncio.streams", "StreamReaderProtocol"
-);
-attribute!(
-    /// As [`stream_reader`].
-    stream_writer, "asyncio.streams", "StreamWriter"
-);
-attribute!(incomplete_read_error, "asyncio.exceptions", "IncompleteReadError");
-attribute!(limit_overrun_error, "asyncio.exceptions", "LimitOverrunError");
-attribute!(deque, "collections", "deque");
 attribute!(
     /// Coroutines to be looked at in the place of native ones.
     shown, "ferrio._shown", "shown"
@@ -133,27 +244,17 @@ attribute!(
     /// What is said of a call with the wrong arguments.
     refused, "ferrio._like", "refused"
 );
-attribute!(broken_barrier_error, "asyncio.exceptions", "BrokenBarrierError");
 attribute!(
     /// `Lock`, `Event` and so on as programs see them: what completes ours.
-    lock, "ferrio.aio._locks", "Lock"
+    aio_lock, "ferrio.aio._locks", "Lock"
 );
-attribute!(event, "ferrio.aio._locks", "Event");
-attribute!(condition, "ferrio.aio._locks", "Condition");
-attribute!(queue_empty, "asyncio.queues", "QueueEmpty");
-attribute!(queue_full, "asyncio.queues", "QueueFull");
-#[cfg(Py_3_13)]
-attribute!(queue_shut_down, "asyncio.queues", "QueueShutDown");
-attribute!(heappush, "heapq", "heappush");
-attribute!(heappop, "heapq", "heappop");
-attribute!(
-    /// What `sleep` has its timer call.
-    set_result_unless_cancelled, "asyncio.futures", "_set_result_unless_cancelled"
-);
+attribute!(aio_event, "ferrio.aio._locks", "Event");
+attribute!(aio_condition, "ferrio.aio._locks", "Condition");
 attribute!(
     /// `ferrio.aio.Timeout`, which completes the native class.
     aio_timeout, "ferrio.aio._timeouts", "Timeout"
 );
+attribute!(aio_timeout_function, "ferrio.aio._timeouts", "timeout");
 attribute!(
     /// What `gather` returns, a class written in Python.
     aio_gathering_future, "ferrio.aio._tasks", "GatheringFuture"
@@ -162,38 +263,193 @@ attribute!(
     /// `ferrio.aio.TaskGroup`, which completes the native class.
     aio_task_group, "ferrio.aio._task_group", "TaskGroup"
 );
-attribute!(set, "builtins", "set");
-attribute!(timeout_state, "asyncio.timeouts", "_State");
-attribute!(round, "builtins", "round");
-attribute!(base_exception_group, "builtins", "BaseExceptionGroup");
-attribute!(
-    /// What `wait` has its timer call.
-    release_waiter, "asyncio.tasks", "_release_waiter"
-);
-attribute!(memory_bio, "ssl", "MemoryBIO");
-attribute!(ssl_object, "ssl", "SSLObject");
-attribute!(ssl_error, "ssl", "SSLError");
-attribute!(ssl_want_read, "ssl", "SSLWantReadError");
-attribute!(ssl_syscall_error, "ssl", "SSLSyscallError");
-attribute!(ssl_certificate_error, "ssl", "CertificateError");
-attribute!(tls_protocol, "ferrio._tls", "SSLProtocol");
+attribute!(aio_tls_protocol, "ferrio._tls", "SSLProtocol");
 
-/// Looks up what is needed while the interpreter ends, when nothing can be imported any more: what
-/// waits then is closed, and its cleanup tells exceptions apart.
-pub(crate) fn look_up_for_the_end(py: Python<'_>) -> PyResult<()> {
-    for look_up in [
-        warn,
-        warn_unawaited_coroutine,
-        cancelled_error,
-        invalid_state_error,
-        incomplete_read_error,
-        limit_overrun_error,
-        exception_group,
-        get_running_loop,
-    ] {
-        look_up(py)?;
+/// Looks up all that asyncio has by now and that a program may change later: when ferrio is imported.
+///
+/// What waits while the interpreter ends is closed, and its cleanup tells exceptions apart: nothing
+/// can be imported any more then.
+pub(crate) fn look_up(py: Python<'_>) -> PyResult<()> {
+    look_up_kept(py)?;
+    heap_functions(py)?;
+    crate::socket::own_class(py)?;
+    // Not every build of CPython has the module.
+    let _no_ssl = crate::transport::tls::look_up(py);
+    places::look_up_all(py)
+}
+
+/// A name of a module, or what stands under a name of the module that it means.
+pub(crate) struct Place {
+    module: Py<PyModule>,
+    globals: Py<PyDict>,
+    name: Py<PyString>,
+    step: Option<Step>,
+    /// What stood there when ferrio was imported.
+    original: Py<PyAny>,
+}
+
+/// From a module's name to an attribute of it.
+struct Step {
+    module: Py<PyAny>,
+    globals: Py<PyDict>,
+    name: Py<PyString>,
+}
+
+impl Place {
+    fn new(py: Python<'_>, module: &str, path: &[&str]) -> PyResult<Place> {
+        let module = py.import(make::text(py, module)?)?;
+        let interned = |name: &str| PyString::intern(py, name).unbind();
+        let (first, second) = (path[0], path.get(1));
+        let found = match module.getattr_opt(first)? {
+            Some(found) => found,
+            None => py.import("builtins")?.getattr(first)?,
+        };
+        let (step, original) = match second {
+            None => (None, found),
+            Some(second) => {
+                // There is no module where CPython was built without `ssl`, but None.
+                let original =
+                    found.getattr_opt(*second)?.unwrap_or_else(|| py.None().into_bound(py));
+                let globals = match found.cast::<PyModule>() {
+                    Ok(module) => module.dict(),
+                    Err(_) => make::dict(py)?,
+                };
+                let globals = globals.unbind();
+                let step = Step { module: found.unbind(), globals, name: interned(second) };
+                (Some(step), original)
+            }
+        };
+        Ok(Place {
+            globals: module.dict().unbind(),
+            module: module.unbind(),
+            name: interned(first),
+            step,
+            original: original.unbind(),
+        })
     }
-    Ok(())
+
+    /// What stood there when ferrio was imported.
+    #[inline]
+    pub(crate) fn original<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.original.bind(py)
+    }
+
+    /// What stands there now.
+    #[inline]
+    pub(crate) fn current<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let Some(first) = self.globals.bind(py).get_item(self.name.bind(py))? else {
+            return self.elsewhere(py);
+        };
+        let found = match &self.step {
+            None => first,
+            Some(step) if first.is(&step.module) => {
+                match step.globals.bind(py).get_item(step.name.bind(py))? {
+                    Some(found) => found,
+                    None => first.getattr(step.name.bind(py))?,
+                }
+            }
+            Some(step) if !first.is_none() => first.getattr(step.name.bind(py))?,
+            Some(_) => first,
+        };
+        if found.is_none() {
+            // Modules are emptied so while the interpreter ends.
+            return Ok(self.original.bind(py).clone());
+        }
+        Ok(found)
+    }
+
+    /// Is it what stood there when ferrio was imported?
+    #[inline]
+    pub(crate) fn is_original(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.current(py)?.is(&self.original))
+    }
+
+    /// A builtin function, as far as nobody has put anything over it.
+    #[cold]
+    fn elsewhere<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let name = self.name.bind(py);
+        match py.import(intern!(py, "builtins"))?.getattr_opt(name)? {
+            Some(found) => Ok(found),
+            None => self.module.bind(py).getattr(name),
+        }
+    }
+}
+
+/// What stands at `place`; what completes ours where that is asyncio's own.
+fn ours_for<'py>(place: &Place, ours: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = ours.py();
+    let current = place.current(py)?;
+    Ok(if current.is(place.original(py)) { ours.clone() } else { current })
+}
+
+/// Has something been put there that is neither asyncio's nor ours?
+fn is_foreign(place: &Place, ours: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let current = place.current(ours.py())?;
+    Ok(!current.is(place.original(ours.py())) && !current.is(ours))
+}
+
+/// What a program has put in the place of `asyncio.timeouts.Timeout`, if anything.
+pub(crate) fn foreign_timeout(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let place = places::their_timeout(py)?;
+    Ok(if is_foreign(place, aio_timeout(py)?)? { Some(place.current(py)?) } else { None })
+}
+
+/// Has a program put something in the place of `asyncio.timeouts.timeout`, or of the class that it
+/// makes an object of?
+pub(crate) fn has_foreign_timeout(py: Python<'_>) -> PyResult<bool> {
+    Ok(is_foreign(places::timeout_function(py)?, aio_timeout_function(py)?)?
+        || is_foreign(places::their_timeout(py)?, aio_timeout(py)?)?)
+}
+
+/// Are addresses that are literals told from names by asyncio's own function, on its own means?
+pub(crate) fn has_own_literals(py: Python<'_>) -> PyResult<bool> {
+    Ok(places::address_info(py)?.is_original(py)? && places::inet_pton(py)?.is_original(py)?)
+}
+
+/// Has a program put something in the place of the event that a `Queue` makes?
+pub(crate) fn has_foreign_event(py: Python<'_>) -> PyResult<bool> {
+    is_foreign(places::their_event(py)?, aio_event(py)?)
+}
+
+/// The class of the lock that a `Condition` makes for itself.
+pub(crate) fn lock(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    ours_for(places::their_lock(py)?, aio_lock(py)?)
+}
+
+/// The class of the condition that a `Barrier` has.
+pub(crate) fn condition(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    ours_for(places::their_condition(py)?, aio_condition(py)?)
+}
+
+/// The class of the event that a `Queue` has.
+pub(crate) fn event(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    ours_for(places::their_event(py)?, aio_event(py)?)
+}
+
+/// The class of what stands between a transport and a protocol with TLS.
+pub(crate) fn tls_protocol(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    ours_for(places::ssl_protocol(py)?, aio_tls_protocol(py)?)
+}
+
+/// `heapq.heappush` and `heappop`, as asyncio's `PriorityQueue` has kept them: as defaults.
+fn heap_functions(py: Python<'_>) -> PyResult<&[Py<PyAny>; 2]> {
+    static FUNCTIONS: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+    FUNCTIONS.get_or_try_init(py, || {
+        let class = py.import("asyncio.queues")?.getattr("PriorityQueue")?;
+        let default = |method: &str| -> PyResult<Py<PyAny>> {
+            let defaults = class.getattr(method)?.getattr("__defaults__")?;
+            defaults.get_item(0).map(Bound::unbind)
+        };
+        Ok([default("_put")?, default("_get")?])
+    })
+}
+
+pub(crate) fn heappush(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    Ok(heap_functions(py)?[0].bind(py))
+}
+
+pub(crate) fn heappop(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    Ok(heap_functions(py)?[1].bind(py))
 }
 
 /// What `write()` accepts, as this version's TypeError says it: the words changed between two
@@ -253,26 +509,6 @@ pub(crate) fn loop_keyword(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
     let names =
         NAMES.get_or_try_init(py, || make::tuple(py, [intern!(py, "loop")]).map(Bound::unbind))?;
     Ok(names.bind(py))
-}
-
-/// `asyncio.futures.Future`, as it is now: programs and tests put other classes there.
-pub(crate) fn future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    futures(py)?.getattr(intern!(py, "Future"))
-}
-
-/// `asyncio.tasks.Task`, as it is now.
-pub(crate) fn task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    tasks(py)?.getattr(intern!(py, "Task"))
-}
-
-/// `asyncio.events._set_running_loop`, as it is now: asyncio too asks its module each time.
-pub(crate) fn set_running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    events(py)?.getattr(intern!(py, "_set_running_loop"))
-}
-
-/// `asyncio.events._get_running_loop`, as it is now.
-pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    events(py)?.getattr(intern!(py, "_get_running_loop"))
 }
 
 /// Does this version's `_format_callback_source` take `debug=`? (Added in a 3.13 patch release.)

@@ -9,13 +9,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyFunction, PyInt, PyString, PyTuple, PyType};
 
 use crate::ffi::audit;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make;
 use crate::ffi::version::Version;
-use crate::names;
+use crate::names::{self, Place};
 
 /// Is this a `socket.socket` whose methods nobody has replaced? Then calling the kernel is what
 /// they would do. A subclass may override `recv` or `send` and counts on being called.
@@ -23,8 +23,15 @@ pub(crate) fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     is_plain_class(&socket.get_type())
 }
 
-/// Are instances of this class [plain](is_plain)?
-pub(crate) fn is_plain_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
+/// Would a socket that asyncio makes now be a plain one? Nobody has put another class into the
+/// `socket` module, or into a module of asyncio's, or other methods into the class.
+pub(crate) fn makes_plain(py: Python<'_>) -> PyResult<bool> {
+    let class = names::socket_class(py)?;
+    Ok(class.is(names::accepted_socket_class(py)?)
+        && class.cast::<PyType>().is_ok_and(|class| is_plain_class(class).unwrap_or(false)))
+}
+
+fn is_plain_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
     static PLAIN: GilCell<Option<Version>> = GilCell::new(None);
 
     let py = class.py();
@@ -32,7 +39,7 @@ pub(crate) fn is_plain_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
     if version.is_some() && version == PLAIN.with(py, |plain| *plain) {
         return Ok(true);
     }
-    if !class.is(names::socket_class(py)?) || !has_c_methods(class)? {
+    if !class.is(own_class(py)?) || !has_own_methods(class)? {
         return Ok(false);
     }
     // Looking the methods up has given the class its tag.
@@ -41,23 +48,51 @@ pub(crate) fn is_plain_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
     Ok(true)
 }
 
-/// Are the methods that do I/O those of `_socket.socket`? (A mock may have been put in the class.)
-fn has_c_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
+/// `socket.socket` as the `socket` module made it, whatever stands there: a program may have replaced
+/// it before it imported ferrio.
+pub(crate) fn own_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+    let class = CLASS.get_or_try_init(py, || {
+        let is_own = |class: &Bound<'_, PyAny>| -> PyResult<bool> {
+            Ok(class.getattr(intern!(py, "__module__"))?.eq("socket")?
+                && class.getattr(intern!(py, "__qualname__"))?.eq("socket")?)
+        };
+        let subclasses = names::c_socket_class(py)?.call_method0("__subclasses__")?;
+        for class in subclasses.try_iter()? {
+            let class = class?;
+            if is_own(&class)? {
+                return Ok(class.unbind());
+            }
+        }
+        names::socket_module(py)?.getattr("socket").map(Bound::unbind)
+    })?;
+    Ok(class.bind(py))
+}
+
+/// Are the methods that asyncio calls those that the class was made with? (A mock may have been put
+/// there.)
+fn has_own_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
     let base = names::c_socket_class(class.py())?;
     for name in [
         "fileno",
+        "bind",
+        "setblocking",
+        "setsockopt",
+        "getsockname",
+        "getpeername",
+        "shutdown",
+        "sendmsg",
         "recv",
         "recv_into",
         "recvfrom",
         "recvfrom_into",
         "send",
         "sendto",
-        "bind",
         "connect",
         "_accept",
         "getsockopt",
         "gettimeout",
-        "setblocking",
     ] {
         // eventlet's class has none of them: its objects do.
         let method = class.getattr_opt(name)?;
@@ -66,17 +101,28 @@ fn has_c_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
         }
     }
     // Functions of the module's own; there is no other place to compare them with.
-    for name in ["__init__", "accept", "close"] {
+    for (name, qualname) in [
+        ("__init__", "socket.__init__"),
+        ("accept", "socket.accept"),
+        ("close", "socket.close"),
+        ("detach", "socket.detach"),
+        ("_real_close", "socket._real_close"),
+    ] {
         let method = class.getattr(name)?;
-        let qualname = method.getattr_opt("__qualname__")?;
-        let module = method.getattr_opt("__module__")?;
-        let is_own = qualname.map_or(Ok(false), |found| found.eq(format!("socket.{name}")))?
-            && module.map_or(Ok(false), |found| found.eq("socket"))?;
-        if !is_own {
+        let is_own = |attribute: &str, expected: &str| -> PyResult<bool> {
+            method.getattr_opt(attribute)?.map_or(Ok(false), |name| name.eq(expected))
+        };
+        // `functools.wraps` gives whoever stands in for one its names.
+        let is_wrapper = method.hasattr(intern!(class.py(), "__wrapped__"))?;
+        if is_wrapper
+            || !method.is_instance_of::<PyFunction>()
+            || !is_own("__qualname__", qualname)?
+            || !is_own("__module__", "socket")?
+        {
             return Ok(false);
         }
     }
-    Ok(true)
+    Ok(class.getattr("__new__")?.is(base.getattr("__new__")?))
 }
 
 /// `socket.fileno()`.
@@ -107,7 +153,7 @@ pub(crate) fn kind(socket: &Bound<'_, PyAny>) -> PyResult<(i32, i32, i32)> {
     Ok((read(family)?, read(kind)?, read(proto)?))
 }
 
-/// A non-blocking `socket.socket` that owns `fd`.
+/// A non-blocking `socket.socket` that owns `fd`, for a caller that [`makes_plain`] ones.
 pub(crate) fn adopt<'py>(
     py: Python<'py>,
     fd: OwnedFd,
@@ -118,7 +164,7 @@ pub(crate) fn adopt<'py>(
     // An audit hook is told what asyncio would have asked for.
     let hint = if audit::is_listening(py) { 0 } else { NONBLOCK };
     let [family, kind, proto] = [family, kind | hint, proto].map(|number| make::int(py, number));
-    let socket = names::socket_class(py)?.call((family?, kind?, proto?), Some(&options))?;
+    let socket = own_class(py)?.call((family?, kind?, proto?), Some(&options))?;
     // The object closes it from here on.
     let _owned = fd.into_raw_fd();
     if hint == 0 {
@@ -175,30 +221,35 @@ pub(crate) fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, Py
 pub(crate) fn family_enum(py: Python<'_>, family: i32) -> PyResult<Py<PyAny>> {
     static KNOWN: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
 
-    let known = KNOWN.get_or_try_init(py, || {
-        let member = |number| int_enum(names::address_family(py)?, number);
-        PyResult::Ok([member(libc::AF_INET)?, member(libc::AF_INET6)?])
-    })?;
-    match family {
-        libc::AF_INET => Ok(known[0].clone_ref(py)),
-        libc::AF_INET6 => Ok(known[1].clone_ref(py)),
-        other => int_enum(names::address_family(py)?, other),
-    }
+    let place = names::places::address_family(py)?;
+    member(py, &KNOWN, place, family, [libc::AF_INET, libc::AF_INET6])
 }
 
 /// The member of `socket.SocketKind`; the number where it has none.
 pub(crate) fn kind_enum(py: Python<'_>, kind: i32) -> PyResult<Py<PyAny>> {
     static KNOWN: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
 
-    let known = KNOWN.get_or_try_init(py, || {
-        let member = |number| int_enum(names::socket_kind(py)?, number);
-        PyResult::Ok([member(libc::SOCK_STREAM)?, member(libc::SOCK_DGRAM)?])
+    let place = names::places::socket_kind(py)?;
+    member(py, &KNOWN, place, kind, [libc::SOCK_STREAM, libc::SOCK_DGRAM])
+}
+
+/// A member of the enum that stands at `place`; two of the `socket` module's own are remembered.
+fn member(
+    py: Python<'_>,
+    known: &'static PyOnceLock<[Py<PyAny>; 2]>,
+    place: &Place,
+    number: i32,
+    usual: [i32; 2],
+) -> PyResult<Py<PyAny>> {
+    let class = place.current(py)?;
+    let index = usual.iter().position(|&usual| usual == number);
+    let Some(index) = index.filter(|_| class.is(place.original(py))) else {
+        return int_enum(&class, number);
+    };
+    let known = known.get_or_try_init(py, || {
+        PyResult::Ok([int_enum(&class, usual[0])?, int_enum(&class, usual[1])?])
     })?;
-    match kind {
-        libc::SOCK_STREAM => Ok(known[0].clone_ref(py)),
-        libc::SOCK_DGRAM => Ok(known[1].clone_ref(py)),
-        other => int_enum(names::socket_kind(py)?, other),
-    }
+    Ok(known[index].clone_ref(py))
 }
 
 /// `socket._intenum_converter`

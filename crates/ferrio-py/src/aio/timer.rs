@@ -33,10 +33,13 @@ impl Timer {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<Timer> {
         let py = looop.py();
-        if let Some(timer) = Timer::direct(looop, delay, future, value)? {
+        let place = names::places::set_result_unless_cancelled(py)?;
+        let set = place.current(py)?;
+        if set.is(place.original(py))
+            && let Some(timer) = Timer::direct(looop, delay, future, value)?
+        {
             return Ok(timer);
         }
-        let set = names::set_result_unless_cancelled(py)?;
         Timer::by_method(looop, (delay, set, future, value))
     }
 
@@ -50,10 +53,14 @@ impl Timer {
         waiter: &Bound<'_, PyAny>,
     ) -> PyResult<Timer> {
         let py = looop.py();
-        if let Some(timer) = Timer::direct(looop, delay, waiter, py.None().bind(py))? {
+        let place = names::places::release_waiter(py)?;
+        let release = place.current(py)?;
+        if release.is(place.original(py))
+            && let Some(timer) = Timer::direct(looop, delay, waiter, py.None().bind(py))?
+        {
             return Ok(timer);
         }
-        Timer::by_method(looop, (delay, names::release_waiter(py)?, waiter))
+        Timer::by_method(looop, (delay, release, waiter))
     }
 
     /// `call_later(delay, callback)`.

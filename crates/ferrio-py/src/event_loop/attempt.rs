@@ -15,7 +15,6 @@ use ferrio_engine::net::{Address, Connecting};
 use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 use pyo3::{ffi as raw, intern};
 
 use super::{Loop, watch};
@@ -235,8 +234,7 @@ fn is_replaced(looop: &Bound<'_, Loop>) -> PyResult<bool> {
     {
         return Ok(true);
     }
-    let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
-    Ok(!class.cast::<PyType>().is_ok_and(|class| socket::is_plain_class(class).unwrap_or(false)))
+    Ok(!socket::makes_plain(py)?)
 }
 
 /// A `socket.socket`, closed when dropped as long as it is ours.
@@ -247,8 +245,13 @@ struct PythonSocket {
 
 impl PythonSocket {
     fn open(py: Python<'_>, kind: (i32, i32, i32)) -> PyResult<PythonSocket> {
-        let class = names::socket_module(py)?.getattr(intern!(py, "socket"))?;
-        let socket = PythonSocket { socket: class.call1(kind)?.unbind(), is_ours: true };
+        let (family, kind, proto) = kind;
+        let options = make::dict(py)?;
+        options.set_item(intern!(py, "family"), socket::family_enum(py, family)?)?;
+        options.set_item(intern!(py, "type"), socket::kind_enum(py, kind)?)?;
+        options.set_item(intern!(py, "proto"), make::int(py, proto)?)?;
+        let socket = names::socket_class(py)?.call((), Some(&options))?;
+        let socket = PythonSocket { socket: socket.unbind(), is_ours: true };
         socket.socket.call_method1(py, intern!(py, "setblocking"), (false,))?;
         Ok(socket)
     }

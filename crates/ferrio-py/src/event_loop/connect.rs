@@ -88,7 +88,7 @@ impl Loop {
                     )?;
                     let (host, port) = shown;
                     let text = intern!(py, "%r connected to %s:%r: (%r, %r)");
-                    names::logger(py)?.call_method1(
+                    names::base_events_logger(py)?.call_method1(
                         intern!(py, "debug"),
                         (text, socket, host, port, &transport, &protocol),
                     )?;
@@ -129,7 +129,7 @@ impl Loop {
                         intern!(py, "get_extra_info"),
                         (intern!(py, "socket"),),
                     )?;
-                    names::logger(py)?.call_method1(
+                    names::base_events_logger(py)?.call_method1(
                         intern!(py, "debug"),
                         (intern!(py, "%r handled: (%r, %r)"), socket, &transport, &protocol),
                     )?;
@@ -344,6 +344,9 @@ impl Names<'_> {
         host: Option<&Py<PyAny>>,
         port: Option<&Py<PyAny>>,
     ) -> Option<SocketAddr> {
+        if !names::has_own_literals(py).ok()? {
+            return None;
+        }
         let number = |number: &Option<Py<PyAny>>| {
             number.as_ref().map_or(Some(0), |number| number.extract::<i32>(py).ok())
         };

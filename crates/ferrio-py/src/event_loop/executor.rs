@@ -45,7 +45,10 @@ impl Loop {
                 .call1(arguments(&[slf.as_any(), executor, func])?);
         };
         let source = known.call_method1(intern!(py, "submit"), arguments(&[func])?)?;
-        if !source.get_type().is(names::concurrent_future(py)?) {
+        // What asyncio would call, in this order.
+        let is_ours = names::places::wrap_future(py)?.is_original(py)?
+            && names::places::chain_future(py)?.is_original(py)?;
+        if !is_ours || !source.get_type().is(names::concurrent_future(py)?) {
             let options = make::dict(py)?;
             options.set_item(intern!(py, "loop"), slf)?;
             return names::wrap_future(py)?.call((source,), Some(&options));
@@ -117,8 +120,10 @@ impl Return {
         // The private names are those of all versions, and what `done()` and the others read.
         let is_success = source.getattr(intern!(py, "_state"))?.eq(intern!(py, "FINISHED"))?
             && source.getattr(intern!(py, "_exception"))?.is_none();
-        if !is_success {
-            let arguments = (names::copy_future_state(py)?, source, destination);
+        let place = names::places::copy_future_state(py)?;
+        let copy = place.current(py)?;
+        if !is_success || !copy.is(place.original(py)) {
+            let arguments = (copy, source, destination);
             return looop.call_method1(intern!(py, "call_soon_threadsafe"), arguments).map(drop);
         }
         let result = source.getattr(intern!(py, "_result"))?.unbind();

@@ -61,21 +61,23 @@ impl Loop {
         let py = slf.py();
         slf.get().check_closed()?;
         check_running(slf)?;
-        let is_new = !names::is_future(py)?.call1((future,))?.is_truthy()?;
+        let is_new = !names::base_events_is_future(py)?.call1((future,))?.is_truthy()?;
         let options = make::dict(py)?;
         options.set_item(intern!(py, "loop"), slf)?;
-        let future = names::ensure_future(py)?.call((future,), Some(&options))?;
+        let future = names::base_events_ensure_future(py)?.call((future,), Some(&options))?;
         if is_new {
             // If the loop stops early, the exception below says so: no second report when the
             // task is collected.
             future.setattr(intern!(py, "_log_destroy_pending"), false)?;
         }
+        // The very function that anyio looks for among a task's callbacks to find the root task.
         let callback = names::run_until_complete_cb(py)?;
         future.call_method1(intern!(py, "add_done_callback"), (callback,))?;
         let run = slf.call_method0(intern!(py, "run_forever"));
         if run.is_err() && is_new {
             consume_exception(&future)?;
         }
+        let callback = names::run_until_complete_cb(py)?;
         future.call_method1(intern!(py, "remove_done_callback"), (callback,))?;
         run?;
         if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -101,7 +103,7 @@ impl Loop {
             return Ok(());
         }
         if this.is_debug() {
-            names::logger(py)?
+            names::base_events_logger(py)?
                 .call_method1(intern!(py, "debug"), (intern!(py, "Close %r"), slf))?;
         }
         this.closed.store(true, Ordering::Relaxed);

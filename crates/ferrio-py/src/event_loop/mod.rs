@@ -434,6 +434,7 @@ impl Loop {
 
 /// Adds the methods that are written by hand.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    names::look_up(py)?;
     scheduling::install(py)?;
     tasks::install(py)?;
     method::mark_methods(&py.get_type::<Loop>(), &COROUTINE_METHODS)?;

@@ -161,6 +161,11 @@ fn socket_modules(py: Python<'_>) -> PyResult<[&Bound<'_, PyAny>; 2]> {
     Ok([names::socket_module(py)?, names::c_socket_module(py)?])
 }
 
+/// Looks up what a program may replace later.
+pub(super) fn look_up(py: Python<'_>) -> PyResult<()> {
+    originals(py).map(drop)
+}
+
 /// By name the functions that [`socket_modules`] were made with, a pair each; None in the place of
 /// one that had been replaced when this was first asked for.
 fn originals(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {

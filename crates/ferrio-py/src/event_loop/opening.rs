@@ -14,9 +14,9 @@ use crate::coroutine::{self, await_object};
 use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::gil_cell::GilCell;
-use crate::transport::foreign::over_socket;
+use crate::transport::Endpoint;
+use crate::transport::foreign::{over_endpoint, over_socket};
 use crate::transport::tls::Settings;
-use crate::transport::{Endpoint, StreamTransport};
 
 /// What a transport is to be made of.
 pub(super) enum Given {
@@ -133,9 +133,7 @@ fn make(
     match given {
         Given::Endpoint(endpoint) => match protocol_factory.call0() {
             Ok(protocol) => with_waiter(looop, protocol, tls, |protocol, waiter| {
-                let opened =
-                    StreamTransport::open(looop, endpoint, protocol, waiter, None, context)?;
-                Ok(opened.into_any())
+                over_endpoint(looop, endpoint, protocol, waiter, context)
             }),
             Err(error) => {
                 endpoint.close(py)?;
@@ -147,7 +145,7 @@ fn make(
                 sock.call_method1(py, intern!(py, "setblocking"), (false,))?;
                 let protocol = protocol_factory.call0()?;
                 with_waiter(looop, protocol, tls, |protocol, waiter| {
-                    over_socket(looop, sock.bind(py), protocol, waiter, None, context)
+                    over_socket(looop, sock.bind(py), protocol, waiter, None, None, context)
                 })
             })();
             // From 3.14 on, asyncio closes it; before, it stays the program's.

@@ -49,7 +49,7 @@ fn run_watched(py: Python<'_>, looop: &Bound<'_, Loop>, handle: &Handle) -> PyRe
         let shown = names::base_events(py)?
             .getattr(intern!(py, "_format_handle"))?
             .call1((handle.as_object(),))?;
-        names::logger(py)?.call_method1(
+        names::base_events_logger(py)?.call_method1(
             intern!(py, "warning"),
             (intern!(py, "Executing %s took %.3f seconds"), shown, make::float(py, elapsed)?),
         )?;

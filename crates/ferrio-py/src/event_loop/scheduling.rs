@@ -102,8 +102,8 @@ pub(super) fn source_traceback<'py>(
     if !looop.get().is_debug() {
         return Ok(None);
     }
-    let frame = names::getframe(py)?.call1((0,))?;
-    names::extract_stack(py)?.call1((frame,)).map(Some)
+    let frame = names::handle_getframe(py)?.call1((0,))?;
+    names::handle_extract_stack(py)?.call1((frame,)).map(Some)
 }
 
 /// Debug mode: `_check_callback` of this version of asyncio, and for most methods the thread.

@@ -219,10 +219,12 @@ impl Operation {
     /// The checks of a coroutine's first step.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
         let sock = self.sock(py);
-        if socket::is_plain(sock)? {
-            self.is_plain.store(true, Ordering::Relaxed);
-        } else {
-            names::check_ssl_socket(py)?.call1((sock,))?;
+        let place = names::places::check_ssl_socket(py)?;
+        let check = place.current(py)?;
+        let is_plain = socket::is_plain(sock)?;
+        self.is_plain.store(is_plain, Ordering::Relaxed);
+        if !is_plain || !check.is(place.original(py)) {
+            check.call1((sock,))?;
         }
         if self.looop.get().is_debug() && !socket::is_nonblocking(sock)? {
             return Err(PyValueError::with_text("the socket must be non-blocking"));
@@ -392,7 +394,10 @@ impl Operation {
         if self.is_plain() {
             let (family, ..) = socket::kind(sock)?;
             let is_inet = matches!(family, libc::AF_INET | libc::AF_INET6);
-            if !is_inet || socket::literal_address(family, address)?.is_some() {
+            let is_literal = is_inet
+                && names::has_own_literals(py)?
+                && socket::literal_address(family, address)?.is_some();
+            if !is_inet || is_literal {
                 return Ok(None);
             }
         }
@@ -455,6 +460,7 @@ impl Operation {
         if let Some(fd) = self.plain_fd(py)?
             && socket::is_nonblocking(sock)?
             && !audit::is_listening(py)
+            && socket::makes_plain(py)?
             && let kind @ (libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX, ..) = socket::kind(sock)?
         {
             let Some((connection, peer)) = native(fd.accept())? else { return Ok(None) };

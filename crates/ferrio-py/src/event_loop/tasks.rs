@@ -154,7 +154,7 @@ fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
     if coroutine::is_coroutine(coro) {
         return Ok(true);
     }
-    names::is_coroutine(coro.py())?.call1((coro,))?.is_truthy()
+    names::c_is_coroutine(coro.py())?.call1((coro,))?.is_truthy()
 }
 
 impl Loop {

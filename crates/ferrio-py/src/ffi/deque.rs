@@ -49,8 +49,8 @@ fn methods(py: Python<'_>) -> PyResult<&'static Methods> {
 
 #[cold]
 fn look_up(py: Python<'_>) -> PyResult<&'static Methods> {
-    // Where it is written, and not what stands in `collections` by now.
-    let class = py.import(intern!(py, "_collections"))?.getattr(intern!(py, "deque"))?;
+    // The type itself, and not what stands in `collections` by now.
+    let class = names::c_deque(py)?.clone();
     let class = class.cast_into::<PyType>()?.into_ptr().cast::<ffi::PyTypeObject>();
     let methods = Box::leak(Box::new(Methods {
         class,
@@ -88,9 +88,15 @@ unsafe fn method(
 }
 
 impl<'py> Deque<'py> {
-    /// A new one, empty.
+    /// What `collections.deque()` makes now: a new one, empty, unless a program has put something
+    /// else there.
+    pub(crate) fn make(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        call0(&names::deque(py)?)
+    }
+
+    /// The same, to be used.
     pub(crate) fn new(py: Python<'py>) -> PyResult<Deque<'py>> {
-        call0(names::deque(py)?).map(Deque::from)
+        Deque::make(py).map(Deque::from)
     }
 
     /// This object, if its type is exactly `collections.deque`.

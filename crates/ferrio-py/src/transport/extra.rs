@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::ffi::make;
-use crate::{names, socket};
+use crate::socket;
 
 /// What a stream transport reads and writes: the one owner of its descriptor.
 pub(crate) enum Endpoint {
@@ -119,14 +119,14 @@ impl Description {
         let number = |number| make::int(py, number);
         let arguments = (number(self.family)?, number(self.kind)?, number(self.proto)?);
         let Some(fd) = self.fd else {
-            let socket = names::socket_class(py)?.call1(arguments)?;
+            let socket = socket::own_class(py)?.call1(arguments)?;
             socket.call_method0(intern!(py, "close"))?;
             return Ok(socket.unbind());
         };
         let options = make::dict(py)?;
         options.set_item(intern!(py, "fileno"), make::int(py, fd)?)?;
         // With all four given, the constructor asks the kernel nothing.
-        let socket = names::socket_class(py)?.call(arguments, Some(&options))?;
+        let socket = socket::own_class(py)?.call(arguments, Some(&options))?;
         if let Err(error) = socket.call_method1(intern!(py, "setblocking"), (false,)) {
             socket.call_method0(intern!(py, "detach"))?;
             return Err(error);
@@ -134,31 +134,41 @@ impl Description {
         Ok(socket.unbind())
     }
 
-    /// What `get_extra_info()` tells, given the socket from [`make_socket`](Self::make_socket).
-    pub(crate) fn extra(&self, py: Python<'_>, socket: &Py<PyAny>) -> PyResult<Py<PyDict>> {
+    /// What `get_extra_info()` tells, given the socket from [`make_socket`](Self::make_socket) and
+    /// the class of what is shown of it.
+    pub(crate) fn extra(
+        &self,
+        py: Python<'_>,
+        socket: &Py<PyAny>,
+        class: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyDict>> {
         let name = |address: Option<&Address>| match address {
             Some(address) => socket::address_object(py, address).map(Bound::unbind),
             None => Ok(py.None()),
         };
-        extra(socket.bind(py), name(self.local.as_ref())?, name(Some(&self.peer))?)
+        extra(socket.bind(py), class, name(self.local.as_ref())?, name(Some(&self.peer))?)
     }
 }
 
 /// What `get_extra_info()` tells of a socket, which is asked; a name that it cannot tell is None.
-pub(crate) fn extra_of(socket: &Bound<'_, PyAny>) -> PyResult<Py<PyDict>> {
+pub(crate) fn extra_of(
+    socket: &Bound<'_, PyAny>,
+    class: &Bound<'_, PyAny>,
+) -> PyResult<Py<PyDict>> {
     let sockname = name_or_none(socket, intern!(socket.py(), "getsockname"))?;
-    extra(socket, sockname, name_or_none(socket, intern!(socket.py(), "getpeername"))?)
+    extra(socket, class, sockname, name_or_none(socket, intern!(socket.py(), "getpeername"))?)
 }
 
 /// The dict behind `get_extra_info()`, in asyncio's order.
 fn extra(
     socket: &Bound<'_, PyAny>,
+    class: &Bound<'_, PyAny>,
     sockname: Py<PyAny>,
     peername: Py<PyAny>,
 ) -> PyResult<Py<PyDict>> {
     let py = socket.py();
     let extra = make::dict(py)?;
-    extra.set_item(intern!(py, "socket"), names::transport_socket(py)?.call1((socket,))?)?;
+    extra.set_item(intern!(py, "socket"), class.call1((socket,))?)?;
     extra.set_item(intern!(py, "sockname"), sockname)?;
     extra.set_item(intern!(py, "peername"), peername)?;
     Ok(extra.unbind())

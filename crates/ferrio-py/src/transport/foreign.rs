@@ -14,6 +14,25 @@ use crate::ffi::Context;
 use crate::ffi::make;
 use crate::{names, socket};
 
+/// A stream transport over a socket that was connected for it, in a way that the program may have
+/// replaced.
+pub(crate) fn over_endpoint(
+    looop: &Bound<'_, Loop>,
+    endpoint: Endpoint,
+    protocol: &Bound<'_, PyAny>,
+    waiter: Option<Py<PyAny>>,
+    context: Option<Context>,
+) -> PyResult<Py<PyAny>> {
+    let py = looop.py();
+    if let Some(sock) = endpoint.socket() {
+        let sock = sock.bind(py);
+        sock.call_method1(intern!(py, "setblocking"), (false,))?;
+        return over_socket(looop, sock, protocol, waiter, None, None, context);
+    }
+    let transport = StreamTransport::open(looop, endpoint, protocol, waiter, None, context)?;
+    Ok(transport.into_any())
+}
+
 /// A stream transport over a connected, non-blocking socket object: ours if it is a plain
 /// `socket.socket`, else asyncio's (python/ferrio/_socket_transport.py).
 pub(crate) fn over_socket(
@@ -21,6 +40,7 @@ pub(crate) fn over_socket(
     sock: &Bound<'_, PyAny>,
     protocol: &Bound<'_, PyAny>,
     waiter: Option<Py<PyAny>>,
+    extra: Option<&Bound<'_, PyAny>>,
     server: Option<Py<PyAny>>,
     context: Option<Context>,
 ) -> PyResult<Py<PyAny>> {
@@ -32,6 +52,8 @@ pub(crate) fn over_socket(
     }
     keep_registry(looop)?;
     let options = make::dict(py)?;
+    // What `accept` has said; a native transport asks the socket.
+    options.set_item(intern!(py, "extra"), extra)?;
     options.set_item(intern!(py, "server"), server)?;
     if cfg!(Py_3_15) {
         options.set_item(intern!(py, "context"), context.map(Context::into_object))?;

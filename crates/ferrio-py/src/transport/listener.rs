@@ -12,10 +12,13 @@
 
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use ferrio_engine::net::Address;
 use ferrio_engine::{Accept, Instant, Interest, Key, LentFd, RETRY_DELAY, TimerKey, Trigger};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{
+    PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyOSError, PyValueError,
+};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::{ffi as raw, intern};
@@ -65,6 +68,48 @@ pub(crate) struct Tls {
     pub(crate) context: Py<PyAny>,
     pub(crate) handshake_timeout: Option<Py<PyAny>>,
     pub(crate) shutdown_timeout: Option<Py<PyAny>>,
+}
+
+impl Service {
+    /// Has a task make protocol and transport of a connection, and wait for them: the interpreter's
+    /// own function.
+    fn by_task(
+        &self,
+        looop: &Bound<'_, Loop>,
+        socket: &Bound<'_, PyAny>,
+        peer: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = looop.py();
+        let extra = make::dict(py)?;
+        extra.set_item(intern!(py, "peername"), peer)?;
+        let options = make::dict(py)?;
+        if let Some(tls) = &self.tls {
+            options.set_item(intern!(py, "ssl_handshake_timeout"), &tls.handshake_timeout)?;
+            options.set_item(intern!(py, "ssl_shutdown_timeout"), &tls.shutdown_timeout)?;
+        }
+        let tls = self.tls.as_ref().map(|tls| &tls.context);
+        let arguments = (&self.protocol_factory, socket, extra, tls, &self.server);
+        let context = self.context.copy(py)?;
+        let kept = make::dict(py)?;
+        if self.is_context_fixed {
+            kept.set_item(intern!(py, "context"), context.as_object())?;
+            options.update(kept.as_mapping())?;
+        }
+        context.run(py, || {
+            let method = intern!(py, "_accept_connection2");
+            let accepting = looop.call_method(method, arguments, Some(&options))?;
+            looop.call_method(intern!(py, "create_task"), (accepting,), Some(&kept)).map(drop)
+        })
+    }
+}
+
+/// Is there no room for another socket, which may change?
+fn is_exhaustion(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    if !error.is_instance_of::<PyOSError>(py) {
+        return Ok(false);
+    }
+    let errno = error.value(py).getattr(intern!(py, "errno"))?.extract::<i32>();
+    Ok(matches!(errno, Ok(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)))
 }
 
 struct State {
@@ -158,6 +203,9 @@ impl Listener {
     pub(crate) fn ready(slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        if !socket::makes_plain(py)? || !socket::is_plain(this.service.socket.bind(py))? {
+            return this.accept_by_method(slf, looop);
+        }
         for count in 0..=this.service.backlog {
             // Looked at anew each time: what is called in between may close the server.
             let accepted = this.state.with(py, |state| match state.phase {
@@ -181,7 +229,7 @@ impl Listener {
                         accepted.log(py)?;
                     }
                     match &this.service.tls {
-                        Some(tls) => accepted.wrap(looop, tls)?,
+                        Some(_) => accepted.wrap(looop)?,
                         None => looop.get().push(py, Item::Native(Box::new(accepted))),
                     }
                 }
@@ -191,17 +239,64 @@ impl Listener {
                     if is_news {
                         // asyncio's words, once: it says so as often as the backlog is long.
                         let text = "socket.accept() out of system resource";
-                        this.report(looop, text, error)?;
+                        this.report(looop, text, os_error(error))?;
                     }
                     break;
                 }
                 Accept::Failed(error) => {
                     // asyncio leaves the socket watched, and is called again at once, for ever.
                     this.rest(slf, looop)?;
-                    this.report(looop, "socket.accept() failed", error)?;
+                    this.report(looop, "socket.accept() failed", os_error(error))?;
                     break;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The same by asyncio's steps, where the program has put methods of its own in between: into the
+    /// socket that listens, or into the class of its connections.
+    fn accept_by_method(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let socket = self.service.socket.bind(py);
+        for _ in 0..=self.service.backlog {
+            let is_listening =
+                self.state.with(py, |state| matches!(state.phase, Phase::Listening(_)));
+            if !is_listening {
+                break;
+            }
+            let accepted = socket.call_method0(intern!(py, "accept")).and_then(|pair| {
+                let pair: (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
+                if looop.get().is_debug() {
+                    let server = self.service.server.as_ref();
+                    let arguments =
+                        ("%r got a new connection from %r: %r", server, &pair.1, &pair.0);
+                    names::selector_events_logger(py)?
+                        .call_method1(intern!(py, "debug"), arguments)?;
+                }
+                pair.0.call_method1(intern!(py, "setblocking"), (false,))?;
+                Ok(pair)
+            });
+            let error = match accepted {
+                Ok((connection, peer)) => {
+                    self.service.by_task(looop, &connection, &peer)?;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if error.is_instance_of::<PyBlockingIOError>(py)
+                || error.is_instance_of::<PyInterruptedError>(py)
+                || error.is_instance_of::<PyConnectionAbortedError>(py)
+            {
+                break;
+            }
+            if is_exhaustion(py, &error)? {
+                self.rest(slf, looop)?;
+                self.report(looop, "socket.accept() out of system resource", error)?;
+            } else {
+                self.refused(looop, error)?;
+            }
+            break;
         }
         Ok(())
     }
@@ -230,7 +325,9 @@ impl Listener {
     fn rest(&self, slf: &Bound<'_, Self>, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = slf.py();
         let resume = Item::Native(Box::new(Resume { listener: slf.clone().unbind() }));
-        let deadline = Instant::now().saturating_add(RETRY_DELAY);
+        let delay = names::accept_retry_delay(py)?.extract().ok();
+        let delay = delay.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let deadline = Instant::now().saturating_add(delay.unwrap_or(RETRY_DELAY));
         self.state.with(py, |state| {
             let Phase::Listening(key) = state.phase else { return Ok(()) };
             looop.get().open(py, |open| {
@@ -261,16 +358,11 @@ impl Listener {
         Ok(())
     }
 
-    fn report(
-        &self,
-        looop: &Bound<'_, Loop>,
-        message: &str,
-        error: std::io::Error,
-    ) -> PyResult<()> {
+    fn report(&self, looop: &Bound<'_, Loop>, message: &str, error: PyErr) -> PyResult<()> {
         let py = looop.py();
         let context = make::dict(py)?;
         context.set_item(intern!(py, "message"), make::text(py, message)?)?;
-        context.set_item(intern!(py, "exception"), os_error(error).into_value(py))?;
+        context.set_item(intern!(py, "exception"), error.into_value(py))?;
         let socket = names::transport_socket(py)?.call1((&self.service.socket,))?;
         context.set_item(intern!(py, "socket"), socket)?;
         report::call_exception_handler(looop, &context)
@@ -406,35 +498,15 @@ impl Accepted {
 
     /// With TLS, a task waits for the handshake, running the interpreter's own function: beside a
     /// handshake it costs nothing.
-    fn wrap(self, looop: &Bound<'_, Loop>, tls: &Tls) -> PyResult<()> {
+    fn wrap(self, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = looop.py();
         let Accepted { listener, connection, peer } = self;
-        let service = &listener.get().service;
-        let extra = make::dict(py)?;
-        extra.set_item(intern!(py, "peername"), socket::address_object(py, &peer)?)?;
         let socket = match connection {
             Connection::Native(fd) => socket::adopt(py, fd, listener.get().socket_kind())?,
             Connection::Python(socket) => socket.into_bound(py),
         };
-        let arguments = (&service.protocol_factory, socket, extra, &tls.context, &service.server);
-        let options = make::dict(py)?;
-        for (name, timeout) in [
-            (intern!(py, "ssl_handshake_timeout"), &tls.handshake_timeout),
-            (intern!(py, "ssl_shutdown_timeout"), &tls.shutdown_timeout),
-        ] {
-            options.set_item(name, timeout)?;
-        }
-        let context = service.context.copy(py)?;
-        let kept = make::dict(py)?;
-        if service.is_context_fixed {
-            kept.set_item(intern!(py, "context"), context.as_object())?;
-            options.update(kept.as_mapping())?;
-        }
-        context.run(py, || {
-            let method = intern!(py, "_accept_connection2");
-            let accepting = looop.call_method(method, arguments, Some(&options))?;
-            looop.call_method(intern!(py, "create_task"), (accepting,), Some(&kept)).map(drop)
-        })
+        let peer = socket::address_object(py, &peer)?;
+        listener.get().service.by_task(looop, &socket, &peer)
     }
 
     /// Debug mode's line.
@@ -446,6 +518,6 @@ impl Accepted {
             Connection::Python(socket) => socket::fileno(socket.bind(py))?,
         };
         let arguments = ("%r got a new connection from %r: fd=%d", server, peer, fd);
-        names::logger(py)?.call_method1(intern!(py, "debug"), arguments).map(drop)
+        names::selector_events_logger(py)?.call_method1(intern!(py, "debug"), arguments).map(drop)
     }
 }

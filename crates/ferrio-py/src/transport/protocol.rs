@@ -34,7 +34,7 @@ impl Protocol {
             Form::Tls
         } else if protocol.is_instance_of::<StreamReaderProtocol>() {
             Form::Streams
-        } else if protocol.is_instance(names::buffered_protocol(protocol.py())?)? {
+        } else if protocol.is_instance(&names::buffered_protocol(protocol.py())?)? {
             Form::Buffered
         } else {
             Form::Bytes

@@ -8,17 +8,41 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::call::{Context, call_method1};
 use crate::ffi::make;
 use crate::names;
+use crate::transport::{ReadPipeTransport, TlsProtocol, TlsTransport, WritePipeTransport};
 
-/// From which late write on there is a warning for each (Lib/asyncio/constants.py,
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`).
-const LATE_WRITES_BEFORE_WARNING: u32 = 5;
+/// Finds the logger as a module of asyncio's has it: each has its own name for the one.
+pub(crate) type Logger = fn(Python<'_>) -> PyResult<Bound<'_, PyAny>>;
 
-/// A write that came after the end of its connection, the `count`th.
+/// A write to a socket that came after the end of its connection, the `count`th.
 pub(crate) fn warn_of_late_write(py: Python<'_>, count: u32, text: &str) -> PyResult<()> {
-    if count >= LATE_WRITES_BEFORE_WARNING {
-        names::logger(py)?.call_method1(intern!(py, "warning"), (make::text(py, text)?,))?;
+    warn_of_late_write_by(names::selector_events_logger, py, count, text)
+}
+
+/// The same for what is not a socket.
+pub(crate) fn warn_of_late_write_by(
+    logger: Logger,
+    py: Python<'_>,
+    count: u32,
+    text: &str,
+) -> PyResult<()> {
+    if !names::late_writes_before_warning(py)?.gt(count)? {
+        logger(py)?.call_method1(intern!(py, "warning"), (make::text(py, text)?,))?;
     }
     Ok(())
+}
+
+fn logger<'py>(transport: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    if transport.is_instance_of::<TlsProtocol>() || transport.is_instance_of::<TlsTransport>() {
+        return names::sslproto_logger(py);
+    }
+    #[cfg(unix)]
+    if transport.is_instance_of::<ReadPipeTransport>()
+        || transport.is_instance_of::<WritePipeTransport>()
+    {
+        return names::unix_events_logger(py);
+    }
+    names::selector_events_logger(py)
 }
 
 /// Debug mode's line about a transport; `text` has one `%r` for it.
@@ -31,7 +55,7 @@ pub(crate) fn log(
     if looop.get().is_debug() {
         let py = looop.py();
         let (level, text) = (make::text(py, level)?, make::text(py, text)?);
-        names::logger(py)?.call_method1(level, (text, transport))?;
+        logger(transport)?.call_method1(level, (text, transport))?;
     }
     Ok(())
 }
@@ -48,7 +72,7 @@ pub(crate) fn log_error(
         let options = make::dict(py)?;
         options.set_item(intern!(py, "exc_info"), error.clone_ref(py).into_value(py))?;
         let arguments = (intern!(py, "%r: %s"), transport, make::text(py, message)?);
-        names::logger(py)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
+        logger(transport)?.call_method(intern!(py, "debug"), arguments, Some(&options))?;
     }
     Ok(())
 }

@@ -3,17 +3,28 @@
 use std::ffi::c_int;
 
 use pyo3::ffi as raw;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::event_loop::{Loop, watch};
 use crate::item::{Item, Native};
+use crate::names;
 
 /// Completes a future in its turn, unless it was cancelled (`futures._set_result_unless_cancelled`).
 pub(crate) struct Wake(Py<PyAny>);
 
 impl Wake {
-    pub(crate) fn item(future: Py<PyAny>) -> Item {
-        Item::Native(Box::new(Wake(future)))
+    /// `loop.call_soon(futures._set_result_unless_cancelled, future, None)`.
+    pub(crate) fn schedule(looop: &Bound<'_, Loop>, future: Py<PyAny>) -> PyResult<()> {
+        let py = looop.py();
+        let place = names::places::set_result_unless_cancelled(py)?;
+        let set = place.current(py)?;
+        if !set.is(place.original(py)) {
+            let arguments = (set, future, py.None());
+            return looop.call_method1(intern!(py, "call_soon"), arguments).map(drop);
+        }
+        looop.get().push(py, Item::Native(Box::new(Wake(future))));
+        Ok(())
     }
 }
 

@@ -221,7 +221,7 @@ impl Acquirable for Lock {
             Ok(()) => slf.get().locked.store(true, Ordering::Relaxed),
             Err(error) => {
                 // It may have been woken to take the lock, and now does not.
-                if error.matches(py, names::cancelled_error(py)?)? && !slf.get().is_locked() {
+                if error.matches(py, &names::cancelled_error(py)?)? && !slf.get().is_locked() {
                     Lock::wake_up(slf)?;
                 }
                 return Err(error);

@@ -320,7 +320,7 @@ impl Acquirable for Semaphore {
         let (py, this) = (slf.py(), slf.get());
         let wakes_many = wakes_many(py)?;
         let was_cancelled = match &outcome {
-            Err(error) => error.matches(py, names::cancelled_error(py)?)?,
+            Err(error) => error.matches(py, &names::cancelled_error(py)?)?,
             Ok(()) => false,
         };
         // It may have been woken to take what there is, and now does not.

@@ -21,7 +21,7 @@ impl Order {
     /// An empty container for the items, as asyncio's class has it.
     pub(super) fn container(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         match self {
-            Order::First => Deque::new(py).map(Deque::into_any),
+            Order::First => Deque::make(py),
             Order::Lowest | Order::Last => Ok(make::list(py)?.into_any()),
         }
     }

@@ -211,9 +211,9 @@ impl Queue {
 }
 
 /// An instance of one of asyncio's exceptions, without arguments.
-fn raised(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
+fn raised(class: PyResult<Bound<'_, PyAny>>) -> PyErr {
     match class {
-        Ok(class) => PyErr::from_value(class.clone()),
+        Ok(class) => PyErr::from_value(class),
         Err(error) => error,
     }
 }
@@ -254,6 +254,10 @@ impl Queue {
         this.getters.clear(py);
         this.putters.clear(py);
         this.unfinished.reset(py);
+        if names::has_foreign_event(py)? {
+            // Else it is made for the first who waits for it.
+            this.unfinished.event(py)?;
+        }
         match Order::with(slf, INIT | QUEUE) {
             Some(order) => this.set_container(&order.container(py)?),
             None => drop(slf.call_method1(intern!(py, "_init"), (maxsize,))?),

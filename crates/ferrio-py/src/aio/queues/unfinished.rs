@@ -73,7 +73,11 @@ impl Unfinished {
         if let Some(event) = self.finished.with(py, event) {
             return Ok(event.into_bound(py));
         }
-        let new = names::event(py)?.call0()?.cast_into::<Event>()?;
+        let new = match names::event(py)?.call0()?.cast_into::<Event>() {
+            Ok(event) => event,
+            // Of a class that somebody has put there and that is not derived from ours.
+            Err(_) => names::aio_event(py)?.call0()?.cast_into::<Event>()?,
+        };
         let kept = new.clone().unbind();
         let (is_set, old) =
             self.finished.with(py, |finished| (finished.is_set, finished.event.replace(kept)));

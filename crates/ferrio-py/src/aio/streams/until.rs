@@ -246,10 +246,10 @@ impl Reading for Line {
         error: PyErr,
     ) -> PyResult<Bound<'py, PyAny>> {
         let value = error.value(py);
-        if value.is_instance(names::incomplete_read_error(py)?)? {
+        if value.is_instance(&names::incomplete_read_error(py)?)? {
             return value.getattr(intern!(py, "partial"));
         }
-        if !value.is_instance(names::limit_overrun_error(py)?)? {
+        if !value.is_instance(&names::limit_overrun_error(py)?)? {
             return Err(error);
         }
         let consumed: usize = value.getattr(intern!(py, "consumed"))?.extract()?;

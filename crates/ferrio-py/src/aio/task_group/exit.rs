@@ -122,9 +122,9 @@ impl Exit {
     fn is_cancellation(versions: &GroupVersions, error: &Bound<'_, PyAny>) -> PyResult<bool> {
         let class = names::cancelled_error(error.py())?;
         if versions.takes_subclasses {
-            error.is_instance(class)
+            error.is_instance(&class)
         } else {
-            Ok(error.get_type().is(class))
+            Ok(error.get_type().is(&class))
         }
     }
 
@@ -185,7 +185,7 @@ impl Exit {
             match waiter.step(py, with) {
                 Ok(Step::Yielded(yielded)) => return Ok(Some(yielded)),
                 Ok(Step::Returned(_)) => {}
-                Err(error) if error.is_instance(py, names::cancelled_error(py)?) => {
+                Err(error) if error.is_instance(py, &names::cancelled_error(py)?) => {
                     // It may be cancelled again and again: each time it waits for the tasks.
                     let value = error.into_value(py).into_any();
                     self.pending = Some(value.clone_ref(py));

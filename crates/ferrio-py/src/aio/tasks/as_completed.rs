@@ -65,7 +65,7 @@ impl AsCompleted {
         let looop = loop_of_now(py)?;
         let parent = if awaited_by::EXISTS { current_task(py, None)? } else { None };
         let todo = PySet::empty(py)?;
-        for awaitable in names::set(py)?.call1((aws,))?.try_iter()? {
+        for awaitable in names::tasks_set(py)?.call1((aws,))?.try_iter()? {
             todo.add(ensure_future(&awaitable?, Some(&looop))?)?;
         }
         let this = Bound::new(py, AsCompleted { state: GilCell::default() })?;

@@ -20,6 +20,9 @@ pub(super) fn ensure_future<'py>(
     looop: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = argument.py();
+    if !names::places::ensure_future(py)?.is_original(py)? {
+        return by_name(argument, looop);
+    }
     if state::is_known(argument) {
         let is_of_loop = match looop {
             Some(looop) => state::loop_of(argument)?.is(looop),
@@ -31,16 +34,28 @@ pub(super) fn ensure_future<'py>(
     } else if is_coroutine(argument) {
         let running = match looop {
             Some(looop) => looop.clone(),
-            None => names::get_running_loop(py)?.call0()?,
+            None if !names::places::get_event_loop(py)?.is_original(py)? => {
+                return by_name(argument, looop);
+            }
+            // Which is what the other one asks first.
+            None => names::running_loop(py)?.call0()?,
         };
         if let Some(task) = create_plain_task(&running, argument)? {
             return Ok(task);
         }
     }
-    // By its name in the module: a function of asyncio's own that calls it would have it so.
+    by_name(argument, looop)
+}
+
+/// By its name in asyncio's module: a function of asyncio's own that calls it would have it so.
+fn by_name<'py>(
+    argument: &Bound<'py, PyAny>,
+    looop: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = argument.py();
     let kwargs = make::dict(py)?;
     if let Some(looop) = looop {
         kwargs.set_item(intern!(py, "loop"), looop)?;
     }
-    names::tasks(py)?.getattr(intern!(py, "ensure_future"))?.call((argument,), Some(&kwargs))
+    names::ensure_future(py)?.call((argument,), Some(&kwargs))
 }

@@ -145,7 +145,7 @@ impl Waiting {
                 return Err(PyValueError::with_text(text));
             }
         };
-        let set = names::set(py)?.call1((fs,))?;
+        let set = names::tasks_set(py)?.call1((fs,))?;
         let mut futures = Vec::with_capacity(set.len()?);
         for future in set.try_iter()? {
             let future = future?;

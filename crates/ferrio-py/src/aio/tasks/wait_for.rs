@@ -197,6 +197,17 @@ impl WaitFor {
             *self = WaitFor::Task(task);
             return stepped;
         }
+        if names::has_foreign_timeout(py)? {
+            // asyncio's own function uses it.
+            let theirs = names::wait_for(py)?.call1((awaitable, timeout))?;
+            return match Awaiting::begin(&theirs)? {
+                Begun::Done(value) => Ok(Step::Returned(value)),
+                Begun::Waiting(awaiting, yielded) => {
+                    *self = WaitFor::Awaiting(awaiting);
+                    Ok(Step::Yielded(yielded))
+                }
+            };
+        }
         let within = Timeout::unseen(&running_loop(py)?, timeout)?;
         Timeout::begin(&within)?;
         match Awaiting::begin(awaitable) {
@@ -229,7 +240,7 @@ fn too_late<'py>(future: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = future.py();
     state::result(future).map_err(|error| {
         let is_cancellation =
-            names::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class));
+            names::cancelled_error(py).is_ok_and(|class| error.is_instance(py, &class));
         if !is_cancellation {
             return error;
         }
@@ -289,7 +300,9 @@ impl InTask {
                 let cancellation = match waiter.step(py, with) {
                     Ok(Step::Yielded(yielded)) => return Ok(Step::Yielded(yielded)),
                     Ok(Step::Returned(_)) => None,
-                    Err(error) if error.is_instance(py, names::cancelled_error(py)?) => Some(error),
+                    Err(error) if error.is_instance(py, &names::cancelled_error(py)?) => {
+                        Some(error)
+                    }
                     Err(error) => return Err(error),
                 };
                 if state::is_done(future)? {

@@ -13,10 +13,10 @@ pub(super) fn timed_out(error: &Bound<'_, PyAny>) -> PyResult<()> {
     let cancelled = names::cancelled_error(py)?;
     let versions = Versions::get(py)?;
     let is_cancellation = if versions.timeout_looks_into_exceptions {
-        error.is_instance(cancelled)?
+        error.is_instance(&cancelled)?
     } else {
         // Up to 3.12, not of a subclass.
-        error.get_type().is(cancelled)
+        error.get_type().is(&cancelled)
     };
     if is_cancellation {
         return Err(timeout_from(error)?);
@@ -25,7 +25,7 @@ pub(super) fn timed_out(error: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     insert_timeout_error(error)?;
-    if error.is_instance(names::exception_group(py)?)? {
+    if error.is_instance(&names::exception_group(py)?)? {
         for part in error.getattr(intern!(py, "exceptions"))?.try_iter()? {
             insert_timeout_error(&part?)?;
         }
@@ -60,7 +60,7 @@ fn insert_timeout_error(error: &Bound<'_, PyAny>) -> PyResult<()> {
         if context.is_none() {
             return Ok(());
         }
-        if context.is_instance(cancelled)? {
+        if context.is_instance(&cancelled)? {
             let timeout = PyTimeoutError::new_err(()).into_value(py).into_bound(py).into_any();
             chain(&timeout, &context)?;
             return error.setattr(name, timeout);

@@ -116,7 +116,7 @@ pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// delay: seconds, or None for no timeout. What runs within is cancelled by CancelledError when the
 /// time is over, and the context manager raises TimeoutError instead.
 #[pyfunction]
-fn timeout<'py>(delay: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Timeout>> {
+fn timeout<'py>(delay: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = delay.py();
     let when = after(&running_loop(py)?, delay)?;
     new_timeout(py, when)
@@ -126,7 +126,7 @@ fn timeout<'py>(delay: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Timeout>> {
 ///
 /// when: in the time of the loop's clock, or None for no timeout. See `timeout`.
 #[pyfunction]
-fn timeout_at<'py>(when: Bound<'py, PyAny>) -> PyResult<Bound<'py, Timeout>> {
+fn timeout_at<'py>(when: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     new_timeout(when.py(), When::of(Some(when)))
 }
 
@@ -145,10 +145,14 @@ fn after(looop: &Bound<'_, PyAny>, delay: &Bound<'_, PyAny>) -> PyResult<When> {
     Ok(When::of(Some(now.add(delay)?)))
 }
 
-/// An instance of the class that programs know, past its `__init__`.
-fn new_timeout(py: Python<'_>, when: When) -> PyResult<Bound<'_, Timeout>> {
+/// An instance of the class that programs know, past its `__init__`; of whatever stands in the place
+/// of it.
+fn new_timeout(py: Python<'_>, when: When) -> PyResult<Bound<'_, PyAny>> {
+    if let Some(class) = names::foreign_timeout(py)? {
+        return class.call1((when.object(py)?,));
+    }
     let class = names::aio_timeout(py)?.cast::<PyType>()?;
-    new_of_class(Timeout::over(when), class)
+    new_of_class(Timeout::over(when), class).map(Bound::into_any)
 }
 
 impl Timeout {
@@ -401,7 +405,7 @@ impl Timeout {
         let phase = self.phase(py);
         let info = match (phase, self.when(py)?) {
             (Phase::Active, Some(when)) => {
-                let rounded = names::round(py)?.call1((when, 3))?;
+                let rounded = names::timeouts_round(py)?.call1((when, 3))?;
                 format!(" when={}", rounded.str()?)
             }
             (Phase::Active, None) => " when=None".to_owned(),

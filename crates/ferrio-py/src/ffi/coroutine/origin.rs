@@ -39,9 +39,7 @@ pub(super) fn current(py: Python<'_>) -> *mut ffi::PyObject {
 
 #[cold]
 fn frames(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let sys = names::sys(py)?;
-    let depth: usize =
-        sys.call_method0(intern!(py, "get_coroutine_origin_tracking_depth"))?.extract()?;
+    let depth: usize = names::origin_tracking_depth(py)?.call0()?.extract()?;
     if depth == 0 {
         return Ok(None);
     }

@@ -193,7 +193,7 @@ fn entered<'py>(
         }
         if layout.must_cancel.is_set(raw) {
             let is_cancellation = match &error {
-                Some(error) => error.is_instance(names::cancelled_error(py)?)?,
+                Some(error) => error.is_instance(names::c_cancelled_error(py)?)?,
                 None => false,
             };
             if !is_cancellation {
@@ -221,7 +221,7 @@ fn entered<'py>(
                 }
                 finish(types, task, value)
             }
-            Err(error) if error.is_instance(py, names::cancelled_error(py)?) => {
+            Err(error) if error.is_instance(py, names::c_cancelled_error(py)?) => {
                 fields::clear(raw, layout.cancelled_exc);
                 fields::put(raw, layout.cancelled_exc, error.into_value(py).into_ptr());
                 vectorcall(types.descriptors.cancel.bind(py), &[raw])?;

@@ -198,6 +198,7 @@ impl DatagramTransport {
         // The slot of asyncio's base class, whose get_extra_info() looks into it.
         this.as_any().setattr(intern!(py, "_extra"), extra)?;
         looop.get().claim(py, number, this.clone().into_any().unbind())?;
+        let bound = looop;
         let looop = looop.get();
         let callback = protocol.getattr(intern!(py, "connection_made"))?.unbind();
         let argument = Some(this.clone().into_any().unbind());
@@ -206,7 +207,7 @@ impl DatagramTransport {
         let start = Scheduled { transport: transport.clone_ref(py), step: Step::Start };
         looop.push(py, Item::Native(Box::new(start)));
         if let Some(waiter) = waiter {
-            looop.push(py, Wake::item(waiter));
+            Wake::schedule(bound, waiter)?;
         }
         Ok(transport)
     }

@@ -208,7 +208,7 @@ fn begin<T: End>(
             .push(py, Item::Native(Box::new(Scheduled { transport, step: Step::Start(interest) })));
     }
     if let Some(waiter) = waiter {
-        looop.push(py, Wake::item(waiter));
+        Wake::schedule(shared.looop.bind(py), waiter)?;
     }
     Ok(())
 }

@@ -188,7 +188,12 @@ impl WritePipeTransport {
         if late > 0 || this.shared.with(py, |state| state.is_lost || state.stream.is_closing()) {
             this.writing.with(py, |writing| writing.late_writes += 1);
             let text = "pipe closed by peer or os.write(pipe, data) raised exception.";
-            return telling::warn_of_late_write(py, late, text);
+            return telling::warn_of_late_write_by(
+                crate::names::unix_events_logger,
+                py,
+                late,
+                text,
+            );
         }
         let is_first = this.shared.with(py, |state| state.stream.buffered_bytes() == 0);
         let flow = match this.shared.with(py, |state| written.send(&mut state.stream)) {

@@ -33,6 +33,7 @@ use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
 use crate::item::Item;
+use crate::names;
 use crate::server;
 
 pub(crate) use super::extra::Endpoint;
@@ -130,10 +131,7 @@ impl StreamTransport {
             StreamTransport { looop: looop.clone().unbind(), state: GilCell::new(state) }
                 .make(py)?;
         let this = transport.bind(py);
-        // Known from the beginning, as in asyncio, where the program made the socket.
-        if this.get().state.with(py, |state| state.endpoint.socket().is_some()) {
-            this.get().extra(py)?;
-        }
+        this.get().tell_of_socket(py)?;
         if let Some(server) =
             this.get().with(py, |state| state.server.as_ref().map(|s| s.clone_ref(py)))
         {
@@ -142,11 +140,10 @@ impl StreamTransport {
         looop.get().claim(py, fd, this.clone().into_any().unbind())?;
         let step =
             |step| Item::Native(Box::new(Scheduled { transport: transport.clone_ref(py), step }));
-        let looop = looop.get();
-        looop.push(py, step(Step::Made(made_in)));
-        looop.push(py, step(Step::Start));
+        looop.get().push(py, step(Step::Made(made_in)));
+        looop.get().push(py, step(Step::Start));
         if let Some(waiter) = waiter {
-            looop.push(py, Wake::item(waiter));
+            Wake::schedule(looop, waiter)?;
         }
         Ok(transport)
     }
@@ -161,8 +158,33 @@ impl StreamTransport {
         self.state.with(py, body)
     }
 
+    /// Makes known from the beginning, as asyncio does, what somebody may look at: a socket that the
+    /// program has made, and what stands in the place of asyncio's own class and function for it.
+    fn tell_of_socket(&self, py: Python<'_>) -> PyResult<()> {
+        let shown = names::places::transport_socket(py)?;
+        let class = shown.current(py)?;
+        let nodelay = names::places::set_nodelay(py)?;
+        let set_nodelay = nodelay.current(py)?;
+        let is_usual = class.is(shown.original(py)) && set_nodelay.is(nodelay.original(py));
+        if is_usual && self.with(py, |state| state.endpoint.socket().is_none()) {
+            return Ok(());
+        }
+        self.make_extra(py, &class)?;
+        if !set_nodelay.is(nodelay.original(py)) {
+            let socket =
+                self.with(py, |state| state.endpoint.socket().map(|socket| socket.clone_ref(py)));
+            set_nodelay.call1((socket,))?;
+        }
+        Ok(())
+    }
+
     /// The socket and its names; made now if nobody has asked before. None for one that was collected.
     fn extra(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        // What stood there when the connection was made.
+        self.make_extra(py, names::places::transport_socket(py)?.original(py))
+    }
+
+    fn make_extra(&self, py: Python<'_>, class: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyDict>>> {
         let known = |state: &mut State| state.extra.as_ref().map(|extra| extra.clone_ref(py));
         if let Some(known) = self.with(py, known) {
             return Ok(Some(known));
@@ -175,9 +197,9 @@ impl StreamTransport {
             (Some(description), _) => {
                 let socket = description.make_socket(py)?;
                 self.with(py, |state| state.endpoint.give_to(socket.clone_ref(py)));
-                description.extra(py, &socket)?
+                description.extra(py, &socket, class)?
             }
-            (None, Some(socket)) => extra_of(socket.bind(py))?,
+            (None, Some(socket)) => extra_of(socket.bind(py), class)?,
             (None, None) => return Ok(None),
         };
         let old = self.with(py, |state| state.extra.replace(extra.clone_ref(py)));
@@ -200,10 +222,8 @@ impl Loop {
         server: Option<Py<PyAny>>,
         context: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        // The names of the socket are asked from the socket itself.
-        let _peername = extra;
         let context = context.map(Context::from_object);
-        foreign::over_socket(slf, sock, protocol, waiter, server, context)
+        foreign::over_socket(slf, sock, protocol, waiter, extra, server, context)
     }
 }
 

@@ -22,7 +22,7 @@ impl TlsProtocol {
         let py = slf.py();
         let looop = self.looop.bind(py);
         let start = if looop.get().is_debug() {
-            names::logger(py)?.call_method1(
+            names::sslproto_logger(py)?.call_method1(
                 intern!(py, "debug"),
                 (intern!(py, "%r starts SSL handshake"), slf),
             )?;
@@ -49,7 +49,7 @@ impl TlsProtocol {
         match self.session.do_handshake(py) {
             Ok(Progress::Done(())) => self.handshake_complete(slf, None),
             Ok(Progress::Again) => self.send_collected(slf),
-            Err(error) if error.is_instance(py, names::ssl_error(py)?) => {
+            Err(error) if error.is_instance(py, &names::ssl_error(py)?) => {
                 self.handshake_complete(slf, Some(error))
             }
             Err(error) => Err(error),
@@ -82,7 +82,7 @@ impl TlsProtocol {
             Ok(certificate) => certificate,
             Err(error) => {
                 self.with(py, |state| state.phase = Phase::Unwrapped);
-                let text = if error.is_instance(py, names::ssl_certificate_error(py)?) {
+                let text = if error.is_instance(py, &names::ssl_certificate_error(py)?) {
                     "SSL handshake failed on verifying the certificate"
                 } else {
                     "SSL handshake failed"
@@ -96,7 +96,7 @@ impl TlsProtocol {
             let now: f64 = looop.call_method0(intern!(py, "time"))?.extract()?;
             let start = self.with(py, |state| state.handshake_start).unwrap_or(now);
             let arguments = ("%r: SSL handshake took %.1f ms", slf, (now - start) * 1e3);
-            names::logger(py)?.call_method1(intern!(py, "debug"), arguments)?;
+            names::sslproto_logger(py)?.call_method1(intern!(py, "debug"), arguments)?;
         }
         let extra = self.extra.bind(py);
         extra.set_item(intern!(py, "peercert"), certificate)?;
@@ -196,7 +196,7 @@ impl TlsProtocol {
                 self.tell_eof(slf)?;
                 self.shutdown_complete(slf, None)
             }
-            Err(error) if error.is_instance(py, names::ssl_error(py)?) => {
+            Err(error) if error.is_instance(py, &names::ssl_error(py)?) => {
                 self.shutdown_complete(slf, Some(error))
             }
             Err(error) => Err(error),
@@ -238,7 +238,7 @@ impl TlsProtocol {
             .and_then(|keep_open| {
                 if keep_open {
                     let text = "returning true from eof_received() has no effect when using ssl";
-                    names::logger(py)?
+                    names::sslproto_logger(py)?
                         .call_method1(intern!(py, "warning"), (make::text(py, text)?,))?;
                 }
                 Ok(())
@@ -358,7 +358,7 @@ impl TlsProtocol {
         if error.is_instance_of::<PyOSError>(py) {
             return telling::log_error(looop, slf.as_any(), &error, message);
         }
-        if error.is_instance(py, names::cancelled_error(py)?) {
+        if error.is_instance(py, &names::cancelled_error(py)?) {
             return Ok(());
         }
         let context = make::dict(py)?;

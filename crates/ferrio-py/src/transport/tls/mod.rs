@@ -43,6 +43,7 @@ use self::lower::Lower;
 use self::outgoing::Backlog;
 use self::phase::{Phase, Told};
 use self::session::Session;
+pub(crate) use self::session::look_up;
 use super::foreign;
 use super::limits;
 use super::protocol::Protocol;
@@ -126,9 +127,10 @@ pub(crate) struct Settings {
     pub(crate) shutdown_timeout: Option<Py<PyAny>>,
 }
 
-/// Bytes: Lib/asyncio/constants.py, FLOW_CONTROL_HIGH_WATER_SSL_READ and _WRITE.
-const READ_HIGH: isize = 256 * 1024;
-const WRITE_HIGH: isize = 512 * 1024;
+/// Bytes, where `asyncio.constants` says how many KiB.
+fn high_water(kib: PyResult<Bound<'_, PyAny>>) -> PyResult<isize> {
+    Ok(kib?.extract::<isize>()?.saturating_mul(1024))
+}
 
 impl Settings {
     /// TLS between a program's protocol and the transport that `open` makes for the protocol it is
@@ -179,8 +181,6 @@ impl Loop {
         ssl_shutdown_timeout: Option<Py<PyAny>>,
         context: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        // The names of the socket are asked from the socket itself.
-        let _peername = extra;
         let settings = Settings {
             context: sslcontext,
             server_side,
@@ -190,7 +190,7 @@ impl Loop {
         };
         settings.open(slf, protocol, waiter, |tls| {
             let context = context.map(Context::from_object);
-            foreign::over_socket(slf, rawsock, tls, None, server, context)
+            foreign::over_socket(slf, rawsock, tls, None, extra, server, context)
         })
     }
 }
@@ -253,13 +253,13 @@ impl TlsProtocol {
                 handshake_start: None,
                 late_writes: 0,
                 backlog: Backlog::default(),
-                outgoing_limits: default_limits(WRITE_HIGH),
+                outgoing_limits: default_limits(high_water(names::ssl_high_water_for_writing(py))?),
                 is_app_writing_paused: false,
                 is_lower_full: false,
                 uncollected: 0,
                 records: Records::new(),
                 unread: 0,
-                incoming_limits: default_limits(READ_HIGH),
+                incoming_limits: default_limits(high_water(names::ssl_high_water_for_reading(py))?),
                 is_app_reading_paused: false,
                 is_lower_paused: false,
                 is_eof: false,

@@ -111,7 +111,8 @@ impl TlsProtocol {
             late
         });
         let Some(count) = late else { return Ok(false) };
-        telling::warn_of_late_write(py, count, "SSL connection is closed")?;
+        let text = "SSL connection is closed";
+        telling::warn_of_late_write_by(crate::names::sslproto_logger, py, count, text)?;
         Ok(true)
     }
 

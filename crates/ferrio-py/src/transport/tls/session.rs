@@ -7,7 +7,19 @@ use pyo3::types::{PyBytes, PyString};
 
 use crate::ffi::call::call_method1;
 use crate::ffi::make;
+use crate::ffi::overrides::Methods;
 use crate::names;
+
+/// What is called past an `ssl.SSLObject`, unless a program has put something else there.
+static METHODS: Methods = Methods::new(&["do_handshake", "unwrap", "read", "write"]);
+
+/// Looks up what a program may replace later; at import.
+///
+/// # Errors
+/// Where there is no `ssl`.
+pub(crate) fn look_up(py: Python<'_>) -> PyResult<()> {
+    METHODS.remember(py, &[names::ssl_object(py)?])
+}
 
 /// One end of a TLS connection.
 pub(crate) struct Session {
@@ -42,7 +54,7 @@ impl Session {
         options.set_item(intern!(py, "server_hostname"), server_hostname)?;
         let arguments = (&incoming, &outgoing);
         let object = context.call_method(intern!(py, "wrap_bio"), arguments, Some(&options))?;
-        let is_inner = object.get_type().is(names::ssl_object(py)?);
+        let is_inner = object.get_type().is(names::ssl_object(py)?) && METHODS.are_of(&object);
         let direct =
             if is_inner { object.getattr(intern!(py, "_sslobj"))? } else { object.clone() };
         Ok(Session {
@@ -132,9 +144,11 @@ fn progress<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Progress<T>> {
     match result {
         Ok(value) => Ok(Progress::Done(value)),
         Err(error) => {
-            let is_again = error.is_instance(py, names::ssl_want_read(py)?)
-                || error.is_instance(py, names::ssl_syscall_error(py)?);
-            if is_again { Ok(Progress::Again) } else { Err(error) }
+            if error.matches(py, names::ssl_again(py)?)? {
+                Ok(Progress::Again)
+            } else {
+                Err(error)
+            }
         }
     }
 }

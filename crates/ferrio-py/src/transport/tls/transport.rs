@@ -331,7 +331,8 @@ impl TlsProtocol {
         high: Option<Watermark>,
         low: Option<Watermark>,
     ) -> PyResult<()> {
-        let limits = limits::from_arguments(high, low, super::WRITE_HIGH)?;
+        let default = super::high_water(names::ssl_high_water_for_writing(slf.py()))?;
+        let limits = limits::from_arguments(high, low, default)?;
         self.with(slf.py(), |state| state.outgoing_limits = limits);
         self.control_app_writing(slf)
     }
@@ -351,7 +352,8 @@ impl TlsProtocol {
         high: Option<Watermark>,
         low: Option<Watermark>,
     ) -> PyResult<()> {
-        let limits = limits::from_arguments(high, low, super::READ_HIGH)?;
+        let default = super::high_water(names::ssl_high_water_for_reading(py))?;
+        let limits = limits::from_arguments(high, low, default)?;
         self.with(py, |state| state.incoming_limits = limits);
         self.control_lower_reading(py)
     }

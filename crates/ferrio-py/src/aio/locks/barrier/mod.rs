@@ -8,7 +8,6 @@ use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyString, PyTuple};
 
 use super::condition::Condition;
@@ -71,21 +70,11 @@ chained!(Barrier);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    theirs(py)?;
     module.add_class::<Barrier>()?;
     class::chain::<Barrier>(module.py());
     wait::install(py)?;
     change::install(py)?;
     context::install(py)
-}
-
-/// asyncio's own class, whatever stands in its place later.
-fn theirs(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.get_or_try_init(py, || {
-        names::locks(py)?.getattr(intern!(py, "Barrier")).map(Bound::unbind)
-    })?;
-    Ok(class.bind(py))
 }
 
 impl Barrier {
@@ -149,10 +138,15 @@ impl Barrier {
         let py = parties.py();
         if parties.lt(1)? {
             // In the words of this version.
-            theirs(py)?.call1((parties,))?;
+            names::barrier(py)?.call1((parties,))?;
             return Err(PyValueError::with_text("parties must be >= 1"));
         }
-        let condition = names::condition(py)?.call0()?.cast_into::<Condition>()?.unbind();
+        let condition = match names::condition(py)?.call0()?.cast_into::<Condition>() {
+            Ok(condition) => condition,
+            // Of a class that somebody has put there and that is not derived from ours.
+            Err(_) => names::aio_condition(py)?.call0()?.cast_into::<Condition>()?,
+        };
+        let condition = condition.unbind();
         let new = Inner {
             condition: Some(condition),
             parties: Count::of(parties),

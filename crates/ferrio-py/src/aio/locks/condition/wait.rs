@@ -155,7 +155,7 @@ impl Waiting {
             match locking.acquiring.step(py, with) {
                 Ok(Step::Yielded(yielded)) => return Ok(Step::Yielded(yielded)),
                 Ok(Step::Returned(_)) => break,
-                Err(error) if error.matches(py, names::cancelled_error(py)?)? => {
+                Err(error) if error.matches(py, &names::cancelled_error(py)?)? => {
                     locking.cancelled = Some(error.into_value(py));
                     locking.acquiring = Acquiring::new(self.condition.bind(py));
                     with = Resume::Value(py.None().into_bound(py));
