@@ -13,6 +13,7 @@ import weakref
 from asyncio import coroutines
 from typing import TYPE_CHECKING, Any
 
+from . import _socket_transport as _socket_transport  # on what asyncio has by now
 from . import _tasks
 from ._ferrio import BaseLoop, track_coroutine_origins
 from ._like import like

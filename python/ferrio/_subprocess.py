@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from asyncio.log import logger
+from asyncio import unix_events
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
             returncode = self._proc.returncode
         if returncode is None:
             # asyncio's words and number.
-            logger.warning(
+            unix_events.logger.warning(  # type: ignore[attr-defined]
                 "child process pid %d exit status already read:  will report returncode 255",
                 self.get_pid(),
             )
@@ -102,8 +102,6 @@ def threads() -> Any:
     global _threads
     with _threads_lock:
         if _threads is None:
-            from asyncio import unix_events
-
             name = "_ThreadedChildWatcher"  # its name since 3.14
             found = getattr(unix_events, name, None) or getattr(unix_events, name[1:])
             _threads = found()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import types
-from asyncio import base_events, streams
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from asyncio import base_events, sslproto, streams
+from typing import Any
 
+from ._borrow import Names, borrow
 from ._ferrio import BaseSSLProtocol
 
 __all__ = ["SSLProtocol", "start_tls"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+# Whatever stands in its place later.
+_StreamReaderProtocol = streams.StreamReaderProtocol
 
 
 class SSLProtocol(BaseSSLProtocol, asyncio.BufferedProtocol):
@@ -41,7 +40,7 @@ def with_what_was_read(
     asyncio's ``start_tls`` of today gives it that, earlier releases lose it (gh-142352).
     """
     made = SSLProtocol(loop, protocol, sslcontext, waiter, server_side, *args, **kwargs)
-    if server_side and isinstance(protocol, streams.StreamReaderProtocol):
+    if server_side and isinstance(protocol, _StreamReaderProtocol):
         reader = protocol._stream_reader  # type: ignore[attr-defined]
         if reader is not None and reader._buffer:
             made._incoming.write(reader._buffer)  # type: ignore[attr-defined]
@@ -49,20 +48,20 @@ def with_what_was_read(
     return made
 
 
-def with_our_protocol(function: Function) -> Function:
-    """A function of asyncio's that makes our ``SSLProtocol`` where it makes asyncio's.
+class _Sslproto:
+    """`asyncio.sslproto`, to a function that makes our ``SSLProtocol`` where it makes asyncio's."""
 
-    What it does besides differs between patch releases even.
-    """
-    plain = cast(types.FunctionType, function)
-    does_all = "_incoming" in plain.__code__.co_names
-    made = SSLProtocol if does_all else with_what_was_read
-    names = {**plain.__globals__, "sslproto": types.SimpleNamespace(SSLProtocol=made)}
-    ours = types.FunctionType(
-        plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__
-    )
-    ours.__kwdefaults__ = plain.__kwdefaults__
-    return cast(Function, functools.wraps(plain)(ours))
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(sslproto, name)
+        if found is not _theirs:
+            return found
+        return SSLProtocol if _does_all else with_what_was_read
 
 
-start_tls = with_our_protocol(base_events.BaseEventLoop.start_tls)
+_theirs = sslproto.SSLProtocol
+# What the function does besides differs between patch releases even.
+_does_all = "_incoming" in base_events.BaseEventLoop.start_tls.__code__.co_names
+start_tls = borrow(
+    base_events.BaseEventLoop.start_tls,
+    Names(base_events, {"sslproto": _Sslproto()}),
+)

@@ -10,11 +10,10 @@ import collections
 import functools
 import sys
 from asyncio import streams
-from collections.abc import Callable
-from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any
 
 from .. import _ferrio
+from .._borrow import Names, borrow
 
 __all__ = [
     "StreamReader",
@@ -26,29 +25,6 @@ __all__ = [
 
 if sys.platform != "win32":
     __all__ += ["open_unix_connection", "start_unix_server"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-# The names that asyncio's own functions know, some of which mean ours.
-_namespace = dict(vars(streams))
-
-
-def _with_ours(function: _F) -> _F:
-    """The same function, for which the classes of `asyncio.streams` are those of this module."""
-    assert isinstance(function, FunctionType)
-    copy = FunctionType(
-        function.__code__,
-        _namespace,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__doc__ = function.__doc__
-    copy.__module__ = function.__module__
-    copy.__qualname__ = function.__qualname__
-    copy.__annotations__ = function.__annotations__
-    return copy  # type: ignore[return-value]
 
 
 class StreamReader(_ferrio.StreamReader, streams.StreamReader):
@@ -79,8 +55,6 @@ class StreamReaderProtocol(
 ):
     """From a transport to a reader. See `asyncio.StreamReaderProtocol`."""
 
-    connection_made = _with_ours(streams.StreamReaderProtocol.connection_made)
-
     # As asyncio's of today, after `start_tls`: in earlier releases the reader goes on pausing the
     # transport that is below TLS by then.
     if hasattr(streams.StreamReaderProtocol, "_replace_transport"):
@@ -102,15 +76,22 @@ def _read_from(protocol: Any, transport: asyncio.BaseTransport) -> None:
         reader._transport = transport
 
 
-_namespace.update(
-    StreamReader=StreamReader,
-    StreamWriter=StreamWriter,
-    StreamReaderProtocol=StreamReaderProtocol,
+# To asyncio's own functions the classes of `asyncio.streams` are those of this module.
+_names = Names(
+    streams,
+    {
+        "StreamReader": StreamReader,
+        "StreamWriter": StreamWriter,
+        "StreamReaderProtocol": StreamReaderProtocol,
+    },
 )
 
-open_connection = _with_ours(streams.open_connection)
-start_server = _with_ours(streams.start_server)
+StreamReaderProtocol.connection_made = borrow(  # type: ignore[method-assign]
+    streams.StreamReaderProtocol.connection_made, _names
+)
+open_connection = borrow(streams.open_connection, _names)
+start_server = borrow(streams.start_server, _names)
 
 if sys.platform != "win32":
-    open_unix_connection = _with_ours(streams.open_unix_connection)
-    start_unix_server = _with_ours(streams.start_unix_server)
+    open_unix_connection = borrow(streams.open_unix_connection, _names)
+    start_unix_server = borrow(streams.start_unix_server, _names)
