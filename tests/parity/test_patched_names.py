@@ -98,7 +98,13 @@ ASKING = {
     "asyncio.futures._copy_future_state",
     "asyncio.futures.wrap_future",
 }
-NOT_CALLED_IN = {"names_of_hosts": ASKING, "streams_by_name": ASKING}
+#: Of a socket that the loop has made itself there is nothing to be checked.
+MADE = {"asyncio.base_events._check_ssl_socket"}
+NOT_CALLED_IN = {
+    "names_of_hosts": ASKING,
+    "streams_by_name": ASKING | MADE,
+    **dict.fromkeys(["streams", "tls", "start_tls", "sendfile"], MADE),
+}
 
 #: The same of the functions and classes that are replaced by native ones.
 NOT_CALLED_BY_REPLACED = {
