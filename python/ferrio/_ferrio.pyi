@@ -89,6 +89,7 @@ __all__ = [
     "die_after_shutdown",
     "gather",
     "report_uncaught",
+    "step_coroutine",
     "run_file",
     "shield",
     "sleep",
