@@ -93,6 +93,7 @@ __all__ = [
     "run_file",
     "shield",
     "sleep",
+    "step_coroutine",
     "timeout",
     "timeout_at",
     "track_coroutine_origins",
