@@ -91,6 +91,13 @@ impl Reading for Amount {
     const QUALNAME: &'static str = "StreamReader.read";
     const WAITS_AS: &'static str = "read";
 
+    fn inner(&self) -> &'static [&'static str] {
+        match self {
+            Amount::AtMost(_) => Self::INNER,
+            Amount::All(_) => &["StreamReader.read", "StreamReader._wait_for_data"],
+        }
+    }
+
     fn attempt<'py>(
         &mut self,
         py: Python<'py>,

@@ -19,6 +19,11 @@ pub(super) trait Reading: Send + 'static {
     const QUALNAME: &'static str;
     /// As [`Body::inner`], while it waits.
     const INNER: &'static [&'static str] = &["StreamReader._wait_for_data"];
+
+    /// [`INNER`](Self::INNER), where it depends on what is read.
+    fn inner(&self) -> &'static [&'static str] {
+        Self::INNER
+    }
     /// The method's name for one who is waiting already.
     const WAITS_AS: &'static str;
 
@@ -147,7 +152,7 @@ impl<R: Reading> Body for Read<R> {
     }
 
     fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
-        R::INNER
+        self.reading.inner()
     }
 
     fn traverse(

@@ -77,6 +77,13 @@ impl Body for Enter {
         }
     }
 
+    fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
+        match self {
+            Enter::Ours(waiting) => waiting.names(),
+            Enter::Start(_) | Enter::Theirs(_) => &[],
+        }
+    }
+
     fn traverse(
         &self,
         py: Python<'_>,

@@ -124,6 +124,24 @@ fn broken(py: Python<'_>, text: &str) -> PyResult<PyErr> {
     Ok(raised(names::broken_barrier_error(py)?.call1((make::text(py, text)?,))?))
 }
 
+impl Waiting {
+    /// This coroutine and those that asyncio's would be awaiting.
+    pub(super) fn names(&self) -> &'static [&'static str] {
+        match self.stage {
+            Stage::Start => &["Barrier.wait"],
+            Stage::Entering(_) => {
+                &["Barrier.wait", "_ContextManagerMixin.__aenter__", "Lock.acquire"]
+            }
+            Stage::Blocked(_) => {
+                &["Barrier.wait", "Barrier._block", "Condition.wait_for", "Condition.wait"]
+            }
+            Stage::Filling(..) => {
+                &["Barrier.wait", "Barrier._wait", "Condition.wait_for", "Condition.wait"]
+            }
+        }
+    }
+}
+
 impl Body for Waiting {
     fn qualname(&self) -> &'static str {
         "Barrier.wait"
@@ -165,12 +183,7 @@ impl Body for Waiting {
     }
 
     fn inner(&self, _py: Python<'_>) -> &'static [&'static str] {
-        match self.stage {
-            Stage::Start => &[],
-            Stage::Entering(_) => &["_ContextManagerMixin.__aenter__", "Lock.acquire"],
-            Stage::Blocked(_) => &["Barrier._block", "Condition.wait_for", "Condition.wait"],
-            Stage::Filling(..) => &["Barrier._wait", "Condition.wait_for", "Condition.wait"],
-        }
+        &self.names()[1..]
     }
 
     fn traverse(
