@@ -166,6 +166,19 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     return one, other
 
 
+def datagram_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected Unix sockets that have names, unlike those of `socketpair`: to a peer without
+    one asyncio's transports cannot send.
+    """
+    one, other = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    # Linux chooses an abstract name: unix(7), "Autobind feature".
+    one.bind("")
+    other.bind("")
+    one.connect(other.getsockname())
+    other.connect(one.getsockname())
+    return one, other
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as sock:

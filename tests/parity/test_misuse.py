@@ -15,6 +15,7 @@ import pytest
 from tests import loops
 from tests.certificates import Certificates
 
+from .peers import datagram_pair
 from .trace import Trace
 from .twin import Loop, twin
 
@@ -91,7 +92,7 @@ async def open_one(
         pipe, _ = await connect(quiet, os.fdopen(ours, mode, 0))
         return [pipe]
     is_datagram = kind == "datagram"
-    one, other = socket.socketpair(type=socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM)
+    one, other = datagram_pair() if is_datagram else socket.socketpair()
     one.setblocking(False)
     if is_datagram:
         kept.append(other)

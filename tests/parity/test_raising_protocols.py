@@ -14,6 +14,7 @@ import pytest
 from tests import loops
 from tests.certificates import Certificates
 
+from .peers import datagram_pair
 from .trace import Trace
 from .twin import Loop, twin
 
@@ -201,7 +202,7 @@ def small_buffers(*socks: socket.socket) -> None:
 def over_a_socket(stage: Stage, protocol: Any, kind: str) -> None:
     loop = stage.loop
     is_datagram = kind == "datagram"
-    one, other = socket.socketpair(type=socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM)
+    one, other = datagram_pair() if is_datagram else socket.socketpair()
     small_buffers(one, other)
     with other:
         if is_datagram:
@@ -215,7 +216,8 @@ def over_a_socket(stage: Stage, protocol: Any, kind: str) -> None:
         if protocol.method == "error_received":
             # Nobody will take it.
             other.close()
-            transport.sendto(b"to nobody")
+            with stage.trace.raises("sendto"):
+                transport.sendto(b"to nobody")
             stage.turns()
         elif protocol.method.endswith("writing"):
             fill(stage, transport, is_datagram)
