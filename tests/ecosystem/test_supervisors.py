@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -73,9 +75,18 @@ class Server:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/", headers={"Connection": "close"}
         )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            text: str = answer.read().decode()
-            return text.split()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                    text: str = answer.read().decode()
+                    return text.split()
+            except urllib.error.URLError as error:
+                # A worker listens a moment after its application has started.
+                refused = isinstance(error.reason, ConnectionRefusedError)
+                if not refused or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def end(self) -> int:
         """The exit status after SIGTERM."""
