@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from ferrio import _bench
-from ferrio._bench import rows, table
+from ferrio._bench import command, rows, table
 from ferrio._bench.campaign import steps
 from ferrio._bench.cpus import Placement
 from ferrio._bench.results import LoopResult, Results, RowResult
@@ -63,6 +64,13 @@ def test_bad_arguments_are_refused(argv: list[str], capsys: pytest.CaptureFixtur
     assert "ferrio bench: " in capsys.readouterr().err
 
 
+def test_the_wheel_carries_the_load_generator() -> None:
+    program = Path(command.__file__).with_name("ferrio-load")
+    assert command._load_generator() == str(program)
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert "usage: ferrio-load" in done.stdout
+
+
 def test_missing_packages_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,10 +83,18 @@ def test_missing_packages_are_named(
 
 @drawing
 @linux
-@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize(
+    ("suffix", "load_generator"), [("png", "ferrio-load"), ("svg", "Python client")]
+)
 def test_a_short_run_writes_json_and_a_plot(
-    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suffix: str,
+    load_generator: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if load_generator == "Python client":
+        monkeypatch.setattr(command, "_load_generator", lambda: None)
     json_path, plot_path = tmp_path / "results.json", tmp_path / f"plot.{suffix}"
     status = bench(
         *("--rows", "call_soon_batch", "echo_streams_1k"),
@@ -89,6 +105,7 @@ def test_a_short_run_writes_json_and_a_plot(
     assert status == 0
     assert "echo_streams_1k" in capsys.readouterr().out
     data = json.loads(json_path.read_text())
+    assert data["environment"]["load_generator"] == load_generator
     assert [row["name"] for row in data["rows"]] == ["echo_streams_1k", "call_soon_batch"]
     for row in Results.read(json_path).rows:
         assert row.loops["asyncio"].error is None

@@ -48,7 +48,10 @@ SOURCES = (
     "crates/**/Cargo.toml",
     "python/**/*",
     "examples/**/*",
+    "bench/load/**/*",
 )
+# Made on the way, from bench/load.
+LOAD_GENERATOR = ROOT / "python" / "ferrio" / "_bench" / "ferrio-load"
 
 
 def main() -> None:
@@ -201,13 +204,15 @@ def of_build(name: str, profile: str) -> Stamp:
 
 
 def sources() -> list[Path]:
-    return [path for pattern in SOURCES for path in ROOT.glob(pattern)]
+    found = (path for pattern in SOURCES for path in ROOT.glob(pattern))
+    return [path for path in found if path.stem != LOAD_GENERATOR.name]
 
 
 def make_wheel(wheels: Path, profile: str, *more: str) -> Path:
     """Leaves nothing but the new wheel in the folder `wheels`."""
     shutil.rmtree(wheels, ignore_errors=True)
     python = ENVIRONMENT / "bin" / "python"
+    run([python, ROOT / "bench" / "load" / "backend.py"])
     command: list[str | Path] = [python, "-m", "maturin", "build", "--locked"]
     command += ["--profile", profile, "--interpreter", python, "--out", wheels]
     run([*command, *more])

@@ -89,7 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--load-generator",
         metavar="PATH",
-        help="the program ferrio-load; default: from PATH, else a Python client does its work",
+        help="the program ferrio-load; default: the wheel's, else from PATH, else a Python client "
+        "does its work",
     )
 
 
@@ -126,6 +127,11 @@ def run(args: argparse.Namespace, rows: Sequence[Row] | None = None) -> int:
     return _measure(args, chosen, console)
 
 
+def _load_generator() -> str | None:
+    """The program that came with this package, or one on PATH."""
+    return shutil.which(Path(__file__).with_name("ferrio-load")) or shutil.which("ferrio-load")
+
+
 def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> int:
     from .progress import display
 
@@ -137,7 +143,7 @@ def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> i
     effort = Effort(
         seconds=seconds,
         placement=Placement.of_this_machine(),
-        load_generator=args.load_generator or shutil.which("ferrio-load"),
+        load_generator=args.load_generator or _load_generator(),
     )
     if effort.load_generator is None and any(row.name.startswith("echo_") for row in possible):
         console.print(
