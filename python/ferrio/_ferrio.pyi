@@ -89,7 +89,6 @@ __all__ = [
     "die_after_shutdown",
     "gather",
     "report_uncaught",
-    "step_coroutine",
     "run_file",
     "shield",
     "sleep",

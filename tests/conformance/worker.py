@@ -111,8 +111,8 @@ class Reporter(unittest.TestResult):
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
-        # What the test before has left behind warns here, and not in the middle of this one. (A child's
-        # pipe may be open when Process.wait() has returned: gh-119710.)
+        # What the test before has left behind warns here, and not in the middle of this one. (A
+        # child's pipe may be open when Process.wait() has returned: gh-119710.)
         gc.collect()
         name = self._module.short(test.id())
         expectation = self._expectations.of(name)
