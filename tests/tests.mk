@@ -52,6 +52,7 @@ conformance: venv ## CPython's own tests of asyncio, and with it, on ferrio
 ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio: half an hour
 	$(VENV)/bin/python -m tests.suites $(ARGS)
 
+# No $(MAKE) in it: `make --dry-run` runs a line that has that, and the documentation is tested so.
 # Each test by itself, so that its figures are its own; timeouts are for hangs, on a machine that
 # has other things to do.
 SOAK = -m pytest tests/stress --soak --timeout 7200
@@ -66,11 +67,12 @@ fuzz-python: ## random programs, and odd arguments for every attribute, a minute
 
 soak: ## tests/stress at full length, half an hour, and two of fuzzing, on $(PYTHON); figures at the end
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE) --faults
+	@$(PYTHON) tests/setup/environment.py --assertions
 	FAULTS_ROUNDS=20 cargo test --locked --release --package ferrio-engine --features faults \
 	  --test faults -- --nocapture
 	status=0; $(VENV)/bin/python $(SOAK) $(ARGS) || status=$$?; \
 	PYTHONPATH=.build/faults/$(notdir $(VENV)) $(VENV)/bin/python $(SOAK) -k syscall_faults || status=$$?; \
-	[ -n "$(ARGS)" ] || $(MAKE) fuzz-python ARGS="--seconds 3600 --keep-going" || status=$$?; \
+	[ -n "$(ARGS)" ] || $(ASSERTING) --seconds 3600 --keep-going || status=$$?; \
 	exit $$status
 
 # RUSTC_BOOTSTRAP=1 admits the stable compiler to -Zsanitizer; with --target, build scripts are left
