@@ -186,6 +186,9 @@ class TestWithoutPolicies:
         assert asyncio.new_event_loop is original
 
     def test_on_top_of_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Put back in the end, whatever stands there by then.
+        monkeypatch.setattr(asyncio, "new_event_loop", asyncio.new_event_loop)
+        monkeypatch.setattr(events, "new_event_loop", events.new_event_loop)
         switch = _install.Switch(_install.Function())
         switch.on(ferrio.new_event_loop)
         ours = asyncio.new_event_loop
