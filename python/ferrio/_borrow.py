@@ -23,8 +23,10 @@ class Names(dict[str, Any]):
     """
 
     def __init__(self, module: types.ModuleType, ours: dict[str, Any]) -> None:
-        # Where the interpreter itself looks.
-        super().__init__(__name__=module.__name__, __builtins__=module.__dict__["__builtins__"])
+        # Where the interpreter itself looks: for what is built in, and for what a relative import
+        # is relative to.
+        found = ("__name__", "__package__", "__spec__", "__builtins__")
+        super().__init__((name, module.__dict__[name]) for name in found)
         self._names = module.__dict__
         self._ours = {name: (self._names[name], mine) for name, mine in ours.items()}
 

@@ -106,6 +106,9 @@ def stand_in(name: Name, value: Any, calls: Calls) -> Any:
         return class_like(name, value, calls)
     if isinstance(value, types.ModuleType) or not callable(value):
         return None
+    if name[0] == "typing":
+        # Annotations of inner functions, up to 3.11: they are subscripted, not called.
+        return None
 
     def called(*arguments: Any, **options: Any) -> Any:
         calls.note(name)

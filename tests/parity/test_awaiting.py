@@ -164,11 +164,12 @@ def test_awaited_already(trace: Trace, aio: Any, loop: Loop) -> None:
     ):
 
         async def main(make: Callable[[], Any] = make) -> None:
-            for second in (
-                again,
-                lambda it: aio.wait_for(it, None),
-                lambda it: aio.wait_for(it, 1),
-            ):
+            seconds = [again, lambda it: aio.wait_for(it, None)]
+            # 3.11's makes a task of it, which goes on with the coroutine in another's place: with
+            # what error depends on whose turn it is.
+            if sys.version_info >= (3, 12):
+                seconds.append(lambda it: aio.wait_for(it, 1))
+            for second in seconds:
                 coroutine = make()
                 task = asyncio.create_task(again(coroutine))
                 await asyncio.sleep(0)
@@ -221,6 +222,10 @@ class OnlyNext:
         return None
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 12),
+    reason="wait_for leaves tasks behind there, which become garbage in no certain order",
+)
 @twin
 def test_what_is_awaited_is_closed(trace: Trace, aio: Any, loop: Loop) -> None:
     async def guarded(*, swallow: bool = False, wait: bool = False) -> Any:

@@ -7,6 +7,7 @@ import inspect
 import os
 import socket
 import ssl
+import sys
 import warnings
 from collections.abc import Callable
 from types import TracebackType
@@ -25,7 +26,10 @@ class Outer(Exception):
 
 def frames(traceback: TracebackType | None) -> list[str]:
     """The functions of this file that a traceback goes through: others are the loop's own."""
-    names = []
+    names: list[str] = []
+    if sys.version_info < (3, 12):
+        # What is thrown into a coroutine loses frames or doubles them there, in asyncio as well.
+        return names
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_filename == __file__:

@@ -35,6 +35,7 @@ NOT_CALLED = {
     "heapq.heappop": "the loop's own",
     "heapq.heappush": "the loop's own",
     "math.isnan": "the loop's own",
+    "math.ulp": "the loop's own, from 3.15 on",
     "selectors.DefaultSelector": "the loop's own",
     "socket.socket": "the loop's own",
     "socket.socketpair": "the loop's own",
@@ -118,6 +119,8 @@ NOT_CALLED_BY_REPLACED = {
     "asyncio.futures._get_loop": "native",
     "asyncio.futures.future_add_to_awaited_by": "bound at import",
     "asyncio.futures.future_discard_from_awaited_by": "bound at import",
+    "asyncio.tasks._release_waiter": "native, up to 3.11",
+    "asyncio.events._get_event_loop": "only 3.11 has it: the running loop is found without it",
     "asyncio.exceptions.TimeoutError": "native",
     "functools.partial": "of functions that are native",
 }

@@ -24,6 +24,8 @@ _SCRUBBED = [
     (re.compile(r"\b_ThreadSafeHandle\b"), "Handle"),
     # A task's step, where nothing but the callable itself can be shown.
     (re.compile(r"<(?:_asyncio|ferrio)\.(TaskStepMethWrapper) object"), r"<\1 object"),
+    # How 3.11's wait_for shows what it is woken by, a function of ours there.
+    (re.compile(r"_release_waiter\(<Future .*?>\)\(\) at /\S+:\d+"), "_release_waiter()"),
     # How a TypeError names a class depends on whether it is written in C.
     (re.compile(r"'(?:ferrio|asyncio)\.(?:\w+\.)*(\w+)'"), r"'\1'"),
     (re.compile(r"\b_?\w+Transport(?= has|' object has|\._call)"), "TRANSPORT"),

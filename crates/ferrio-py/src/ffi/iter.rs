@@ -53,7 +53,11 @@ pub(crate) fn awaitable_iter<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bou
     }
     Err(PyTypeError::with_text(if cfg!(Py_3_15) {
         let class = awaitable.get_type().fully_qualified_name()?;
-        let other = iterator.get_type().fully_qualified_name()?;
+        // A generator of `types.coroutine`'s is called what it is used as.
+        let other = match is_coroutine {
+            true => "coroutine".to_owned(),
+            false => iterator.get_type().fully_qualified_name()?.to_string(),
+        };
         format!("{class}.__await__() must return an iterator, not {other}")
     } else if is_coroutine {
         "__await__() returned a coroutine".to_owned()
