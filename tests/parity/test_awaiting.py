@@ -164,7 +164,7 @@ def test_awaited_already(trace: Trace, aio: Any, loop: Loop) -> None:
     ):
 
         async def main(make: Callable[[], Any] = make) -> None:
-            seconds = [again, lambda it: aio.wait_for(it, None)]
+            seconds: list[Callable[[Any], Any]] = [again, lambda it: aio.wait_for(it, None)]
             # 3.11's makes a task of it, which goes on with the coroutine in another's place: with
             # what error depends on whose turn it is.
             if sys.version_info >= (3, 12):
