@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from .programs import output_of
 
@@ -94,6 +97,8 @@ async def double(number):
         assert output_of(tmp_path, patch + body + RUN) == "woken\n"
 
     def test_names_are_resolved(self, tmp_path: Path, patch: str) -> None:
+        if sys.version_info >= (3, 14) and "gevent" in patch:
+            pytest.skip("the same program never ends on asyncio's own loop, either")
         body = """
 import socket
 
