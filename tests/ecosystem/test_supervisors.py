@@ -26,13 +26,14 @@ FERRIO_RUN = [sys.executable, "-m", "ferrio", "run", "-m"]
 APP = """
 import asyncio, os, sys
 
-print("imported by", os.getpid(), file=sys.stderr, flush=True)
+# Each line in one call: workers share their standard error.
+os.write(2, b"imported by %d\\n" % os.getpid())
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})
-        print("on", type(asyncio.get_running_loop()).__module__, file=sys.stderr, flush=True)
+        os.write(2, f"on {type(asyncio.get_running_loop()).__module__}\\n".encode())
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
     elif scope["type"] == "http":
