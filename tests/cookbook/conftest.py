@@ -76,10 +76,14 @@ class Cookbook:
         loop: LoopName = "ferrio",
         timeout: float = PATIENCE,
         stdin: str = "",
+        options: Sequence[str] = (),
         **environment: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end. Fails, and shows all output, unless it exits with 0."""
-        command = command_line(name, arguments, loop)
+        """Run a program to its end. Fails, and shows all output, unless it exits with 0.
+
+        `options` are those of `ferrio run`.
+        """
+        command = command_line(name, arguments, loop, options)
         try:
             done = subprocess.run(
                 command,
@@ -208,8 +212,10 @@ class Pump(threading.Thread):
         return "".join(self._seen)
 
 
-def command_line(name: str, arguments: Sequence[str], loop: LoopName) -> list[str]:
-    program = ["run", "--loop", loop, f"examples/{name}"]
+def command_line(
+    name: str, arguments: Sequence[str], loop: LoopName, options: Sequence[str] = ()
+) -> list[str]:
+    program = ["run", "--loop", loop, *options, f"examples/{name}"]
     return [sys.executable, "-m", "ferrio", *program, *arguments]
 
 

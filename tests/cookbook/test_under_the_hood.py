@@ -73,10 +73,15 @@ def without_figures(output: str) -> str:
     return re.sub(r"(?<=, ) *\d+(?= ms| calls)|(?<=bca in )\d\.\d\d", "N", output)
 
 
+def without_foreign_loops(stderr: str) -> str:
+    """Without what `ferrio run` says of the loops that `swapping` names."""
+    return re.sub(r"ferrio run: not on ferrio: the program has chosen .*\n", "", stderr)
+
+
 @pytest.mark.parametrize("program", EXPECTED)
 def test_program(cookbook: Cookbook, loop: LoopName, program: str) -> None:
-    done = cookbook("under_the_hood", program, loop=loop)
-    assert done.stderr == ""
+    done = cookbook("under_the_hood", program, loop=loop, options=["--keep-loops"])
+    assert without_foreign_loops(done.stderr) == ""
     first, blank, heading, _, output = done.stdout.split("\n", 4)
     assert first.startswith(f"running on {loop}.")
     assert blank == ""
@@ -85,10 +90,21 @@ def test_program(cookbook: Cookbook, loop: LoopName, program: str) -> None:
 
 
 def test_all_programs_run_without_arguments(cookbook: Cookbook, loop: LoopName) -> None:
-    done = cookbook("under_the_hood", loop=loop)
-    assert done.stderr == ""
+    done = cookbook("under_the_hood", loop=loop, options=["--keep-loops"])
+    assert without_foreign_loops(done.stderr) == ""
     for output in EXPECTED.values():
         assert output in without_figures(done.stdout)
+
+
+def test_loops_are_named_that_are_not_ferrios(cookbook: Cookbook) -> None:
+    asked, kept = (
+        cookbook("under_the_hood", "swapping", options=options).stderr.splitlines()
+        for options in ([], ["--keep-loops"])
+    )
+    assert [line for line in asked if "asks for uvloop" in line]
+    assert [line for line in kept if line.endswith(" uvloop.Loop")]
+    for lines in asked, kept:
+        assert [line for line in lines if line.endswith(" swapping.CountingLoop")]
 
 
 def test_the_tiny_loop_has_fifty_lines() -> None:

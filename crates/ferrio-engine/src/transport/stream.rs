@@ -372,6 +372,7 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
     /// asyncio's `write`: sends `data` at once if nothing is queued before it, and queues what the
     /// kernel does not take. `rest(n)` makes an owned chunk of what is behind the first `n` bytes;
     /// it is not called if all is sent. Returns the edge crossed, for the caller to deliver once.
+    /// Of no bytes it makes no call: an empty send is a message on some sockets.
     ///
     /// # Errors
     ///
@@ -382,8 +383,10 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
         rest: impl FnOnce(usize) -> B,
     ) -> Result<Option<Flow>, WriteError> {
         self.check_writable()?;
+        if data.is_empty() {
+            return Ok(None);
+        }
         let sent = if self.buffer.is_empty() { self.send_once(data)? } else { 0 };
-        // An empty chunk has nothing to be sent, and crosses no edge.
         Ok(if sent < data.len() { self.buffer.push(rest(sent)) } else { None })
     }
 

@@ -359,6 +359,22 @@ fn the_kernel_has_what_was_written_when_write_returns() {
     assert!(stream.is_closed());
 }
 
+#[test]
+fn a_write_of_nothing_makes_no_call() {
+    let kernel = Kernel::with_room(7);
+    let mut stream = stream(&kernel, StreamKind::Other);
+    assert_eq!(stream.write(b"", |_| panic!("nothing is left")).unwrap(), None);
+    assert_eq!(stream.write_all([]).unwrap(), None);
+    assert_eq!(stream.write_all([vec![], vec![]]).unwrap(), None);
+    assert_eq!((kernel.calls.get(), stream.buffered_bytes()), (0, 0));
+    // What is refused with bytes is refused without.
+    let _ = stream.shutdown_write().unwrap();
+    assert!(matches!(
+        stream.write(b"", |_| vec![]),
+        Err(WriteError::Refused(PushError::AfterShutdown))
+    ));
+}
+
 /// `writelines` of CPython's `selector_events.py`: tries to send whatever was queued before.
 #[test]
 fn many_chunks_go_out_in_one_call_with_what_waited_before_them() {
