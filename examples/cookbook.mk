@@ -6,4 +6,4 @@
 .PHONY: cookbook
 cookbook: venv ## set up what examples/ needs, run each program on ferrio and on asyncio
 	@$(VENV)/bin/python -m tests.setup.cookbook
-	$(VENV)/bin/python -m pytest tests/cookbook --numprocesses 2 $(ARGS)
+	$(VENV)/bin/python -m pytest tests/cookbook --numprocesses 3 $(ARGS)

@@ -57,17 +57,24 @@ ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio
 # has other things to do.
 SOAK = -m pytest tests/stress --soak --timeout 7200
 
-# On a build of its own, with assertions. PYTHON may be a debug build of CPython.
+# With assertions: the dev profile has them; beside another, on a build of its own. PYTHON may be a
+# debug build of CPython.
+ifeq ($(PROFILE),dev)
+ASSERTIONS_BUILD = --profile dev
+ASSERTING = $(VENV)/bin/python -m tests.fuzzing
+else
+ASSERTIONS_BUILD = --assertions
 ASSERTING = PYTHONPATH=.build/assertions/$(notdir $(VENV)) $(VENV)/bin/python -m tests.fuzzing
+endif
 
 .PHONY: fuzz-python
 fuzz-python: ## random programs, and odd arguments for every attribute, a minute each
-	@$(PYTHON) tests/setup/environment.py --assertions
+	@$(PYTHON) tests/setup/environment.py $(ASSERTIONS_BUILD)
 	$(ASSERTING) $(ARGS)
 
 soak: ## tests/stress at full length, half an hour, and two of fuzzing, on $(PYTHON); figures at the end
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE) --faults
-	@$(PYTHON) tests/setup/environment.py --assertions
+	@$(PYTHON) tests/setup/environment.py $(ASSERTIONS_BUILD)
 	FAULTS_ROUNDS=20 cargo test --locked --release --package ferrio-engine --features faults \
 	  --test faults -- --nocapture
 	status=0; $(VENV)/bin/python $(SOAK) $(ARGS) || status=$$?; \
@@ -119,8 +126,7 @@ lint-rust: lint-environment
 	cargo fmt --all --check
 	PYO3_PYTHON=$(abspath $(VENV)/bin/python) \
 	  cargo clippy --locked --workspace --all-targets -- --deny warnings
-	PYO3_PYTHON=$(abspath $(VENV)/bin/python) \
-	  cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	cargo clippy --locked --package ferrio-engine --all-targets --all-features -- --deny warnings
 
 # Tests use what newer versions have, and lambdas for the sake of what they do.
 TESTS_MYPY = --python-version 3.13 --disable-error-code func-returns-value
