@@ -53,7 +53,7 @@ macro_rules! kept {
 
 /// What asyncio looks up each time it needs it, and so do we: a name of one of its modules, or what
 /// stands under a name of the module that it means. A patch counts from when it is there until it is
-/// gone. Two look-ups in dicts, 10 to 20 ns.
+/// gone. Two look-ups in dicts.
 macro_rules! current {
     ($($(#[$meta:meta])* $name:ident = $module:literal, $first:literal $(, $second:literal)?;)*) => {
         $(
