@@ -15,13 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import _choice
 
-COMMANDS = ("run", "cookbook", "bench", "info")
+COMMANDS = ("run", "compare", "cookbook", "bench", "info")
 
 DESCRIPTION = """\
 asyncio, all of it, in Rust.
 
 commands:
   run       run an unmodified asyncio program on ferrio
+  compare   run a program on asyncio, uvloop and ferrio, and show what it takes on each
   cookbook  list, show and run programs for everything that asyncio is used for
   bench     measure ferrio beside asyncio, uvloop and other loops on this machine
   info      show versions, driver and features: what to put into a bug report
@@ -32,6 +33,7 @@ examples:
   ferrio run app.py --port 8080     a file; what follows it is the program's
   ferrio run -m package.module      a module
   ferrio run -m asyncio             an interactive prompt with await, on ferrio
+  ferrio compare app.py             what it takes on each loop
   ferrio cookbook run sockets       a recipe
   ferrio bench --quick              one minute of measuring
   ferrio info --json                for scripts
@@ -140,6 +142,12 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     run.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(error=run.error)
 
+    compare = commands.add_parser("compare", allow_abbrev=False)
+    if command == "compare":
+        from . import _compare
+
+        _compare.add_arguments(compare)
+
     cookbook = commands.add_parser(
         "cookbook",
         description=COOKBOOK_DESCRIPTION,
@@ -174,9 +182,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loop",
-        choices=["ferrio", "asyncio", "uvloop"],
+        choices=["ferrio", "asyncio", "uvloop", "rloop", "zuvloop", "aiofastnet"],
         default="ferrio",
-        help="the loop to run on, for comparing (default: ferrio)",
+        help="the loop to run on, to compare (default: ferrio); or see `ferrio compare`",
     )
     parser.add_argument(
         "--loop-only",
@@ -271,6 +279,10 @@ def say(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     match options.command:
         case "cookbook":
             return cookbook(options)
+        case "compare":
+            from . import _compare
+
+            return _compare.run(options)
         case "bench":
             from . import _bench
 

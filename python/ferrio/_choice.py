@@ -7,19 +7,23 @@ environment variable FERRIO_RUN, which `_ferrio_start` looks for.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import site
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import _ferrio_start
 
 from . import _install, _named_loops, _replace, _runner, _tasks
 
-LoopName: TypeAlias = Literal["ferrio", "asyncio", "uvloop"]
+LoopName: TypeAlias = Literal["ferrio", "asyncio", "uvloop", "rloop", "zuvloop", "aiofastnet"]
+
+#: With these, who asks for uvloop is to get it.
+ON_UVLOOP = ("uvloop", "aiofastnet")
 
 VARIABLE = "FERRIO_RUN"
 
@@ -50,11 +54,12 @@ class Choice:
             ImportError: The loop is not installed.
         """
         global in_force
-        make_loop = None if self.loop == "ferrio" else maker_of_another(self.loop)
+        make_loop = _runner.new_event_loop if self.loop == "ferrio" else maker_of_another(self.loop)
         in_force = self
         # What the `ferrio run` around this one has put in place.
         _install.uninstall()
         _ferrio_start.wait(*_ferrio_start.NAMED)
+        _named_loops.chosen = _named_loops.Chosen(self.loop, make_loop)
         _named_loops.watch.set(self.loop == "ferrio")
 
         def prepared(made: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
@@ -66,12 +71,12 @@ class Choice:
         _tasks.c_tasks = self.c_tasks or _tasks.asked_for_by_environment()
         # So that a program that names ferrio's loop is not worse off than one that names none.
         _runner.prepare = prepared
-        if make_loop is not None:
+        if self.loop == "ferrio":
+            _install.switch.on(make_loop)
+            if not self.loop_only:
+                _replace.replace()
+        else:
             _install.switch.on(lambda: prepared(make_loop()))
-            return
-        _install.switch.on(_runner.new_event_loop)
-        if not self.loop_only:
-            _replace.replace()
 
     def tell_children(self, tell: bool) -> None:
         """Have interpreters that this process starts go by this choice, or by none."""
@@ -116,21 +121,25 @@ def put_in_path(folder: str) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, *entries])
 
 
-def maker_of_another(
-    name: Literal["asyncio", "uvloop"],
-) -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes the loops that ferrio is to be compared with."""
+def maker_of_another(name: LoopName) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the loops that ferrio is to be compared with.
+
+    Raises:
+        ImportError: It is not installed.
+    """
     match name:
         case "asyncio":
             # The platform's default, which has a name of its own only since 3.13.
             if sys.platform == "win32":
                 return asyncio.ProactorEventLoop
             return asyncio.SelectorEventLoop
-        case "uvloop":
-            import uvloop
-
-            made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-            return made
+        case "aiofastnet":
+            # Transports for somebody else's loop; uvloop is the quicker one beneath them.
+            below = importlib.import_module("uvloop").new_event_loop
+            made = importlib.import_module("aiofastnet").loop_factory(below)
+        case _:
+            made = importlib.import_module(name).new_event_loop
+    return cast("Callable[[], asyncio.AbstractEventLoop]", made)
 
 
 #: The choice by which this process goes.
@@ -141,5 +150,5 @@ def imported(module: ModuleType) -> None:
     """What `_ferrio_start` waits for has been imported: asyncio, or who names a loop."""
     if module.__name__ == "asyncio":
         Choice.of_words(os.environ.get(VARIABLE, "")).put_in_force()
-    elif in_force.loop == "ferrio" and not in_force.keep_loops:
+    elif in_force.loop not in ON_UVLOOP and not in_force.keep_loops:
         _named_loops.imported(module)

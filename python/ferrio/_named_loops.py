@@ -1,7 +1,7 @@
 """Programs that name a loop, under `ferrio run`: its user has said which loop it is to be.
 
-Who asks for uvloop, as many do where it is installed, gets ferrio. Whatever else is named is given.
-Both are said in a line on standard error.
+Who asks for uvloop, as many do where it is installed, gets ferrio, or what `--loop` says. Whatever
+else is named is given. Both are said in a line on standard error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,33 @@ import importlib.util
 import sys
 from asyncio import events
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from . import _install, _runner
 from ._loop import Loop
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The loop that the user has chosen."""
+
+    name: str
+    make: Callable[[], asyncio.AbstractEventLoop]
+
+    def kind(self) -> type[asyncio.AbstractEventLoop]:
+        """The class of what `make` makes."""
+        if isinstance(self.make, type):
+            return self.make
+        if self.name == "ferrio":
+            return Loop
+        loop = self.make()
+        loop.close()
+        return type(loop)
+
+
+chosen = Chosen("ferrio", _runner.new_event_loop)
 
 
 def imported(module: ModuleType) -> None:
@@ -30,12 +52,14 @@ def imported(module: ModuleType) -> None:
 
 
 def take_the_place_of_uvloop(uvloop: Any) -> None:
-    """Have all that `uvloop` offers make loops of ferrio's.
+    """Have all that `uvloop` offers make loops of the chosen kind.
 
     Its `install`, `run` and `EventLoopPolicy` stay its own, and call what is replaced here.
     """
 
-    class Meta(type):
+    kind = chosen.kind()
+
+    class Meta(type(kind)):  # type: ignore[misc]
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             # A subclass is made as it says.
             return new_event_loop() if cls is StandIn else super().__call__(*args, **kwargs)
@@ -43,25 +67,26 @@ def take_the_place_of_uvloop(uvloop: Any) -> None:
         def __instancecheck__(cls, instance: object) -> bool:
             # `uvloop.run` makes sure that it runs on a loop of its own.
             return (
-                isinstance(instance, Loop)
+                isinstance(instance, kind)
                 if cls is StandIn
                 else super().__instancecheck__(instance)
             )
 
         def __subclasscheck__(cls, subclass: type) -> bool:
             return (
-                issubclass(subclass, Loop)
+                issubclass(subclass, kind)
                 if cls is StandIn
                 else super().__subclasscheck__(subclass)
             )
 
-    class StandIn(Loop, metaclass=Meta):
+    class StandIn(kind, metaclass=Meta):  # type: ignore[misc, valid-type]
         __doc__ = uvloop.Loop.__doc__
 
-    def new_event_loop() -> Loop:
+    def new_event_loop() -> asyncio.AbstractEventLoop:
         """Return a new event loop."""
-        say("the program asks for uvloop and gets ferrio (--keep-loops gives it uvloop)")
-        return _runner.new_event_loop()
+        name = chosen.name
+        say(f"the program asks for uvloop and gets {name} (--keep-loops gives it uvloop)")
+        return chosen.make()
 
     StandIn.__module__ = new_event_loop.__module__ = "uvloop"
     StandIn.__name__ = StandIn.__qualname__ = "Loop"
@@ -73,14 +98,14 @@ def take_the_place_of_uvloop(uvloop: Any) -> None:
 
 
 def choose_for_uvicorn(auto: Any) -> None:
-    """Have uvicorn's `--loop auto` mean ferrio: without uvloop, it names asyncio's loop."""
+    """Have uvicorn's `--loop auto` mean the chosen one: without uvloop, it names asyncio's loop."""
     original = getattr(auto, "auto_loop_factory", None)
     if original is None or importlib.util.find_spec("uvloop") is not None:
         return  # an older uvicorn, which leaves it to asyncio; or it asks for uvloop
 
     @functools.wraps(original)
     def auto_loop_factory(*args: Any, **kwargs: Any) -> Callable[[], asyncio.AbstractEventLoop]:
-        return _runner.new_event_loop
+        return chosen.make
 
     auto.auto_loop_factory = auto_loop_factory
 

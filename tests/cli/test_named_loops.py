@@ -74,13 +74,26 @@ def test_keep_loops(way: str, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_loop_to_compare_with_is_the_users_choice(loop: str, tmp_path: Path) -> None:
-    program = MAIN + WAYS_TO_UVLOOP["run"]
-    assert run(ferrio_run("--loop", loop), program, tmp_path) == (0, "uvloop\n", "")
-    assert run(ferrio_run("--loop", loop), MAIN + "asyncio.run(main())", tmp_path) == (
-        (0, f"{loop}\n", "")
-    )
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "rloop", "aiofastnet"])
+@pytest.mark.parametrize("way", ["run", "Loop", "asyncio.run"])
+def test_a_loop_to_compare_with_is_the_users_choice(loop: str, way: str, tmp_path: Path) -> None:
+    pytest.importorskip(loop)
+    # aiofastnet makes transports for the loop of uvloop.
+    kind = {"aiofastnet": "uvloop"}.get(loop, loop)
+    program = MAIN + WAYS_TO_UVLOOP.get(way, "asyncio.run(main())")
+    status, stdout, stderr = run(ferrio_run("--loop", loop), program, tmp_path)
+    assert (status, stdout) == (0, f"{kind}\n")
+    is_told = way != "asyncio.run" and kind != "uvloop"
+    assert stderr == (SAID.replace("gets ferrio", f"gets {loop}") if is_told else "")
+
+
+def test_a_loop_that_is_not_there(tmp_path: Path) -> None:
+    # An import that fails stands for one that is not installed.
+    (tmp_path / "zuvloop.py").write_text("raise ImportError('none')")
+    words = ferrio_run("--loop", "zuvloop").words
+    outcome = Command(words, {"PYTHONPATH": str(tmp_path)}).run(["-c", "print(1)"], cwd=tmp_path)
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert outcome.stderr == "ferrio run: zuvloop is not installed (pip install zuvloop)\n"
 
 
 def test_a_program_that_only_looks_hears_nothing(tmp_path: Path) -> None:
