@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from . import _socket_transport as _socket_transport  # on what asyncio has by now
 from . import _tasks
 from ._ferrio import BaseLoop, track_coroutine_origins
-from ._like import like
 from ._sendfile import sendfile_fallback, sendfile_native
-from ._server import Server
+from ._serving import create_server
 from ._tls import start_tls
 from ._waiting import replaced_selector
 
@@ -38,6 +37,7 @@ else:
 
 if sys.platform != "win32":
     from ._sendfile import send_part
+    from ._serving import create_unix_server
     from ._subprocess import SubprocessTransport
 
 __all__ = ["Loop"]
@@ -233,46 +233,13 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         BaseEventLoop._create_server_getaddrinfo  # type: ignore[attr-defined]
     )
 
-    @like(BaseEventLoop.create_server)
-    async def create_server(self, *args: Any, start_serving: bool = True, **kwargs: Any) -> Server:
-        # asyncio's function checks the arguments and makes the sockets; what it puts around them
-        # has not begun to serve, and is thrown away.
-        create: Any = BaseEventLoop.create_server
-        idle = await create(self, *args, start_serving=False, **kwargs)
-        return await self._serve(idle, start_serving)
-
-    async def _serve(self, idle: Any, start_serving: bool) -> Server:
-        """A server of ours in place of asyncio's that has not begun."""
-        server = Server(
-            self,
-            idle._sockets,
-            idle._protocol_factory,
-            idle._ssl_context,
-            idle._backlog,
-            idle._ssl_handshake_timeout,
-            idle._ssl_shutdown_timeout,
-        )
-        if start_serving:
-            try:
-                await server.start_serving()
-            except BaseException:
-                # Nobody gets it, so nobody could: asyncio listens on.
-                server.close()
-                raise
-        return server
+    create_server = create_server
 
     # Unix sockets. asyncio's functions end in self._create_connection_transport(), as native as
     # the transport it makes.
     if sys.platform != "win32":
         create_unix_connection = _UnixSelectorEventLoop.create_unix_connection
-
-        @like(_UnixSelectorEventLoop.create_unix_server)
-        async def create_unix_server(
-            self, *args: Any, start_serving: bool = True, **kwargs: Any
-        ) -> Server:
-            create: Any = _UnixSelectorEventLoop.create_unix_server
-            idle = await create(self, *args, start_serving=False, **kwargs)
-            return await self._serve(idle, start_serving)
+        create_unix_server = create_unix_server
 
         def _stop_serving(self, sock: socket.socket) -> None:
             if sock not in self._unix_server_sockets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import signal
+import signal as signals
 import sys
 import threading
 from asyncio import unix_events
@@ -74,23 +74,23 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
         # In the waiting thread, except on versions whose threads leave it to the loop.
         loop.call_soon_threadsafe(self._process_exited, returncode)
 
-    def send_signal(self, sig: int) -> None:
+    def send_signal(self, signal: int) -> None:
         self._check_proc()
         if self._returncode is not None:
             return
         if self._child is None:
-            super().send_signal(sig)
+            super().send_signal(signal)
             return
         # What Popen would do.
-        sys.audit("os.kill", self.get_pid(), sig)
+        sys.audit("os.kill", self.get_pid(), signal)
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._child.fileno(), sig)
+            signals.pidfd_send_signal(self._child.fileno(), signal)
 
     def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
+        self.send_signal(signals.SIGTERM)
 
     def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+        self.send_signal(signals.SIGKILL)
 
 
 _threads: Any = None

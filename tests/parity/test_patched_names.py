@@ -117,8 +117,6 @@ NOT_CALLED_BY_REPLACED = {
     "asyncio.tasks._wait": "native",
     "asyncio.tasks._cancel_and_wait": "native",
     "asyncio.futures._get_loop": "native",
-    "asyncio.futures.future_add_to_awaited_by": "bound at import",
-    "asyncio.futures.future_discard_from_awaited_by": "bound at import",
     "asyncio.tasks._release_waiter": "native, up to 3.11",
     "asyncio.events._get_event_loop": "only 3.11 has it: the running loop is found without it",
     "asyncio.exceptions.TimeoutError": "native",

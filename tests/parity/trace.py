@@ -29,7 +29,7 @@ _SCRUBBED = [
     # How a TypeError names a class depends on whether it is written in C.
     (re.compile(r"'(?:ferrio|asyncio)\.(?:\w+\.)*(\w+)'"), r"'\1'"),
     (re.compile(r"\b_?\w+Transport(?= has|' object has|\._call)"), "TRANSPORT"),
-    (re.compile(r"\bBase(Event|Selector)?(Event)?Loop\."), "Loop."),
+    (re.compile(r"\b(Base(Event|Selector)?|_UnixSelector)(Event)?Loop\."), "Loop."),
     # Where a coroutine or handle comes from: the loop's own files are not observable behaviour.
     (re.compile(r"(created|defined|running|done,? at|at) /\S+:\d+"), r"\1 FILE"),
     (re.compile(r"\b\d+\.\d+ seconds"), "N seconds"),

@@ -76,6 +76,7 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::interpreter::claim(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     names::look_up(py)?;
+    ffi::refusal::reword_module(module)?;
     ffi::handle::HandleTypes::install(py)?;
     if let Some(types) = ffi::future::install(py)? {
         module.add("Future", types.future_class(py))?;

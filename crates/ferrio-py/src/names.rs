@@ -124,6 +124,10 @@ current! {
     wrap_future = "asyncio.base_events", "futures", "wrap_future";
     chain_future = "asyncio.futures", "_chain_future";
     copy_future_state = "asyncio.futures", "_copy_future_state";
+    #[cfg(Py_3_14)]
+    add_to_awaited_by = "asyncio.futures", "future_add_to_awaited_by";
+    #[cfg(Py_3_14)]
+    discard_from_awaited_by = "asyncio.futures", "future_discard_from_awaited_by";
 
     // Sockets and connections.
     socket_class = "asyncio.base_events", "socket", "socket";
@@ -217,11 +221,11 @@ attribute!(
     set_wakeup_fd, "_signal", "set_wakeup_fd"
 );
 attribute!(
-    /// Since 3.14.
+    /// Since 3.14: the builtin, which steps of tasks use whatever the program has put in its place.
     future_add_to_awaited_by, "_asyncio", "future_add_to_awaited_by"
 );
 attribute!(
-    /// Since 3.14.
+    /// Its reverse.
     future_discard_from_awaited_by, "_asyncio", "future_discard_from_awaited_by"
 );
 
@@ -242,8 +246,9 @@ attribute!(
 );
 attribute!(
     /// What is said of a call with the wrong arguments.
-    refused, "ferrio._like", "refused"
+    refused, "ferrio._refusal", "refused"
 );
+attribute!(refused_call, "ferrio._refusal", "refused_call");
 attribute!(
     /// `Lock`, `Event` and so on as programs see them: what completes ours.
     aio_lock, "ferrio.aio._locks", "Lock"

@@ -14,7 +14,7 @@ use super::{Loop, clock};
 use crate::error::WithText;
 use crate::ffi::call::Context;
 use crate::ffi::clock as monotonic;
-use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument, unexpected_keyword};
+use crate::ffi::fastcall::{self, Arguments, FastMethod, wrong_arguments};
 use crate::ffi::handle::{Handle, Kind, Parts};
 use crate::ffi::make;
 use crate::ffi::task::callback::{Scheduled, scheduled};
@@ -42,7 +42,6 @@ struct Callback<'py> {
 impl<'py> Callback<'py> {
     /// `leading` names the argument before `callback`, if the method has one.
     fn parse(
-        method: &'static CStr,
         leading: Option<&'static str>,
         arguments: &Arguments<'_, 'py>,
     ) -> PyResult<Callback<'py>> {
@@ -61,18 +60,15 @@ impl<'py> Callback<'py> {
                     } else if leading == Some(name.to_str()?) && first.is_none() {
                         first = Some(value);
                     } else {
-                        return Err(unexpected_keyword(&method.to_string_lossy(), &name));
+                        return Err(wrong_arguments());
                     }
                 }
             }
         }
-        if let Some(leading) = leading
-            && first.is_none()
-        {
-            return Err(missing_argument(&method.to_string_lossy(), leading));
+        if leading.is_some() && first.is_none() {
+            return Err(wrong_arguments());
         }
-        let callback =
-            callback.ok_or_else(|| missing_argument(&method.to_string_lossy(), "callback"))?;
+        let callback = callback.ok_or_else(wrong_arguments)?;
         Ok(Callback { leading: first, callback, args: arguments.rest(start + 1)?, context })
     }
 
@@ -134,7 +130,7 @@ impl FastMethod for CallSoon {
             this.push(py, item);
             return Ok(py.None().into_bound(py));
         }
-        let parsed = Callback::parse(Self::NAME, None, &arguments)?;
+        let parsed = Callback::parse(None, &arguments)?;
         if this.is_debug() {
             this.check_thread()?;
             check(slf, &parsed.callback, Self::NAME)?;
@@ -188,7 +184,7 @@ impl FastMethod for CallSoonThreadsafe {
         let py = slf.py();
         let this = slf.get();
         this.check_closed()?;
-        let parsed = Callback::parse(Self::NAME, None, &arguments)?;
+        let parsed = Callback::parse(None, &arguments)?;
         if this.is_debug() {
             check(slf, &parsed.callback, Self::NAME)?;
         }
@@ -213,7 +209,7 @@ impl FastMethod for CallLater {
         arguments: Arguments<'_, 'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let parsed = Callback::parse(Self::NAME, Some("delay"), &arguments)?;
+        let parsed = Callback::parse(Some("delay"), &arguments)?;
         let delay = parsed.leading.clone().unwrap_or_else(|| py.None().into_bound(py));
         if delay.is_none() {
             return Err(PyTypeError::with_text("delay must not be None"));
@@ -250,7 +246,7 @@ impl FastMethod for CallAt {
         slf: &Bound<'py, Loop>,
         arguments: Arguments<'_, 'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let parsed = Callback::parse(Self::NAME, Some("when"), &arguments)?;
+        let parsed = Callback::parse(Some("when"), &arguments)?;
         let when = parsed.leading.clone().unwrap_or_else(|| slf.py().None().into_bound(slf.py()));
         if when.is_none() {
             return Err(PyTypeError::with_text("when cannot be None"));

@@ -13,7 +13,7 @@ use super::Loop;
 use crate::error::WithText;
 use crate::ffi::call::{call_with_keyword, is_context};
 use crate::ffi::coroutine;
-use crate::ffi::fastcall::{self, Arguments, FastMethod, missing_argument};
+use crate::ffi::fastcall::{self, Arguments, FastMethod, wrong_arguments};
 use crate::ffi::future::{self, Types};
 use crate::ffi::make;
 use crate::ffi::task;
@@ -44,10 +44,7 @@ impl FastMethod for CreateTask {
         }
         let mut coro = arguments.get(0);
         if arguments.len() > 1 {
-            return Err(PyTypeError::with_text(format!(
-                "Loop.create_task() takes 1 positional arguments but {} were given",
-                arguments.len()
-            )));
+            return Err(wrong_arguments());
         }
         let kwargs = make::dict(slf.py())?;
         for (name, value) in arguments.keywords() {
@@ -57,7 +54,7 @@ impl FastMethod for CreateTask {
                 kwargs.set_item(name, value)?;
             }
         }
-        let coro = coro.ok_or_else(|| missing_argument("create_task", "coro"))?;
+        let coro = coro.ok_or_else(wrong_arguments)?;
         task_by_class(slf, &coro, &kwargs)
     }
 }

@@ -17,6 +17,7 @@ use pyo3::{PyClass, PyTypeInfo, ffi, intern};
 use crate::error::WithText;
 use crate::ffi::make;
 use crate::ffi::raise::raised;
+use crate::ffi::refusal;
 
 /// A method of `Self::Class` that takes its arguments raw.
 pub(crate) trait FastMethod {
@@ -256,7 +257,12 @@ unsafe extern "C" fn entry<M: FastMethod>(
         {
             return result;
         }
-        fastcall_cfunction_with_keywords::<Raw<M>>(slf, args, nargs, kwnames)
+        let result = fastcall_cfunction_with_keywords::<Raw<M>>(slf, args, nargs, kwnames);
+        if result.is_null() {
+            let class = M::Class::type_object_raw(Python::assume_attached());
+            refusal::refuse(class, M::NAME, M::DOC, slf, args, nargs, kwnames);
+        }
+        result
     }
 }
 
@@ -285,26 +291,9 @@ unsafe fn raw<M: FastMethod>(
     Ok(M::call(&object, arguments)?.into_ptr())
 }
 
-/// Refuses positional arguments of a method that takes none, if there are any.
-pub(crate) fn no_arguments(method: &str, given: usize) -> PyResult<()> {
-    // As Python counts, `self` included.
-    match given {
-        0 => Ok(()),
-        given => Err(PyTypeError::with_text(format!(
-            "{method}() takes 1 positional argument but {} were given",
-            given + 1
-        ))),
-    }
-}
-
-/// The TypeError for a keyword argument that a method does not know.
-pub(crate) fn unexpected_keyword(method: &str, name: &Bound<'_, PyString>) -> PyErr {
-    PyTypeError::with_text(format!("Loop.{method}() got an unexpected keyword argument '{name}'"))
-}
-
-/// The TypeError for a required argument that was not given.
-pub(crate) fn missing_argument(method: &str, name: &str) -> PyErr {
-    PyTypeError::with_text(format!(
-        "Loop.{method}() missing 1 required positional argument: '{name}'"
-    ))
+/// For a [`FastMethod`] that cannot do with its arguments: what is said of them is found out by those
+/// who are told (`refusal.rs`).
+#[cold]
+pub(crate) fn wrong_arguments() -> PyErr {
+    PyTypeError::with_text("wrong arguments")
 }

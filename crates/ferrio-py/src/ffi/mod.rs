@@ -26,6 +26,7 @@ pub(crate) mod overrides;
 pub(crate) mod process;
 pub(crate) mod raise;
 pub(crate) mod recursion;
+pub(crate) mod refusal;
 pub(crate) mod signal;
 pub(crate) mod signature;
 pub(crate) mod slots;

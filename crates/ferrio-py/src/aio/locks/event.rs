@@ -13,11 +13,12 @@ use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiter::Waiter;
 use crate::aio::waiters::{Waiters, waiters_always};
 use crate::ffi::coroutine::{Body, CoroutineMethod, End, Resume, method};
-use crate::ffi::fastcall::{Arguments, no_arguments};
+use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::iter::Step;
 use crate::ffi::make::Returned;
+use crate::ffi::refusal;
 
 /// A flag that tasks can wait for.
 #[pyclass(module = "ferrio", subclass, frozen, weakref, dict)]
@@ -32,7 +33,7 @@ static OURS: Inherited =
     Inherited::new(|class| has_all(class, &class.py().get_type::<Event>(), &["_get_loop"]).into());
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Event>()?;
+    refusal::add_class::<Event>(module)?;
     method::install::<Wait>(module.py())
 }
 
@@ -57,13 +58,9 @@ impl Event {
     }
 
     /// A flag that is not set.
-    #[pyo3(signature = (*args))]
-    fn __init__(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let py = args.py();
-        no_arguments("Event.__init__", args.len())?;
+    fn __init__(&self, py: Python<'_>) {
         self.waiters.clear(py);
         self.clear();
-        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {

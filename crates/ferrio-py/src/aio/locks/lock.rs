@@ -15,10 +15,11 @@ use crate::aio::loop_bound::{LoopBound, loop_bound};
 use crate::aio::waiters::{Waiters, waiters_or_none};
 use crate::error::WithText;
 use crate::ffi::coroutine::{CoroutineMethod, method};
-use crate::ffi::fastcall::{Arguments, no_arguments};
+use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::make::Returned;
+use crate::ffi::refusal;
 use crate::names;
 
 /// What one task at a time can have.
@@ -48,7 +49,7 @@ static OURS: Inherited = Inherited::new(|class| {
 });
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Lock>()?;
+    refusal::add_class::<Lock>(module)?;
     method::install::<Acquire>(module.py())?;
     context::install::<Lock>(module.py())
 }
@@ -113,13 +114,9 @@ impl Lock {
     }
 
     /// A lock that nobody has.
-    #[pyo3(signature = (*args))]
-    fn __init__(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let py = args.py();
-        no_arguments("Lock.__init__", args.len())?;
+    fn __init__(&self, py: Python<'_>) {
         self.locked.store(false, Ordering::Relaxed);
         self.waiters.clear(py);
-        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {

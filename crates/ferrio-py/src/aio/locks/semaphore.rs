@@ -24,6 +24,7 @@ use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::make::Returned;
+use crate::ffi::refusal;
 use crate::names;
 
 /// What so many tasks at a time can have.
@@ -55,9 +56,9 @@ chained!(BoundedSemaphore);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     wakes_many(module.py())?;
-    module.add_class::<Semaphore>()?;
+    refusal::add_class::<Semaphore>(module)?;
     class::chain::<Semaphore>(module.py());
-    module.add_class::<BoundedSemaphore>()?;
+    refusal::add_class::<BoundedSemaphore>(module)?;
     class::chain::<BoundedSemaphore>(module.py());
     method::install::<Acquire>(module.py())?;
     context::install::<Semaphore>(module.py())

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyModule, PyTuple};
 use super::order::Order;
 use super::queue::Queue;
 use crate::ffi::class::{self, chained};
+use crate::ffi::refusal;
 use crate::names;
 
 /// A queue out of which the lowest comes first.
@@ -21,9 +22,9 @@ chained!(PriorityQueue);
 chained!(LifoQueue);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<PriorityQueue>()?;
+    refusal::add_class::<PriorityQueue>(module)?;
     class::chain::<PriorityQueue>(module.py());
-    module.add_class::<LifoQueue>()?;
+    refusal::add_class::<LifoQueue>(module)?;
     class::chain::<LifoQueue>(module.py());
     Ok(())
 }

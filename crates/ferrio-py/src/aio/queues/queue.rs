@@ -26,6 +26,7 @@ use crate::ffi::class::{self, chained};
 use crate::ffi::deque::Deque;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
+use crate::ffi::refusal;
 use crate::names;
 
 /// What tasks hand things to each other through: what was put in first comes out first.
@@ -47,7 +48,7 @@ chained!(Queue);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<Queue>()?;
+    refusal::add_class::<Queue>(module)?;
     class::chain::<Queue>(module.py());
     put::install(py)?;
     get::install(py)?;

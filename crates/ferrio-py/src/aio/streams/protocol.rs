@@ -14,6 +14,7 @@ use crate::ffi::call::{call_method1, python_of, set_attribute};
 use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::overrides::{Methods, Names};
+use crate::ffi::refusal;
 use crate::names;
 
 /// What our transports and writers use without asking for it by its name.
@@ -49,7 +50,7 @@ chained!(StreamReaderProtocol);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<StreamReaderProtocol>()?;
+    refusal::add_class::<StreamReaderProtocol>(module)?;
     class::chain::<StreamReaderProtocol>(module.py());
     let ours = py.get_type::<StreamReaderProtocol>();
     STEPS.remember(py, &[ours.as_any(), names::stream_reader_protocol(py)?])

@@ -25,6 +25,7 @@ use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::overrides::{Methods, Names};
 use crate::ffi::raise::raised;
+use crate::ffi::refusal;
 use crate::ffi::task::queue::direct_loop;
 use crate::names;
 
@@ -100,7 +101,7 @@ chained!(StreamReader);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<StreamReader>()?;
+    refusal::add_class::<StreamReader>(module)?;
     class::chain::<StreamReader>(module.py());
     amount::install(py)?;
     until::install(py)?;

@@ -12,6 +12,7 @@ use crate::ffi::call::python_of;
 use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::Returned;
+use crate::ffi::refusal;
 use crate::names;
 
 /// Bytes for a transport, and coroutines that wait until they are on their way.
@@ -34,7 +35,7 @@ chained!(StreamWriter);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<StreamWriter>()?;
+    refusal::add_class::<StreamWriter>(module)?;
     class::chain::<StreamWriter>(module.py());
     names::stream_writer(py)?;
     drain::install(py)

@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use super::TaskGroup;
 use crate::aio::versions::{GroupVersions, Versions};
 use crate::event_loop::tasks::create_plain_task;
-use crate::ffi::fastcall::{Arguments, FastMethod};
+use crate::ffi::fastcall::{Arguments, FastMethod, wrong_arguments};
 use crate::ffi::make;
 use crate::ffi::signature::Signature;
 use crate::names;
@@ -46,6 +46,9 @@ impl FastMethod for CreateTask {
         let kwargs = make::dict(py)?;
         let coro = if Versions::get(py)?.group.passes_keywords && arguments.len() == 1 {
             for (name, value) in arguments.keywords() {
+                if name == "coro" {
+                    return Err(wrong_arguments());
+                }
                 kwargs.set_item(name, value)?;
             }
             arguments.get(0)

@@ -25,6 +25,7 @@ use crate::ffi::future::awaited_by;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
+use crate::ffi::refusal;
 use crate::names;
 
 use create_task::{CreateTask, new_task};
@@ -67,7 +68,7 @@ chained!(TaskGroup);
 
 pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<TaskGroup>()?;
+    refusal::add_class::<TaskGroup>(module)?;
     class::chain::<TaskGroup>(module.py());
     fastcall::install::<CreateTask>(py)?;
     method::install::<Enter<TaskGroup>>(py)?;
@@ -170,7 +171,7 @@ impl TaskGroup {
         tasks.discard(task)?;
         let parent = this.parent(py);
         if let Some(parent) = &parent {
-            awaited_by::discard(task, parent)?;
+            awaited_by::discard_by_name(task, parent)?;
         }
         if tasks.is_empty()
             && let Some(completed) = this.on_completed(py)
@@ -290,7 +291,7 @@ impl TaskGroup {
         if awaited_by::EXISTS
             && let Some(parent) = this.parent(py)
         {
-            awaited_by::add(&task, &parent)?;
+            awaited_by::add_by_name(&task, &parent)?;
         }
         // Also one that is done when it is made. What asyncio did from 3.12 on, to notice it at once,
         // cancels a parent that still makes tasks, and was taken back (gh-128550, gh-128588).

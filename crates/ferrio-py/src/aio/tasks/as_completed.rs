@@ -22,6 +22,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::{awaited_by, state};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::iter::Step;
+use crate::ffi::refusal;
 use crate::names;
 
 /// An iterator over awaitables, plain and asynchronous (Lib/asyncio/tasks.py,
@@ -49,7 +50,7 @@ struct State {
 }
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<AsCompleted>()?;
+    refusal::add_class::<AsCompleted>(module)?;
     method::install::<Next>(module.py())
 }
 
@@ -76,7 +77,7 @@ impl AsCompleted {
             let future = future?;
             state::add_done_callback(&future, &callback, None)?;
             if let Some(parent) = &parent {
-                awaited_by::add(&future, parent)?;
+                awaited_by::add_by_name(&future, parent)?;
             }
         }
         let timer = if left > 0 && !timeout.is_none() {
@@ -138,7 +139,7 @@ impl AsCompleted {
             let future = future?;
             state::remove_done_callback(&future, callback.bind(py))?;
             if let Some(parent) = &parent {
-                awaited_by::discard(&future, parent.bind(py))?;
+                awaited_by::discard_by_name(&future, parent.bind(py))?;
             }
             self.put(py, None)?;
         }
@@ -206,7 +207,7 @@ impl AsCompleted {
         }
         todo.discard(future)?;
         if let Some(parent) = &parent {
-            awaited_by::discard(future, parent.bind(py))?;
+            awaited_by::discard_by_name(future, parent.bind(py))?;
         }
         self.put(py, Some(future.clone().unbind()))?;
         let timer = match todo.is_empty() {

@@ -35,7 +35,7 @@ impl CancelAndWait {
             false => None,
         };
         if let Some(parent) = &parent {
-            awaited_by::add(future, parent)?;
+            awaited_by::add_by_name(future, parent)?;
         }
         let this = CancelAndWait {
             future: future.clone().unbind(),
@@ -62,7 +62,7 @@ impl CancelAndWait {
         let future = self.future.bind(py);
         state::remove_done_callback(future, self.callback.bind(py))?;
         match &self.parent {
-            Some(parent) => awaited_by::discard(future, parent.bind(py)),
+            Some(parent) => awaited_by::discard_by_name(future, parent.bind(py)),
             None => Ok(()),
         }
     }

@@ -108,7 +108,7 @@ pub(super) fn gather<'py>(
             done.push(future.clone());
         } else {
             if let Some(parent) = &parent {
-                awaited_by::add(&future, parent)?;
+                awaited_by::add_by_name(&future, parent)?;
             }
             state::add_done_callback(&future, &callback, Some(&context))?;
         }
@@ -267,7 +267,7 @@ impl Gathered {
             (state.outer.as_ref().map(clone), state.parent.as_ref().map(clone), is_last)
         });
         if let Some(parent) = &parent {
-            awaited_by::discard(child, parent)?;
+            awaited_by::discard_by_name(child, parent)?;
         }
         let outer = match outer {
             Some(outer) if !state::is_done(&outer)? => outer,
@@ -289,7 +289,7 @@ impl Gathered {
                     && Versions::get(py)?.gather_forgets_children
                 {
                     for child in &self.children(py) {
-                        awaited_by::discard(child.bind(py), parent)?;
+                        awaited_by::discard_by_name(child.bind(py), parent)?;
                     }
                 }
                 return state::set_exception(&outer, &error);

@@ -27,14 +27,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::ffi::coroutine::add_function;
+use crate::ffi::refusal;
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_function::<sleep::Sleep>(module)?;
     add_function::<wait::Wait>(module)?;
     wait_for::install(module.py())?;
     add_function::<wait_for::WaitFor>(module)?;
-    module.add_function(wrap_pyfunction!(gather::gather, module)?)?;
-    module.add_function(wrap_pyfunction!(gather::adopt_gathering_future, module)?)?;
-    module.add_function(wrap_pyfunction!(shield::shield, module)?)?;
+    refusal::add_function(module, &wrap_pyfunction!(gather::gather, module)?)?;
+    refusal::add_function(module, &wrap_pyfunction!(gather::adopt_gathering_future, module)?)?;
+    refusal::add_function(module, &wrap_pyfunction!(shield::shield, module)?)?;
     as_completed::install(module)
 }

@@ -27,7 +27,7 @@ pub(super) fn shield<'py>(arg: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
     let outer = create_future(&looop)?;
     let parent = if awaited_by::EXISTS { current_task(py, Some(&looop))? } else { None };
     if let Some(parent) = &parent {
-        awaited_by::add(&inner, parent)?;
+        awaited_by::add_by_name(&inner, parent)?;
     }
     let parent = parent.map(Bound::unbind);
     let shared = parent.as_ref().map(|parent| parent.clone_ref(py));
@@ -53,7 +53,7 @@ impl DoneCallback for InnerDone {
     fn call(&self, py: Python<'_>, inner: &Bound<'_, PyAny>) -> PyResult<()> {
         let outer = self.outer.bind(py);
         if let Some(parent) = &self.parent {
-            awaited_by::discard(inner, parent.bind(py))?;
+            awaited_by::discard_by_name(inner, parent.bind(py))?;
         }
         if state::is_cancelled(outer)? {
             if Versions::get(py)?.shield_marks_retrieved && !state::is_cancelled(inner)? {
@@ -100,7 +100,7 @@ impl DoneCallback for Box<OuterDone> {
         }
         state::remove_done_callback(inner, self.inner_done.bind(py))?;
         match &self.parent {
-            Some(parent) => awaited_by::discard(inner, parent.bind(py)),
+            Some(parent) => awaited_by::discard_by_name(inner, parent.bind(py)),
             None => Ok(()),
         }
     }

@@ -176,7 +176,7 @@ impl Waiting {
             let future = future.bind(py);
             state::add_done_callback(future, &callback, Some(&context))?;
             if let Some(parent) = &parent {
-                awaited_by::add(future, parent)?;
+                awaited_by::add_by_name(future, parent)?;
             }
         }
         let parent = parent.map(Bound::unbind);
@@ -192,7 +192,7 @@ impl Waiting {
             let future = future.bind(py);
             state::remove_done_callback(future, self.callback.bind(py))?;
             if let Some(parent) = &self.parent {
-                awaited_by::discard(future, parent.bind(py))?;
+                awaited_by::discard_by_name(future, parent.bind(py))?;
             }
         }
         Ok(())
@@ -255,7 +255,7 @@ impl DoneCallback for Box<Completion> {
             release(self.waiter.bind(py))?;
         }
         match &self.parent {
-            Some(parent) => awaited_by::discard(future, parent.bind(py)),
+            Some(parent) => awaited_by::discard_by_name(future, parent.bind(py)),
             None => Ok(()),
         }
     }

@@ -33,6 +33,7 @@ use crate::ffi::coroutine::method;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
+use crate::ffi::refusal;
 use crate::ffi::task::queue::direct_loop;
 use crate::item::Item;
 use crate::names;
@@ -103,10 +104,10 @@ chained!(Timeout);
 
 pub(in crate::aio) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<Timeout>()?;
+    refusal::add_class::<Timeout>(module)?;
     class::chain::<Timeout>(module.py());
-    module.add_function(wrap_pyfunction!(timeout, module)?)?;
-    module.add_function(wrap_pyfunction!(timeout_at, module)?)?;
+    refusal::add_function(module, &wrap_pyfunction!(timeout, module)?)?;
+    refusal::add_function(module, &wrap_pyfunction!(timeout_at, module)?)?;
     method::install::<Enter<Timeout>>(py)?;
     method::install::<Exit>(py)
 }

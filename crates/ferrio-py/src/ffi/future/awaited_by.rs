@@ -62,3 +62,35 @@ pub(crate) fn discard(future: &Bound<'_, PyAny>, waiter: &Bound<'_, PyAny>) -> P
     }
     names::future_discard_from_awaited_by(py)?.call1((future, waiter)).map(drop)
 }
+
+/// [`add`], as functions of asyncio do it that are written in Python: by way of a name, under which a
+/// program may have put something else.
+#[inline]
+pub(crate) fn add_by_name(future: &Bound<'_, PyAny>, waiter: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[cfg(Py_3_14)]
+    {
+        let py = future.py();
+        let current = names::add_to_awaited_by(py)?;
+        if !current.is(names::future_add_to_awaited_by(py)?) {
+            return current.call1((future, waiter)).map(drop);
+        }
+    }
+    add(future, waiter)
+}
+
+/// [`discard`], likewise.
+#[inline]
+pub(crate) fn discard_by_name(
+    future: &Bound<'_, PyAny>,
+    waiter: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    #[cfg(Py_3_14)]
+    {
+        let py = future.py();
+        let current = names::discard_from_awaited_by(py)?;
+        if !current.is(names::future_discard_from_awaited_by(py)?) {
+            return current.call1((future, waiter)).map(drop);
+        }
+    }
+    discard(future, waiter)
+}

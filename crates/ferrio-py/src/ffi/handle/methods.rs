@@ -13,8 +13,9 @@ use super::running::wait_while_running;
 use super::{HandleTypes, NO_TIMER};
 use crate::event_loop::Loop;
 
-const CANCEL_DOC: &CStr = c"Cancels the callback; does nothing if it has run or is cancelled.";
-const CANCELLED_DOC: &CStr = c"True if the callback was cancelled.";
+const CANCEL_DOC: &CStr =
+    c"cancel($self)\n--\n\nCancels the callback; does nothing if it has run or is cancelled.";
+const CANCELLED_DOC: &CStr = c"cancelled($self)\n--\n\nTrue if the callback was cancelled.";
 
 pub(super) static HANDLE_METHODS: MethodTable<3> = MethodTable([
     method(c"cancel", get_trampoline_function!(noargs, cancel), CANCEL_DOC),
@@ -32,12 +33,12 @@ pub(super) static THREADSAFE_METHODS: MethodTable<3> = MethodTable([
     method(
         c"cancel",
         get_trampoline_function!(noargs, cancel_threadsafe),
-        c"Cancels the callback; from another thread, waits while it runs (CPython 3.14).",
+        c"cancel($self)\n--\n\nCancels the callback; from another thread, waits while it runs (CPython 3.14).",
     ),
     method(
         c"cancelled",
         get_trampoline_function!(noargs, cancelled_threadsafe),
-        c"True if the callback was cancelled; from another thread, waits while it runs.",
+        c"cancelled($self)\n--\n\nTrue if the callback was cancelled; from another thread, waits while it runs.",
     ),
     ffi::PyMethodDef::zeroed(),
 ]);

@@ -38,6 +38,7 @@ use super::call::{self, Context};
 #[cfg(not(Py_GIL_DISABLED))]
 use super::gil_cell::GilCell;
 use super::heap_type::immortalize;
+use super::refusal;
 use super::slots::{all_slots, own_slot};
 use crate::error::WithText;
 
@@ -230,6 +231,7 @@ impl Class {
             )?
         };
         let ty = ty.cast_into::<PyType>()?;
+        refusal::reword_class(&ty)?;
         // SAFETY: attached; a new type, which is kept for ever.
         unsafe { immortalize(ty.as_type_ptr()) };
         // SAFETY: reading fields of live types.

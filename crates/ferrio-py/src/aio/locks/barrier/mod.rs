@@ -17,6 +17,7 @@ use crate::ffi::call::python_of;
 use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::make::{self, Returned};
+use crate::ffi::refusal;
 use crate::names;
 
 /// Where so many tasks wait for each other, and then go on together.
@@ -70,7 +71,7 @@ chained!(Barrier);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<Barrier>()?;
+    refusal::add_class::<Barrier>(module)?;
     class::chain::<Barrier>(module.py());
     wait::install(py)?;
     change::install(py)?;

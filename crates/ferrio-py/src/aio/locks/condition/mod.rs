@@ -22,6 +22,7 @@ use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::make::{self, Returned};
 use crate::ffi::recursion;
+use crate::ffi::refusal;
 use crate::names;
 
 pub(super) use wait::Waiting;
@@ -58,7 +59,7 @@ static OURS: Inherited = Inherited::new(|class| {
 chained!(Condition);
 
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Condition>()?;
+    refusal::add_class::<Condition>(module)?;
     class::chain::<Condition>(module.py());
     wait::install(module.py())?;
     wait_for::install(module.py())?;
