@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import socket
 import sys
 import threading
+import time
 import warnings
 import weakref
 from asyncio import coroutines
@@ -68,6 +70,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
+        "_clock_resolution",
         "_coroutine_origin_tracking_enabled",
         "_coroutine_origin_tracking_saved_depth",
         "_current_handle",
@@ -90,6 +93,8 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         # The names are asyncio's (Lib/asyncio/base_events.py): its functions below use them, and
         # so do programs.
         self._exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
+        # Programs compare timers with it. No timer is early here, whatever it says.
+        self._clock_resolution = time.get_clock_info("monotonic").resolution
         self._current_handle: asyncio.Handle | None = None
         self._default_executor: ThreadPoolExecutor | None = None
         self._executor_shutdown_called = False
@@ -140,6 +145,12 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     set_default_executor = BaseEventLoop.set_default_executor
     shutdown_default_executor = BaseEventLoop.shutdown_default_executor
     _do_shutdown = BaseEventLoop._do_shutdown  # type: ignore[attr-defined]
+
+    def _write_to_self(self) -> None:
+        """Wakes the loop, of whose queue another thread has put something without saying so."""
+        # As asyncio's, of a closed loop too.
+        with contextlib.suppress(RuntimeError):
+            self.call_soon_threadsafe(int)
 
     # Signals: the native half lends the interpreter a pipe, found as self._csock.
     if sys.platform != "win32":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
+import socket
 import sys
+import threading
 import time
 from typing import Any
 from unittest import mock
@@ -178,3 +181,93 @@ def test_the_clock_is_replaced(trace: Trace, loop: Loop, when: str) -> None:
 
     loop.run_until_complete(main())
     trace(sys.modules["time"].monotonic is real)
+
+
+def state_of(transport: Any, names: list[str]) -> list[tuple[str, Any]]:
+    return [(name, getattr(transport, name)) for name in names]
+
+
+@pytest.mark.parametrize("how", ["close", "abort", "write_eof", "reset"])
+@twin
+async def test_a_connection_is_asked_for_its_state(trace: Trace, how: str) -> None:
+    """Programs look at `_conn_lost` before they write."""
+    names = ["_conn_lost", "_closing", "_eof", "_paused", "_high_water", "_low_water"]
+    ours, theirs = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=ours)
+    transport: Any = writer.transport
+    trace(state_of(transport, names))
+    transport.set_write_buffer_limits(high=100, low=10)
+    transport.pause_reading()
+    trace(state_of(transport, names))
+    if how == "reset":
+        theirs.close()
+        transport.write(b"x")
+    else:
+        getattr(transport, how)()
+    trace(state_of(transport, names))
+    if how != "write_eof":
+        transport.write(b"late")
+        trace(transport._conn_lost)
+    transport.close()
+    theirs.close()
+    await asyncio.sleep(0.01)
+
+
+@twin
+async def test_a_pipe_is_asked_for_its_state(trace: Trace) -> None:
+    loop = asyncio.get_running_loop()
+    reading, writing = os.pipe()
+    reader: Any
+    writer: Any
+    reader, _ = await loop.connect_read_pipe(asyncio.Protocol, os.fdopen(reading, "rb", 0))
+    writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(writing, "wb", 0))
+    trace(reader._fileno == reading, writer._fileno == writing)
+    trace(state_of(reader, ["_closing", "_paused"]), state_of(writer, ["_closing", "_conn_lost"]))
+    reader.pause_reading()
+    trace(state_of(reader, ["_closing", "_paused"]))
+    writer.close()
+    trace(state_of(writer, ["_closing", "_conn_lost"]))
+    writer.write(b"late")
+    trace(state_of(writer, ["_closing", "_conn_lost"]))
+    reader.close()
+    trace(state_of(reader, ["_closing"]), reader._fileno == reading)
+    await asyncio.sleep(0)
+
+
+@twin
+async def test_a_datagram_transport_is_asked_for_its_state(trace: Trace) -> None:
+    transport: Any
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    )
+    trace(state_of(transport, ["_closing", "_conn_lost"]))
+    transport.close()
+    trace(state_of(transport, ["_closing", "_conn_lost"]))
+    await asyncio.sleep(0)
+
+
+@twin
+async def test_another_thread_wakes_the_loop(trace: Trace, aio: Any) -> None:
+    """It has put something into a queue, and says no more than that the loop should look."""
+    loop: Any = asyncio.get_running_loop()
+    queue = aio.Queue()
+
+    def put() -> None:
+        queue.put_nowait("put")
+        loop._write_to_self()
+
+    getting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    thread = threading.Timer(0.01, put)
+    thread.start()
+    trace(await getting)
+    thread.join()
+    trace(loop._clock_resolution)
+    loop._clock_resolution = 0.5
+    trace(loop._clock_resolution)
+
+
+@twin
+def test_a_closed_loop_is_woken(trace: Trace, loop: Any) -> None:
+    loop.close()
+    trace(loop._write_to_self())

@@ -840,3 +840,21 @@ def test_a_closed_loop(trace: Trace, loop: Loop, certificates: Certificates) -> 
 
     loop.run_until_complete(begin())
     trace("done")
+
+
+@twin
+async def test_lines_that_cannot_be_written(trace: Trace, certificates: Certificates) -> None:
+    """What came before them goes with the next write."""
+
+    def fails_later() -> Any:
+        yield b"before, "
+        raise KeyError("a line")
+
+    async with connected(trace, certificates) as (client, server):
+        trace.call(client.transport.writelines, fails_later())
+        trace(client.transport.get_write_buffer_size())
+        trace.call(client.transport.writelines, 5)
+        client.transport.write(b"after")
+        trace(await server.wait_for(13))
+        trace.call(client.transport.writelines, [b"before", 5])
+        trace(client.transport.is_closing())

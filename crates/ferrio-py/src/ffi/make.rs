@@ -150,6 +150,7 @@ returned!(usize, PyInt, count);
 // A thread's ident, which C has as an unsigned long.
 returned!(u64, PyInt, |py, value| count(py, value as usize));
 returned!(i32, PyInt, int);
+returned!(u32, PyInt, int);
 returned!(i64, PyInt, int);
 returned!((usize, usize), PyTuple, |py, (one, other)| {
     tuple(py, [count(py, one)?, count(py, other)?])

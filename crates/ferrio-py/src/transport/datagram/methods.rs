@@ -230,6 +230,17 @@ impl DatagramTransport {
         self.with(py, |state| state.is_protocol_paused)
     }
 
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.is_closing(py)
+    }
+
+    /// Not zero once the transport is closed for good.
+    #[getter]
+    fn _conn_lost(&self, py: Python<'_>) -> Returned<u32> {
+        Returned(self.with(py, |state| u32::from(state.is_lost).saturating_add(state.late_sends)))
+    }
+
     /// asyncio's name for the only address that may be sent to. Programs that connect a socket
     /// themselves say here where to.
     #[getter]

@@ -1,5 +1,7 @@
 //! `ReadPipeTransport`: what is read from a pipe goes to the protocol, as from a connection.
 
+use std::os::fd::RawFd;
+
 use ferrio_engine::{Interest, Read, Readiness};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -212,6 +214,22 @@ impl ReadPipeTransport {
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<Loop> {
         self.shared.looop.clone_ref(py)
+    }
+
+    #[getter]
+    fn _fileno(&self, py: Python<'_>) -> Returned<RawFd> {
+        Returned(self.shared.with(py, |state| state.fd))
+    }
+
+    /// asyncio's name for what `is_closing()` says.
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.is_closing(py)
+    }
+
+    #[getter]
+    fn _paused(&self, py: Python<'_>) -> bool {
+        self.shared.with(py, |state| state.stream.is_reading_paused())
     }
 
     /// asyncio's attribute behind `get_protocol()` and `set_protocol()`.

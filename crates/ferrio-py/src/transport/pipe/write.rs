@@ -1,6 +1,7 @@
 //! `WritePipeTransport`: writes to a pipe as to a connection, and notices when its readers go.
 
 use std::ffi::c_int;
+use std::os::fd::RawFd;
 
 use ferrio_engine::{FileKind, Flow, Interest, PushError, Readiness, Settled, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyOSError};
@@ -305,6 +306,23 @@ impl WritePipeTransport {
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<Loop> {
         self.shared.looop.clone_ref(py)
+    }
+
+    #[getter]
+    fn _fileno(&self, py: Python<'_>) -> Returned<RawFd> {
+        Returned(self.shared.with(py, |state| state.fd))
+    }
+
+    /// asyncio's name for what `is_closing()` says.
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.is_closing(py)
+    }
+
+    /// Not zero once a write was in vain, which programs ask before the next.
+    #[getter]
+    fn _conn_lost(&self, py: Python<'_>) -> Returned<u32> {
+        Returned(self.writing.with(py, |writing| writing.late_writes))
     }
 
     #[getter]

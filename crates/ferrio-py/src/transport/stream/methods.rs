@@ -246,7 +246,7 @@ impl StreamTransport {
         self.with(py, |state| state.is_protocol_paused)
     }
 
-    /// asyncio's names for what `is_closing()` and `is_reading()` say, which tests look at.
+    /// asyncio's names for what `is_closing()` and `is_reading()` say, which programs look at.
     #[getter]
     fn _closing(&self, py: Python<'_>) -> bool {
         self.is_closing(py)
@@ -255,6 +255,28 @@ impl StreamTransport {
     #[getter]
     fn _paused(&self, py: Python<'_>) -> bool {
         self.with(py, |state| state.stream.is_reading_paused())
+    }
+
+    /// Not zero once the connection is lost, which programs ask before they write.
+    #[getter]
+    fn _conn_lost(&self, py: Python<'_>) -> Returned<u32> {
+        Returned(self.with(py, |state| u32::from(state.is_lost).saturating_add(state.late_writes)))
+    }
+
+    /// `write_eof()` was called.
+    #[getter]
+    fn _eof(&self, py: Python<'_>) -> bool {
+        self.with(py, |state| state.stream.is_write_ended())
+    }
+
+    #[getter]
+    fn _low_water(&self, py: Python<'_>) -> Returned<usize> {
+        Returned(self.with(py, |state| state.stream.limits().low()))
+    }
+
+    #[getter]
+    fn _high_water(&self, py: Python<'_>) -> Returned<usize> {
+        Returned(self.with(py, |state| state.stream.limits().high()))
     }
 
     /// The `socket.socket` behind the transport, None once closed.

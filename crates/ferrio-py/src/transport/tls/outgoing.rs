@@ -74,6 +74,14 @@ const PIECES_PER_SEND: usize = 4;
 /// Ciphertext on its way from OpenSSL to the transport below, in order.
 type Pieces<'py> = Vec<Bound<'py, PyBytes>>;
 
+/// The bytes of a buffer that its owner may change before they are sent.
+fn copied<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.clone()),
+        Err(_) => buffer::View::readable(data)?.read(|bytes| make::bytes(data.py(), bytes)),
+    }
+}
+
 impl TlsProtocol {
     /// `write()`.
     ///
@@ -96,8 +104,22 @@ impl TlsProtocol {
         if self.is_too_late(slf)? {
             return Ok(());
         }
-        // asyncio queues all of them before it encrypts the first.
-        let lines = lines.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        // asyncio queues all of them before it encrypts the first, and counts their bytes.
+        let mut iterator = lines.try_iter()?;
+        let mut lines = Vec::new();
+        let queued = iterator.try_for_each(|line| {
+            let line = line?;
+            line.len()?;
+            lines.push(line);
+            Ok(())
+        });
+        if let Err(error) = queued {
+            // What came before it goes with the next write.
+            for line in &lines {
+                self.wait(slf.py(), &copied(line)?, 0);
+            }
+            return Err(error);
+        }
         let mut pieces = Pieces::new();
         let written = lines.iter().try_for_each(|line| self.encrypt(slf, line, &mut pieces));
         self.after_write(slf, written, pieces)
@@ -152,11 +174,7 @@ impl TlsProtocol {
         if can_encrypt && let Ok(bytes) = data.cast_exact::<PyBytes>() {
             return self.encrypt_bytes(slf, bytes, pieces);
         }
-        // Its owner may change it before it is sent, so it is copied.
-        let bytes = match data.cast_exact::<PyBytes>() {
-            Ok(bytes) => bytes.clone(),
-            Err(_) => buffer::View::readable(data)?.read(|bytes| make::bytes(py, bytes))?,
-        };
+        let bytes = copied(data)?;
         if can_encrypt {
             self.encrypt_bytes(slf, &bytes, pieces)
         } else {
