@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COMMANDS = ("run", "compare", "cookbook", "bench", "info")
 
+VERSION = f"ferrio {__version__}"
+
 DESCRIPTION = """\
 asyncio, all of it, in Rust.
 
@@ -115,7 +117,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"ferrio {__version__}")
+    parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(
         # Else the usage above would stand before each command's own.
         prog="ferrio",
@@ -135,6 +137,8 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_run_options(run)
+    # As `python --version` answers, which many type to see that a command is there.
+    run.add_argument("--version", action="version", version=VERSION, help=argparse.SUPPRESS)
     kind = run.add_mutually_exclusive_group()
     kind.add_argument("-m", dest="is_module", action="store_true", help="run a module")
     kind.add_argument("-c", dest="is_command", action="store_true", help="run text")

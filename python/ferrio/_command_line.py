@@ -59,7 +59,7 @@ class CommandLine:
 
     def _take_long(self, word: str, rest: list[str]) -> None:
         name, has_value, _ = word.partition("=")
-        if name in (*OWN, "--help"):
+        if name in (*OWN, "--help", "--version"):
             self.own.append(word)
             if name in OWN_WITH_VALUE and not has_value and rest:
                 self.own.append(rest.pop(0))
@@ -85,6 +85,8 @@ class CommandLine:
                 return []
             if letter == "h":
                 self.own.append("--help")
+            elif letter == "V":
+                self.own.append("--version")
             elif letter in ALONE:
                 self.interpreter.append(f"-{letter}")
             else:

@@ -36,6 +36,8 @@ FERRIO_COMMAND = Command([FERRIO])
             "app.py",
         ),
         ("-h", "--help", "", ""),
+        ("-V", "--version", "", ""),
+        ("--version app.py", "--version", "", "app.py"),
         ("-m", "", "", "-m"),
         ("", "", "", ""),
     ],
@@ -173,6 +175,13 @@ def test_answers(words: str, answer: str, tmp_path: Path) -> None:
     outcome = FERRIO_COMMAND.run(words.split(), cwd=tmp_path)
     assert (outcome.status, outcome.stdout) == (2, "")
     assert answer in outcome.stderr
+
+
+@pytest.mark.parametrize("word", ["--version", "-V"])
+def test_version(word: str, tmp_path: Path) -> None:
+    outcome = FERRIO_COMMAND.run(["run", word], cwd=tmp_path)
+    assert outcome == FERRIO_COMMAND.run(["--version"], cwd=tmp_path)
+    assert (outcome.status, outcome.stderr) == (0, "")
 
 
 def script(path: Path, first_line: str, source: str) -> None:
