@@ -134,7 +134,7 @@ TESTS_MYPY = --python-version 3.13 --disable-error-code func-returns-value
 lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py tests/bench tests/conformance tests/docs tests/fuzzing tests/setup \
+	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py python/_ferrio_pytest.py tests/bench tests/conformance tests/docs tests/fuzzing tests/setup \
 	  tests/suites tests/typing bench fuzz docs/hooks --exclude /surroundings/
 	$(VENV)/bin/mypy --strict $(TESTS_MYPY) tests/entry tests/cli tests/parity tests/loops.py \
 	  tests/certificates.py tests/conftest.py
