@@ -21,16 +21,20 @@ from ._tasks import Future, Task
 
 if TYPE_CHECKING:
     from ._policy import EventLoopPolicy as EventLoopPolicy
+    from ._until_signal import Shutdown as Shutdown
+    from ._until_signal import serve_until_signal as serve_until_signal
 
 __all__ = [
     "Future",
     "Loop",
     "Server",
+    "Shutdown",
     "Task",
     "__version__",
     "install",
     "new_event_loop",
     "run",
+    "serve_until_signal",
     "uninstall",
 ]
 
@@ -45,6 +49,11 @@ def __getattr__(name: str) -> Any:
 
         globals()[name] = EventLoopPolicy
         return EventLoopPolicy
+    if name in ("Shutdown", "serve_until_signal"):
+        # Few programs need it, and it takes a while to import.
+        from . import _until_signal
+
+        return getattr(_until_signal, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

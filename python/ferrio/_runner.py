@@ -44,6 +44,7 @@ def run(
     *,
     debug: bool | None = None,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    shutdown_timeout: float | None = None,
 ) -> T:
     """Run `main` to its end on a new loop and return its result.
 
@@ -56,13 +57,25 @@ def run(
         debug: True or False sets the loop's debug mode, None leaves what the interpreter was
             started with (`-X dev`, `PYTHONASYNCIODEBUG`).
         loop_factory: Makes the loop; `new_event_loop` if it is None.
+        shutdown_timeout: Seconds that remaining tasks, asynchronous generators and threads of the
+            default executor get to end, together. Who has not ended by then is logged with its
+            stack, and left behind. None waits for as long as it takes, as `asyncio.run` does.
 
     Raises:
+        ValueError: `shutdown_timeout` is negative.
         RuntimeError: A loop is running in this thread.
         KeyboardInterrupt: Ctrl-C was pressed; `main` was cancelled and has ended.
     """
     # Runner would find out too, but speak of a method that was not called here.
     if asyncio._get_running_loop() is not None:
         raise RuntimeError("ferrio.run() cannot be called from a running event loop")
+    if shutdown_timeout is not None and not shutdown_timeout >= 0:
+        raise ValueError(f"shutdown_timeout must not be negative, got {shutdown_timeout!r}")
     with asyncio.Runner(debug=debug, loop_factory=loop_factory or new_event_loop) as runner:
-        return runner.run(main)
+        try:
+            return runner.run(main)
+        finally:
+            if shutdown_timeout is not None:
+                from . import _shutdown
+
+                _shutdown.end(runner.get_loop(), shutdown_timeout)
