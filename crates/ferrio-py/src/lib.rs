@@ -75,6 +75,8 @@ fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     ffi::interpreter::claim(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    ffi::interned::make_all(py)?;
+    ffi::done_callback::install(py)?;
     names::look_up(py)?;
     ffi::refusal::reword_module(module)?;
     ffi::handle::HandleTypes::install(py)?;

@@ -13,12 +13,12 @@
 use std::collections::HashMap;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
 
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::names;
 

@@ -6,13 +6,13 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use ferrio_engine::net::{Address, ip_text};
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFunction, PyInt, PyString, PyTuple, PyType};
 
 use crate::ffi::audit;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::version::Version;
 use crate::names::{self, Place};
@@ -55,17 +55,17 @@ pub(crate) fn own_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 
     let class = CLASS.get_or_try_init(py, || {
         let is_own = |class: &Bound<'_, PyAny>| -> PyResult<bool> {
-            Ok(class.getattr(intern!(py, "__module__"))?.eq("socket")?
-                && class.getattr(intern!(py, "__qualname__"))?.eq("socket")?)
+            Ok(is_text(&class.getattr(intern!(py, "__module__"))?, "socket")
+                && is_text(&class.getattr(intern!(py, "__qualname__"))?, "socket"))
         };
-        let subclasses = names::c_socket_class(py)?.call_method0("__subclasses__")?;
+        let subclasses = names::c_socket_class(py)?.call_method0(intern!(py, "__subclasses__"))?;
         for class in subclasses.try_iter()? {
             let class = class?;
             if is_own(&class)? {
                 return Ok(class.unbind());
             }
         }
-        names::socket_module(py)?.getattr("socket").map(Bound::unbind)
+        names::socket_module(py)?.getattr(intern!(py, "socket")).map(Bound::unbind)
     })?;
     Ok(class.bind(py))
 }
@@ -73,7 +73,8 @@ pub(crate) fn own_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 /// Are the methods that asyncio calls those that the class was made with? (A mock may have been put
 /// there.)
 fn has_own_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
-    let base = names::c_socket_class(class.py())?;
+    let py = class.py();
+    let base = names::c_socket_class(py)?;
     for name in [
         "fileno",
         "bind",
@@ -95,8 +96,9 @@ fn has_own_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
         "gettimeout",
     ] {
         // eventlet's class has none of them: its objects do.
-        let method = class.getattr_opt(name)?;
-        if !method.is_some_and(|method| base.getattr(name).is_ok_and(|ours| method.is(&ours))) {
+        let name = make::text(py, name)?;
+        let method = class.getattr_opt(&name)?;
+        if !method.is_some_and(|method| base.getattr(&name).is_ok_and(|ours| method.is(&ours))) {
             return Ok(false);
         }
     }
@@ -108,21 +110,26 @@ fn has_own_methods(class: &Bound<'_, PyType>) -> PyResult<bool> {
         ("detach", "socket.detach"),
         ("_real_close", "socket._real_close"),
     ] {
-        let method = class.getattr(name)?;
-        let is_own = |attribute: &str, expected: &str| -> PyResult<bool> {
-            method.getattr_opt(attribute)?.map_or(Ok(false), |name| name.eq(expected))
+        let method = class.getattr(make::text(py, name)?)?;
+        let is_own = |attribute: &Bound<'_, PyString>, expected: &str| -> PyResult<bool> {
+            Ok(method.getattr_opt(attribute)?.is_some_and(|name| is_text(&name, expected)))
         };
         // `functools.wraps` gives whoever stands in for one its names.
-        let is_wrapper = method.hasattr(intern!(class.py(), "__wrapped__"))?;
+        let is_wrapper = method.hasattr(intern!(py, "__wrapped__"))?;
         if is_wrapper
             || !method.is_instance_of::<PyFunction>()
-            || !is_own("__qualname__", qualname)?
-            || !is_own("__module__", "socket")?
+            || !is_own(intern!(py, "__qualname__"), qualname)?
+            || !is_own(intern!(py, "__module__"), "socket")?
         {
             return Ok(false);
         }
     }
-    Ok(class.getattr("__new__")?.is(base.getattr("__new__")?))
+    let new = intern!(py, "__new__");
+    Ok(class.getattr(new)?.is(base.getattr(new)?))
+}
+
+fn is_text(value: &Bound<'_, PyAny>, text: &str) -> bool {
+    value.cast::<PyString>().is_ok_and(|value| value.to_str().is_ok_and(|value| value == text))
 }
 
 /// `socket.fileno()`.
@@ -144,7 +151,11 @@ pub(crate) fn kind(socket: &Bound<'_, PyAny>) -> PyResult<(i32, i32, i32)> {
     let fields = FIELDS.get_or_try_init(py, || {
         let class = names::c_socket_class(py)?;
         let field = |name| class.getattr(name).map(Bound::unbind);
-        PyResult::Ok([field("family")?, field("type")?, field("proto")?])
+        PyResult::Ok([
+            field(intern!(py, "family"))?,
+            field(intern!(py, "type"))?,
+            field(intern!(py, "proto"))?,
+        ])
     })?;
     let read = |field: &Py<PyAny>| -> PyResult<i32> {
         field.bind(py).call_method1(intern!(py, "__get__"), (socket,))?.extract()

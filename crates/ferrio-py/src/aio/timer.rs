@@ -4,11 +4,11 @@
 use std::ffi::c_int;
 
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
 use crate::event_loop::Loop;
+use crate::ffi::interned::intern;
 use crate::ffi::task::queue::direct_loop;
 use crate::item::Item;
 use crate::names;

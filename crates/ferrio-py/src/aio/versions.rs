@@ -5,11 +5,11 @@
 //! written in Python any more when it is asked (a program has replaced it) counts as that of the
 //! newest release of its series.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCode, PyTuple};
 
+use crate::ffi::interned::intern;
 use crate::names;
 
 /// One field for each difference that can be seen.

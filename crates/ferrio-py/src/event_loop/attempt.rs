@@ -14,13 +14,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use ferrio_engine::net::{Address, Connecting};
 use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
-use pyo3::{ffi as raw, intern};
 
 use super::{Loop, watch};
 use crate::coroutine::await_object;
 use crate::error::{WithText, numbered, os_error};
 use crate::ffi::audit;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::overrides::Methods;
 use crate::item::{Item, Native, NativeSource, Source};

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use ferrio_engine::net::interleave;
 use pyo3::exceptions::{PyOSError, PyTimeoutError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 
@@ -15,6 +14,7 @@ use super::opening::{Given, Opening};
 use super::race::race;
 use crate::coroutine::await_object;
 use crate::error::WithText;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::raise::raised;
 use crate::names;

@@ -7,14 +7,15 @@
 
 use std::ffi::c_int;
 
+use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use pyo3::{ffi as raw, intern};
 
 use super::Loop;
 use crate::ffi::call::{call_method1, python_of};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::item::{Item, Native};
 use crate::names;

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use ferrio_engine::{Instant, Ready, Timeout};
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::{Loop, signals, watch};
 use crate::error::{self, WithText, os_error};
 use crate::ffi::call::{check_signals, thread_ident};
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::item::{Item, Source};
 use crate::names;

@@ -39,15 +39,16 @@ use ferrio_engine::{
     TimerKey, Trigger,
 };
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use pyo3::{ffi as raw, intern};
 
 use crate::error::WithText;
 use crate::ffi::call::{python_of, thread_ident};
 use crate::ffi::coroutine::method;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::item::{Item, Source};
 use crate::transport::tls::Workspace;
 

@@ -16,7 +16,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use ferrio_engine::net::{
     Address, GaiError, NameInfo, Query, Resolved, literal, name_info, resolve,
 };
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyFunction, PyInt, PyString, PyTuple};
@@ -25,6 +24,7 @@ use super::Loop;
 use super::blocking::blocking;
 use crate::coroutine::{self, await_object};
 use crate::error::os_error;
+use crate::ffi::interned::intern;
 use crate::ffi::raise::raised;
 use crate::ffi::{audit, make};
 use crate::{names, socket};

@@ -6,14 +6,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
-use pyo3::{ffi as raw, intern};
 
 use super::Loop;
 use crate::coroutine::{self, await_object};
 use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::transport::Endpoint;
 use crate::transport::foreign::{over_endpoint, over_socket};
 use crate::transport::tls::Settings;

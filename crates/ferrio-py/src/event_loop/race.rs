@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::Loop;
 use super::attempt::{Candidate, attempt};
 use crate::coroutine::{self, await_object};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::names;
 use crate::transport::Endpoint;

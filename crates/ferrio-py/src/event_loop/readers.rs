@@ -7,9 +7,9 @@ use ferrio_engine::Key;
 use pyo3::exceptions::{
     PyAttributeError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
 };
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyTuple};
-use pyo3::{ffi as raw, intern};
 
 use super::Loop;
 use super::scheduling::source_traceback;
@@ -17,6 +17,7 @@ use super::watch::Direction;
 use crate::error::WithText;
 use crate::ffi::Context;
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::interned::intern;
 use crate::ffi::raise::raised_while;
 use crate::item::Native;
 

@@ -2,13 +2,13 @@
 //! `BaseEventLoop._run_once` (Lib/asyncio).
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Loop, clock};
 use crate::ffi::Context;
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::names;
 

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use ferrio_engine::Instant;
 use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyTuple};
 
@@ -16,6 +15,7 @@ use crate::ffi::call::Context;
 use crate::ffi::clock as monotonic;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, wrong_arguments};
 use crate::ffi::handle::{Handle, Kind, Parts};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::task::callback::{Scheduled, scheduled};
 use crate::ffi::task::is_task_callback;

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::Loop;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 /// `selectors.EVENT_READ`.

@@ -15,14 +15,15 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferrio_engine::{Interest, Readiness, SignalPipe, Trigger};
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pyo3::{ffi as raw, intern};
 
 use super::{Loop, report};
 use crate::error::os_error;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::handle::Handle;
+use crate::ffi::interned::intern;
 use crate::ffi::signal::{forget_wakeup_in_children, set_wakeup_fd};
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::names;

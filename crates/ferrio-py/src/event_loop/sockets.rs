@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ferrio_engine::net::Address;
 use ferrio_engine::{Io, LentFd};
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyMemoryView};
-use pyo3::{ffi as raw, intern};
 
 use super::readers::ensure_not_owned;
 use super::watch::{Direction, Waiter};
@@ -23,6 +23,7 @@ use crate::coroutine::{self, Held, await_object};
 use crate::error::{WithText, numbered, os_error};
 use crate::ffi::audit;
 use crate::ffi::buffer::View;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::{names, socket};
 

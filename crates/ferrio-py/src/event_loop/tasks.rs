@@ -4,7 +4,6 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -15,6 +14,7 @@ use crate::ffi::call::{call_with_keyword, is_context};
 use crate::ffi::coroutine;
 use crate::ffi::fastcall::{self, Arguments, FastMethod, wrong_arguments};
 use crate::ffi::future::{self, Types};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::task;
 use crate::names;

@@ -2,10 +2,11 @@
 //! what takes hours happen in a moment, and expect timers to follow.
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
+
+use crate::ffi::interned::intern;
 
 /// The namespace of `time`, and the builtin in it.
 struct Clock {

@@ -10,11 +10,11 @@
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::call::{call_method1, call0};
+use crate::ffi::interned::intern;
 use crate::names;
 
 /// What is used as a deque.

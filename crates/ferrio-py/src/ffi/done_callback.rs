@@ -104,6 +104,11 @@ pub(crate) fn new_callback<B: DoneCallback>(py: Python<'_>, body: B) -> PyResult
     }
 }
 
+/// Makes the class: where there is no memory for it later, CPython forgets to say so.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    new_type(py).map(drop)
+}
+
 #[cold]
 fn new_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
     let slots = vec![

@@ -12,9 +12,10 @@ use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
-use pyo3::{PyClass, PyTypeInfo, ffi, intern};
+use pyo3::{PyClass, PyTypeInfo, ffi};
 
 use crate::error::WithText;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::raise::raised;
 use crate::ffi::refusal;

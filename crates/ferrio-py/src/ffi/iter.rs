@@ -6,10 +6,11 @@ use std::ptr;
 use pyo3::exceptions::{
     PyGeneratorExit, PyRuntimeError, PyStopIteration, PySystemError, PyTypeError,
 };
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::{ffi, intern};
 
 use crate::error::WithText;
+use crate::ffi::interned::intern;
 
 /// What one step of an iterator gave.
 pub(crate) enum Step<'py> {

@@ -98,6 +98,16 @@ pub(crate) fn text(py: Python<'_>, value: impl AsRef<str>) -> PyResult<Bound<'_,
     unsafe { owned(py, ffi::PyUnicode_FromStringAndSize(start, len)) }
 }
 
+/// The one str of this text that attributes are looked up by.
+pub(crate) fn interned<'py>(py: Python<'py>, value: &str) -> PyResult<Bound<'py, PyString>> {
+    let mut object = text(py, value)?.into_ptr();
+    // SAFETY: attached; an owned reference to a str, which is replaced by another one.
+    unsafe {
+        ffi::PyUnicode_InternInPlace(&raw mut object);
+        owned(py, object)
+    }
+}
+
 /// The str of these bytes of the system, in the file system's encoding, with surrogates for what it
 /// cannot say.
 pub(crate) fn path<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyString>> {

@@ -18,6 +18,7 @@ pub(crate) mod gil_cell;
 pub(crate) mod handle;
 pub(crate) mod heap_type;
 pub(crate) mod inherited;
+pub(crate) mod interned;
 pub(crate) mod interpreter;
 pub(crate) mod iter;
 pub(crate) mod make;

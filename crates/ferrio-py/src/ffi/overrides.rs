@@ -122,7 +122,9 @@ impl Methods {
         let before = version();
         let mut replaced = 0;
         for (index, (name, expected)) in self.names.iter().zip(expected).enumerate() {
-            let found = make::text(class.py(), name).and_then(|name| class.getattr(name));
+            // Without memory for the name nothing is known, now.
+            let Ok(name) = make::text(class.py(), name) else { return Names(u32::MAX) };
+            let found = class.getattr(name);
             if !found.is_ok_and(|method| method.is(expected)) {
                 replaced |= 1 << index;
             }
@@ -136,7 +138,7 @@ impl Methods {
     }
 }
 
-const fn position(names: &[&str], name: &str) -> Option<usize> {
+pub(super) const fn position(names: &[&str], name: &str) -> Option<usize> {
     let mut at = 0;
     while at < names.len() {
         if is_same(names[at].as_bytes(), name.as_bytes()) {

@@ -2,13 +2,13 @@
 
 use ferrio_engine::{Flow, Io, Stream, WriteError};
 use pyo3::exceptions::{PyBufferError, PyTypeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use crate::error::WithText;
 use crate::ffi::buffer;
+use crate::ffi::interned::intern;
 use crate::names;
 
 /// Bytes to send. `bytes` objects are kept by reference: they cannot change. Everything else is

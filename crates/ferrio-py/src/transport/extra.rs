@@ -7,10 +7,10 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use ferrio_engine::net::{Address, local_address};
 use pyo3::exceptions::PyOSError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::socket;
 

@@ -4,13 +4,13 @@
 //! `sock=` counts on their being called. asyncio's own transport does that and needs nothing of a
 //! loop but watching a descriptor, so it is used for these: rare, and never quick.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Endpoint, StreamTransport};
 use crate::event_loop::Loop;
 use crate::ffi::Context;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::{names, socket};
 

@@ -19,9 +19,9 @@ use ferrio_engine::{Accept, Instant, Interest, Key, LentFd, RETRY_DELAY, TimerKe
 use pyo3::exceptions::{
     PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyOSError, PyValueError,
 };
+use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::{ffi as raw, intern};
 
 use super::{Endpoint, StreamTransport};
 use crate::error::{WithText, os_error};
@@ -30,6 +30,7 @@ use crate::ffi::Context;
 use crate::ffi::audit;
 use crate::ffi::call::call0;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::item::{Item, Native, Source};
 use crate::names;

@@ -1,12 +1,12 @@
 //! `Protocol`: whom a transport gives its data to, and in which form.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::tls::TlsProtocol;
 use crate::aio::StreamReaderProtocol;
 use crate::ffi::call::call_method1;
+use crate::ffi::interned::intern;
 use crate::names;
 
 /// The protocol of a transport.

@@ -1,11 +1,11 @@
 //! What every transport tells: its protocol, the log and the loop's exception handler.
 
 use ferrio_engine::Flow;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::names;
 use crate::transport::{ReadPipeTransport, TlsProtocol, TlsTransport, WritePipeTransport};

@@ -3,10 +3,10 @@
 use std::ffi::c_int;
 
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::event_loop::{Loop, watch};
+use crate::ffi::interned::intern;
 use crate::item::{Item, Native};
 use crate::names;
 

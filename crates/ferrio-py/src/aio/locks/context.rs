@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, c_int};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::{PyClass, PyTypeInfo, ffi as raw};
@@ -11,6 +10,7 @@ use super::acquire::{Acquirable, Acquisition};
 use crate::ffi::coroutine::{Body, CoroutineMethod, End, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 
 /// What guards a block.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
 
@@ -16,6 +15,7 @@ use crate::ffi::coroutine::{Body, CoroutineMethod, End, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::make::Returned;
 use crate::ffi::refusal;

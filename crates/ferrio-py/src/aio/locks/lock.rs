@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
 
@@ -18,6 +17,7 @@ use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::interned::intern;
 use crate::ffi::make::Returned;
 use crate::ffi::refusal;
 use crate::names;

@@ -4,7 +4,6 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyModule, PyTuple};
@@ -23,6 +22,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::interned::intern;
 use crate::ffi::make::Returned;
 use crate::ffi::refusal;
 use crate::names;

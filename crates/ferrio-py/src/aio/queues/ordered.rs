@@ -1,12 +1,12 @@
 //! `PriorityQueue` and `LifoQueue`.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use super::order::Order;
 use super::queue::Queue;
 use crate::ffi::class::{self, chained};
+use crate::ffi::interned::intern;
 use crate::ffi::refusal;
 use crate::names;
 

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
@@ -25,6 +24,7 @@ use crate::ffi::call::{call_method1, python_of};
 use crate::ffi::class::{self, chained};
 use crate::ffi::deque::Deque;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::refusal;
 use crate::names;

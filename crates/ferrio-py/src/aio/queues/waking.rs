@@ -1,7 +1,6 @@
 //! Waking of those who wait for an item or for room.
 
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::order::{Order, WAKEUP_NEXT};
@@ -9,6 +8,7 @@ use super::queue::Queue;
 use crate::aio::waiters::Waiters;
 use crate::ffi::deque::Deque;
 use crate::ffi::future::state;
+use crate::ffi::interned::intern;
 
 impl Queue {
     /// `_wakeup_next(waiters)`, whoever's method that is.

@@ -5,12 +5,12 @@ use std::ffi::c_int;
 
 use pyo3::call::PyCallArgs;
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::ffi::coroutine::Resume;
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::make;
 
@@ -20,7 +20,7 @@ pub(super) fn call<'py>(
     method: &str,
     args: impl PyCallArgs<'py>,
 ) -> PyResult<()> {
-    class.call_method1(method, args).map(drop)
+    class.call_method1(make::text(class.py(), method)?, args).map(drop)
 }
 
 /// A coroutine of asyncio's.
@@ -44,8 +44,10 @@ impl Borrowed {
         for (name, value) in arguments.keywords() {
             keywords.set_item(name, value)?;
         }
-        let coroutine =
-            class.getattr(method)?.call(make::tuple(py, all)?, Some(&keywords))?.unbind();
+        let coroutine = class
+            .getattr(make::text(py, method)?)?
+            .call(make::tuple(py, all)?, Some(&keywords))?
+            .unbind();
         Ok(Borrowed { coroutine, awaiting: None })
     }
 

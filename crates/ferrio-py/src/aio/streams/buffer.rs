@@ -6,7 +6,6 @@
 
 use ferrio_engine::{ReadBuffer, find_separator};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes};
@@ -15,6 +14,7 @@ use crate::ffi::buffer::{View, is_unshared};
 use crate::ffi::bytes;
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 #[derive(Default)]

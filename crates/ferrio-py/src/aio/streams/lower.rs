@@ -1,11 +1,11 @@
 //! Calls on the transport below a stream: straight, where it is a `StreamTransport` that is as it
 //! was made, else by their methods.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::ffi::call::call_method1;
 use crate::ffi::class::has_no_attributes;
+use crate::ffi::interned::intern;
 use crate::ffi::overrides::Methods;
 use crate::transport::StreamTransport;
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBytes, PyDict, PyModule, PyString, PyTuple, PyWeakrefMethods, PyWeakrefReference,
@@ -13,6 +12,7 @@ use super::StreamReader;
 use crate::ffi::call::{call_method1, python_of, set_attribute};
 use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::overrides::{Methods, Names};
 use crate::ffi::refusal;
 use crate::names;

@@ -6,7 +6,6 @@ use pyo3::exceptions::{
     PyAssertionError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError,
 };
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyModule, PyString, PyTuple};
 
@@ -22,6 +21,7 @@ use crate::ffi::class::{self, chained};
 use crate::ffi::coroutine::new_coroutine;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::overrides::{Methods, Names};
 use crate::ffi::raise::raised;

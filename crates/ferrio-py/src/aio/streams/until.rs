@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyStopAsyncIteration, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -13,6 +12,7 @@ use super::reader::{ATTRIBUTES, READLINE};
 use super::reading::{Either, Read, Reading};
 use crate::ffi::coroutine::{CoroutineMethod, method};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::raise::raised;
 use crate::names;

@@ -2,14 +2,14 @@
 
 use std::ffi::CStr;
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use super::TaskGroup;
 use crate::aio::versions::{GroupVersions, Versions};
 use crate::event_loop::tasks::create_plain_task;
 use crate::ffi::fastcall::{Arguments, FastMethod, wrong_arguments};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::signature::Signature;
 use crate::names;
@@ -54,7 +54,7 @@ impl FastMethod for CreateTask {
             arguments.get(0)
         } else {
             let [coro, name, context] = SIGNATURE.bind(&arguments)?;
-            for (key, value) in [("name", name), ("context", context)] {
+            for (key, value) in [(intern!(py, "name"), name), (intern!(py, "context"), context)] {
                 if let Some(value) = value {
                     kwargs.set_item(key, value)?;
                 }
@@ -84,10 +84,10 @@ pub(super) fn new_task<'py>(
     if versions.passes_keywords {
         return create(kwargs);
     }
-    let given = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
+    let given = |name: &Bound<'py, PyString>| -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(kwargs.map_or(Ok(None), |kwargs| kwargs.get_item(name))?.filter(|it| !it.is_none()))
     };
-    let (name, context) = (given("name")?, given("context")?);
+    let (name, context) = (given(intern!(py, "name"))?, given(intern!(py, "context"))?);
     let passed = make::dict(py)?;
     if !versions.names_afterwards {
         passed.set_item(intern!(py, "name"), name.as_ref())?;

@@ -4,7 +4,6 @@ use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::PyGeneratorExit;
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::{Errors, TaskGroup, is_base_error};
@@ -15,6 +14,7 @@ use crate::event_loop::tasks::create_future;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state::{self, raised};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::signature::Signature;
 use crate::names;

@@ -8,7 +8,6 @@ use std::ffi::{CStr, c_int};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule, PySet, PyTuple};
 
@@ -24,6 +23,7 @@ use crate::ffi::fastcall;
 use crate::ffi::future::awaited_by;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::refusal;
 use crate::names;

@@ -6,7 +6,6 @@ use std::ffi::{CStr, c_int};
 use pyo3::exceptions::{PyStopAsyncIteration, PyTimeoutError};
 use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PySet};
 
@@ -21,6 +20,7 @@ use crate::ffi::done_callback::{DoneCallback, new_callback};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::{awaited_by, state};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::refusal;
 use crate::names;

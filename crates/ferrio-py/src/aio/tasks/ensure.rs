@@ -1,11 +1,11 @@
 //! An argument as a future: `ensure_future`.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::event_loop::tasks::create_plain_task;
 use crate::ffi::coroutine::is_coroutine;
 use crate::ffi::future::state;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::names;
 

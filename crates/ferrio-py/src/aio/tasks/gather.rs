@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -22,6 +21,7 @@ use crate::ffi::coroutine::is_coroutine;
 use crate::ffi::done_callback::{DoneCallback, new_callback};
 use crate::ffi::future::{adopt_gathering, awaited_by, gathering, state};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::raise::raised;
 use crate::names;

@@ -4,7 +4,6 @@ use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyFunction;
@@ -23,6 +22,7 @@ use crate::ffi::done_callback::new_callback;
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::future::state;
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::signature::Signature;
 use crate::ffi::stack;

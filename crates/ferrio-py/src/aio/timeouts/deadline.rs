@@ -1,10 +1,10 @@
 //! When a timeout is due, and what makes it happen.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
 use crate::event_loop::Loop;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 /// A deadline, in the loop's time.

@@ -1,10 +1,10 @@
 //! The TimeoutError in the place of a CancelledError.
 
 use pyo3::exceptions::PyTimeoutError;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::aio::versions::Versions;
+use crate::ffi::interned::intern;
 use crate::names;
 
 /// What becomes of an exception that a timeout has caused, or was in the way of it.

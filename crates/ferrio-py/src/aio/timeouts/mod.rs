@@ -16,7 +16,6 @@ use std::ffi::CStr;
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyString, PyTuple, PyType};
 
@@ -32,6 +31,7 @@ use crate::ffi::class::{self, chained};
 use crate::ffi::coroutine::method;
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::refusal;
 use crate::ffi::task::queue::direct_loop;

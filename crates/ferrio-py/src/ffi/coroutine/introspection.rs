@@ -2,12 +2,13 @@
 
 use std::ffi::c_void;
 
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::{ffi, intern};
 
 use super::object::{State, awaited_of, inner_of, origin_of, qualname_of, state_of};
 use super::or_null;
 use crate::ffi::heap_type::getter;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::names;
 

@@ -10,11 +10,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::ffi::heap_type::{self, method, slot};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::trash;
 

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use pyo3::{PyClass, PyTypeInfo};
@@ -23,6 +22,7 @@ use pyo3::{PyClass, PyTypeInfo};
 use super::{Body, bound, new_coroutine, or_null};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::heap_type::{self, slot};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 /// A method of `Self::Class` that returns a coroutine.

@@ -9,7 +9,6 @@ use std::ptr;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::layout::PENDING;
@@ -17,6 +16,7 @@ use super::{fields, methods, types};
 use crate::error::WithText;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::heap_type::{self, method, slot};
+use crate::ffi::interned::intern;
 use crate::ffi::stop_iteration;
 use crate::ffi::trash;
 

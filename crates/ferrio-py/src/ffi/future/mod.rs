@@ -25,13 +25,13 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use self::layout::Layout;
 use super::task::{callback, current, life, registry};
 use crate::error::WithText;
+use crate::ffi::interned::intern;
 
 pub(crate) use methods::{new_future, schedule_callbacks};
 

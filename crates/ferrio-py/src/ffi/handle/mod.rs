@@ -23,7 +23,7 @@ use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
-use pyo3::{PyTypeInfo, ffi, intern};
+use pyo3::{PyTypeInfo, ffi};
 
 use self::fields::{Fields, extra, locked, owned, read, replace, weakref_offset, write};
 pub(crate) use self::later::{call_at, call_later};
@@ -41,6 +41,7 @@ use super::heap_type::immortalize;
 use super::refusal;
 use super::slots::{all_slots, own_slot};
 use crate::error::WithText;
+use crate::ffi::interned::intern;
 
 /// The three classes and where asyncio's slots lie in their instances.
 pub(crate) struct HandleTypes {

@@ -4,14 +4,15 @@ use std::ffi::c_int;
 
 use ferrio_engine::{Interest, Key, Readiness, Trigger};
 use pyo3::exceptions::PyOSError;
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
-use pyo3::{ffi as raw, intern};
 
 use super::DatagramTransport;
 use crate::error::os_error;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
+use crate::ffi::interned::intern;
 use crate::item::{Item, Native, Source};
 use crate::transport::hold::Hold;
 use crate::transport::telling;

@@ -18,9 +18,9 @@ use std::os::fd::RawFd;
 
 use ferrio_engine::{DatagramQueue, Key, LentFd, Limits};
 use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pyo3::{ffi as raw, intern};
 
 use self::burst::Burst;
 use self::life::{Scheduled, Step};
@@ -31,6 +31,7 @@ use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::class::{Adopted, AsyncioDatagramTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::item::Item;
 use crate::transport::telling;

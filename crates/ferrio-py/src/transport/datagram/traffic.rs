@@ -3,7 +3,6 @@
 use ferrio_engine::net::Address;
 use ferrio_engine::{Flow, Interest, Io, Queued};
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::{DatagramTransport, Known, Outgoing, To};
@@ -11,6 +10,7 @@ use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::audit;
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::socket;
 use crate::transport::chunk::Chunk;

@@ -16,9 +16,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use ferrio_engine::{FileKind, Interest, Key, LentFd, Limits, PipeFd, Readiness, Stream};
 use ferrio_engine::{StreamKind, Trigger};
 use pyo3::exceptions::{PyPermissionError, PyValueError};
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pyo3::{ffi as raw, intern};
 
 pub(crate) use self::read::ReadPipeTransport;
 pub(crate) use self::write::WritePipeTransport;
@@ -29,6 +29,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
 use crate::ffi::class::Adopted;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::transport::telling;

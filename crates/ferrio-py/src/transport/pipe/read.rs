@@ -3,9 +3,9 @@
 use std::os::fd::RawFd;
 
 use ferrio_engine::{Interest, Read, Readiness};
+use pyo3::ffi as raw;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pyo3::{ffi as raw, intern};
 
 use super::{End, Scheduled, Shared, Step};
 use super::{begin, call_soon, fatal_error, log, schedule_lost};
@@ -14,6 +14,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::call::call_method1;
 use crate::ffi::class::{Adopted, AsyncioReadTransport, Dealloc};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::item::Item;
 

@@ -2,7 +2,6 @@
 
 use ferrio_engine::{Read, Readiness};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -13,6 +12,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi::buffer::View;
 use crate::ffi::bytes::Receiving;
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::item::Item;
 use crate::transport::TlsProtocol;

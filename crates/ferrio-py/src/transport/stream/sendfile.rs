@@ -8,12 +8,12 @@
 //! Nothing may be written from the first step to the last.
 
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::StreamTransport;
 use crate::error::WithText;
 use crate::event_loop::Loop;
+use crate::ffi::interned::intern;
 
 #[pymethods]
 impl StreamTransport {

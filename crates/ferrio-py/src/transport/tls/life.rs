@@ -3,7 +3,6 @@
 use pyo3::exceptions::{
     PyConnectionAbortedError, PyConnectionResetError, PyException, PyOSError, PyTimeoutError,
 };
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::TlsProtocol;
@@ -11,6 +10,7 @@ use super::phase::{Phase, Told};
 use super::session::Progress;
 use crate::error::WithText;
 use crate::event_loop::report;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::names;
 use crate::transport::telling;

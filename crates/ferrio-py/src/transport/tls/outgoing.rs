@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use pyo3::exceptions::PyException;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
@@ -12,6 +11,7 @@ use super::phase::Phase;
 use super::session::Progress;
 use crate::event_loop::report;
 use crate::ffi::buffer;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::transport::telling;
 

@@ -1,11 +1,11 @@
 //! `Session`: the program's `ssl.SSLContext` at work on two memory BIOs. OpenSSL decides
 //! everything; nothing here knows what it does.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::ffi::call::call_method1;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 use crate::ffi::overrides::Methods;
 use crate::names;

@@ -4,7 +4,6 @@ use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::Barrier;
@@ -14,6 +13,7 @@ use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 
 /// Is the method that `__aenter__` calls still ours?

@@ -6,7 +6,6 @@ mod wait;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyString, PyTuple};
 
@@ -16,6 +15,7 @@ use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::refusal;
 use crate::names;

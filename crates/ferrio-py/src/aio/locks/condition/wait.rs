@@ -4,7 +4,6 @@ use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBool;
@@ -15,6 +14,7 @@ use crate::aio::waiter::Waiter;
 use crate::error::WithText;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::make;
 use crate::ffi::raise::{raised, raised_while};

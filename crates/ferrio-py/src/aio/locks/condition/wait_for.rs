@@ -3,7 +3,6 @@
 use std::ffi::{CStr, c_int};
 
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::Condition;
@@ -11,6 +10,7 @@ use super::wait::Waiting;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
