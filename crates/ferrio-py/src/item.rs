@@ -12,7 +12,7 @@ use crate::event_loop::{Loop, report};
 use crate::ffi;
 use crate::ffi::future::state;
 use crate::ffi::handle::Handle;
-use crate::ffi::task;
+use crate::ffi::task::{self, OwnTask};
 use crate::transport::hold::Hold;
 use crate::transport::{DatagramTransport, Listener, StreamTransport};
 
@@ -25,9 +25,9 @@ pub(crate) enum Item {
     /// A step or wake-up of a C task: no handle was made, since the task throws it away.
     Call { callback: Py<PyAny>, argument: Option<Py<PyAny>>, context: Py<PyAny> },
     /// A step of a task of ours, which raises an error in its coroutine or just goes on.
-    Step { task: Py<PyAny>, error: Option<Py<PyAny>> },
+    Step { task: OwnTask, error: Option<Py<PyAny>> },
     /// What a task of ours has waited for is done.
-    Wakeup { task: Py<PyAny>, future: Py<PyAny> },
+    Wakeup { task: OwnTask, future: Py<PyAny> },
     /// Sets the result of a future that is not done: the end of a `sleep`.
     SetResult { future: Py<PyAny>, value: Py<PyAny> },
     /// The deadline of an `asyncio.timeout`, as it was set the so-manieth time.
@@ -138,14 +138,14 @@ impl Item {
                     .unwrap_or(0)
             }
             Item::Step { task, error } => {
-                let answer = visit(task.as_ptr());
+                let answer = visit(task.object().as_ptr());
                 match error {
                     Some(error) if answer == 0 => visit(error.as_ptr()),
                     Some(_) | None => answer,
                 }
             }
             Item::Wakeup { task, future } => {
-                let answer = visit(task.as_ptr());
+                let answer = visit(task.object().as_ptr());
                 if answer == 0 { visit(future.as_ptr()) } else { answer }
             }
             Item::SetResult { future, value } => {

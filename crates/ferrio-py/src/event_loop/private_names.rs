@@ -53,7 +53,9 @@ impl Seen {
                 argument: argument.as_ref().map(|argument| argument.clone_ref(py)),
                 context: context.clone_ref(py),
             },
-            Item::Step { task, .. } | Item::Wakeup { task, .. } => Seen::Task(task.clone_ref(py)),
+            Item::Step { task, .. } | Item::Wakeup { task, .. } => {
+                Seen::Task(task.object().clone_ref(py))
+            }
             Item::Stream(..) | Item::Datagram(..) | Item::Native(_) => Seen::Ours,
         }
     }
@@ -147,7 +149,7 @@ impl Loop {
     #[getter]
     fn _scheduled<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
         let py = slf.py();
-        let handles = PyList::empty(py);
+        let handles = make::list(py)?;
         let pending = slf.get().with_state(py, |state| state.engine.timers()).unwrap_or_default();
         for (key, deadline) in pending {
             let seen = slf

@@ -10,6 +10,7 @@ use pyo3::types::PyType;
 
 use super::{fields, types};
 use crate::error::WithText;
+use crate::ffi::interned::intern;
 use crate::ffi::slots::own_slot;
 
 /// The class, and where its instances keep what is in their slots.
@@ -60,10 +61,14 @@ impl Slots {
 
     /// Has it been cancelled by way of its children?
     pub(crate) fn is_cancel_requested(&self, future: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = future.py();
+        if !future.get_type().is(&self.class) {
+            return future.getattr(intern!(py, "_cancel_requested"))?.is_truthy();
+        }
         // SAFETY: an instance of the class; the slot is NULL where the program has deleted it.
         let value = unsafe {
             let value = fields::get(future.as_ptr(), self.cancel_requested);
-            Bound::from_borrowed_ptr_or_opt(future.py(), value)
+            Bound::from_borrowed_ptr_or_opt(py, value)
         };
         value.map_or(Ok(false), |value| value.is_truthy())
     }

@@ -192,10 +192,8 @@ unsafe fn call_soon(
             return queue::call_soon(&looop, &callback, Some(&future), &context);
         };
         let argument = Bound::from_borrowed_ptr(py, future).unbind();
-        let item = match callback::into_task(types, callback, context) {
-            Ok(task) => {
-                Item::Wakeup { task: Bound::from_owned_ptr(py, task).unbind(), future: argument }
-            }
+        let item = match callback::into_task(py, types, callback, context) {
+            Ok(task) => Item::Wakeup { task, future: argument },
             Err((callback, context)) => Item::Call {
                 callback: Bound::from_owned_ptr(py, callback).unbind(),
                 argument: Some(argument),

@@ -4,12 +4,12 @@
 use std::ffi::c_int;
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::layout::{CANCELLED, FINISHED, PENDING};
 use super::{Types, fields, methods, types};
 use crate::ffi::call::{Context, call_method1};
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 /// The types and the state, if the future is exactly of one of them: its `done()` and its like are
@@ -148,7 +148,7 @@ pub(crate) fn add_done_callback<'py>(
     context: Option<&Context>,
 ) -> PyResult<()> {
     let py = future.py();
-    let Some((types, state)) = known(future) else {
+    let Some((types, _)) = known(future) else {
         let name = intern!(py, "add_done_callback");
         return call_method1(py, future.as_unbound(), name, callback).map(drop);
     };
@@ -158,9 +158,10 @@ pub(crate) fn add_done_callback<'py>(
     };
     let raw = future.as_ptr();
     // SAFETY: a future by our layout; of a pending one the first callback is taken, if it is free,
-    // as asyncio's own method takes it.
+    // as asyncio's own method takes it. Making a context may have run a finalizer: only now does its
+    // state count.
     unsafe {
-        let is_first = state == PENDING
+        let is_first = fields::state(raw, types.layout.state) == PENDING
             && fields::get(raw, types.layout.callback0).is_null()
             && fields::get(raw, types.layout.callbacks).is_null();
         if is_first {

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use crate::ffi::free_list::FreeList;
 use crate::ffi::future::{Types, fields, types};
 
+use super::own::{BoundTask, OwnTask};
 use super::step;
 use crate::error::{self, WithText};
 use crate::ffi::heap_type::{self, getter, slot};
@@ -60,17 +61,14 @@ pub(crate) fn new_types(
 }
 
 /// The callable that steps the task, or raises the error in it.
-///
-/// # Safety
-/// Attached; the task is a task of ours, and alive.
-pub(super) unsafe fn new_step<'py>(
-    py: Python<'py>,
+pub(super) fn new_step<'py>(
     types: &Types,
-    task: *mut ffi::PyObject,
+    task: &BoundTask<'py>,
     error: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let py = task.py();
     let error = error.map_or(ptr::null_mut(), |error| error.clone().into_ptr());
-    // SAFETY: passed on; both fields are written before the collector sees the object.
+    // SAFETY: attached; both fields are written before the collector sees the object.
     unsafe {
         let object = crate::ffi::class::new_untracked(types.step);
         if object.is_null() {
@@ -82,16 +80,10 @@ pub(super) unsafe fn new_step<'py>(
 }
 
 /// The callable that wakes the task, with the future that it waited for as its argument.
-///
-/// # Safety
-/// As [`new_step`].
 #[inline]
-pub(super) unsafe fn new_wakeup<'py>(
-    py: Python<'py>,
-    types: &Types,
-    task: *mut ffi::PyObject,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: as above.
+pub(super) fn new_wakeup<'py>(types: &Types, task: &BoundTask<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = task.py();
+    // SAFETY: as in `new_step`.
     unsafe {
         let object = FREE.new_instance(py, types.wakeup);
         if object.is_null() {
@@ -105,30 +97,31 @@ pub(super) unsafe fn new_wakeup<'py>(
 /// A new, untracked instance of one of the two classes; `error` is taken over.
 unsafe fn filled(
     object: *mut ffi::PyObject,
-    task: *mut ffi::PyObject,
+    task: &BoundTask<'_>,
     error: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: passed on.
     unsafe {
         let callback = object.cast::<Callback>();
-        (*callback).task = ffi::Py_NewRef(task);
+        (*callback).task = task.clone().into_object().into_ptr();
         (*callback).error = error;
         ffi::PyObject_GC_Track(object.cast());
         object
     }
 }
 
-/// The task behind a wake-up that is to run in the task's own context: a new reference, and those
-/// to callback and context are dropped. Anything else is handed back.
+/// The task behind a wake-up that is to run in the task's own context; the references to callback
+/// and context are dropped. Anything else is handed back.
 ///
 /// # Safety
 /// Attached; owned references.
 #[inline]
 pub(crate) unsafe fn into_task(
+    py: Python<'_>,
     types: &Types,
     callback: *mut ffi::PyObject,
     context: *mut ffi::PyObject,
-) -> Result<*mut ffi::PyObject, (*mut ffi::PyObject, *mut ffi::PyObject)> {
+) -> Result<OwnTask, (*mut ffi::PyObject, *mut ffi::PyObject)> {
     // SAFETY: passed on; dropping the callback or a context that the task has too runs no code.
     unsafe {
         if ffi::Py_TYPE(callback) != types.wakeup {
@@ -138,17 +131,19 @@ pub(crate) unsafe fn into_task(
         if task.is_null() || fields::get(task, types.layout.context) != context {
             return Err((callback, context));
         }
-        let task = ffi::Py_NewRef(task);
+        let Some(task) = BoundTask::of(types, Bound::from_borrowed_ptr(py, task)) else {
+            return Err((callback, context));
+        };
         ffi::Py_DECREF(callback);
         ffi::Py_DECREF(context);
-        Ok(task)
+        Ok(task.unbind())
     }
 }
 
 /// What `call_soon(callback, [argument], context=context)` means, if it is for a task of ours.
 pub(crate) enum Scheduled {
-    Step { task: Py<PyAny>, error: Option<Py<PyAny>> },
-    Wakeup { task: Py<PyAny>, future: Py<PyAny> },
+    Step { task: OwnTask, error: Option<Py<PyAny>> },
+    Wakeup { task: OwnTask, future: Py<PyAny> },
 }
 
 /// See [`Scheduled`]; None for every other callable, and for a task's in another context.
@@ -169,7 +164,7 @@ pub(crate) fn scheduled(
         if task.is_null() || fields::get(*task, types.layout.context) != context.as_ptr() {
             return None;
         }
-        let task = Bound::from_borrowed_ptr(py, *task).unbind();
+        let task = BoundTask::of(types, Bound::from_borrowed_ptr(py, *task))?.unbind();
         match argument {
             None if ty == types.step => {
                 let error = Bound::from_borrowed_ptr_or_opt(py, *error).map(Bound::unbind);
@@ -295,7 +290,8 @@ fn called(
         let task = Bound::from_borrowed_ptr_or_opt(py, *task);
         (task, Bound::from_borrowed_ptr_or_opt(py, *error))
     };
-    let Some(task) = task else {
+    // Without one, the collector has taken the callable apart.
+    let Some(task) = task.and_then(|task| BoundTask::of(types, task)) else {
         return Err(pyo3::exceptions::PyRuntimeError::with_text("uninitialized Task object"));
     };
     if is_step { step::step(&task, error) } else { step::wakeup(&task, &args.get_item(0)?) }

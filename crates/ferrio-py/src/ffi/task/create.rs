@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::own::BoundTask;
 use super::{registry, step};
 use crate::ffi::future::{Types, fields};
 
@@ -22,11 +23,11 @@ pub(crate) fn new_task<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = looop.py();
     let layout = &types.layout;
+    let task = BoundTask::new(py, types)?;
+    let raw = task.as_ptr();
     // SAFETY: attached; a new instance whose fields are all zero; each is given a reference of its
     // own. Without its flags it is silent when something fails on the way.
     unsafe {
-        let raw = ffi::PyType_GenericAlloc(types.task, 0);
-        let task = Bound::from_owned_ptr_or_err(py, raw)?;
         fields::put(raw, layout.looop, looop.clone().into_ptr());
         fields::put(raw, layout.coro, coro.clone().into_ptr());
         let context = match context {
@@ -51,7 +52,7 @@ pub(crate) fn new_task<'py>(
         *raw.byte_add(offset).cast::<usize>() = flags;
         step::schedule(&task, types, None)?;
         registry::register(py, types, raw)?;
-        Ok(task)
+        Ok(task.into_object())
     }
 }
 

@@ -6,13 +6,13 @@
 //! asyncio's own function, which knows what may be wrong.
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
 use super::super::call::vectorcall;
 use crate::event_loop::Loop;
 use crate::ffi::future::Types;
+use crate::ffi::interned::intern;
 
 /// asyncio's functions, and where it keeps the answer.
 pub(crate) struct Current {

@@ -5,10 +5,12 @@ mod create;
 pub(crate) mod current;
 mod foreign;
 pub(crate) mod life;
+mod own;
 pub(crate) mod queue;
 pub(crate) mod registry;
 mod step;
 
 pub(crate) use create::new_task;
 pub(crate) use foreign::is_task_callback;
+pub(crate) use own::OwnTask;
 pub(crate) use step::{run_step, run_wakeup};

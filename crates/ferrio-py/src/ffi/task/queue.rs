@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use pyo3::PyTypeInfo;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 
 use crate::event_loop::Loop;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 /// What is called on a loop of ours without looking it up, where nobody has put something else in

@@ -1,12 +1,12 @@
 //! How `asyncio.all_tasks()` knows of our tasks.
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use super::super::call::vectorcall;
 use crate::ffi::future::{Types, fields};
+use crate::ffi::interned::intern;
 
 /// Where tasks are noted.
 pub(crate) enum Registry {

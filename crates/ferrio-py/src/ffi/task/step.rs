@@ -3,17 +3,18 @@
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
+use super::own::BoundTask;
 use super::{callback, queue, registry};
 use crate::error::WithText;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::{call_method1, vectorcall};
 use crate::ffi::future::layout::{CANCELLED, FINISHED, PENDING};
 use crate::ffi::future::{Types, awaited_by, fields, schedule_callbacks, types};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::{self, Step};
 use crate::ffi::make;
 use crate::ffi::raise::raised;
@@ -24,7 +25,7 @@ use crate::names;
 /// `run_forever`.
 pub(crate) fn run_step(
     looop: &Bound<'_, Loop>,
-    task: &Bound<'_, PyAny>,
+    task: &BoundTask<'_>,
     error: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let py = looop.py();
@@ -34,8 +35,7 @@ pub(crate) fn run_step(
         Ok(()) => Ok(()),
         Err(raised) => {
             looop.get().leave_task(looop);
-            // SAFETY: the queue has tasks of ours only.
-            let step = unsafe { callback::new_step(py, types, task.as_ptr(), shown.as_ref())? };
+            let step = callback::new_step(types, task, shown.as_ref())?;
             report::failed_call(looop, raised, &step, None, context_of(types, task).unbind())
         }
     }
@@ -44,7 +44,7 @@ pub(crate) fn run_step(
 /// Wakes a task whose future is done, as [`run_step`].
 pub(crate) fn run_wakeup(
     looop: &Bound<'_, Loop>,
-    task: &Bound<'_, PyAny>,
+    task: &BoundTask<'_>,
     future: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = looop.py();
@@ -53,8 +53,7 @@ pub(crate) fn run_wakeup(
         Ok(()) => Ok(()),
         Err(raised) => {
             looop.get().leave_task(looop);
-            // SAFETY: the queue has tasks of ours only.
-            let wakeup = unsafe { callback::new_wakeup(py, types, task.as_ptr())? };
+            let wakeup = callback::new_wakeup(types, task)?;
             let context = context_of(types, task).unbind();
             report::failed_call(looop, raised, &wakeup, Some(future), context)
         }
@@ -67,7 +66,7 @@ fn run<'py>(
     py: Python<'py>,
     types: &Types,
     looop: &Bound<'py, Loop>,
-    task: &Bound<'py, PyAny>,
+    task: &BoundTask<'py>,
     error: impl FnOnce(&Types) -> PyResult<Option<Bound<'py, PyAny>>>,
 ) -> PyResult<()> {
     let context = context_of(types, task);
@@ -76,7 +75,7 @@ fn run<'py>(
         return Err(PyErr::fetch(py));
     }
     let result = error(types).and_then(|error| {
-        // SAFETY: `task` is a task of ours.
+        // SAFETY: the task is alive.
         unsafe { types.current.exchange(looop.get(), looop.as_any(), task.as_ptr()) }?;
         entered(types, task, error)
     });
@@ -90,7 +89,7 @@ fn run<'py>(
 }
 
 /// The task's context; None where the collector has taken the task apart.
-fn context_of<'py>(types: &Types, task: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+fn context_of<'py>(types: &Types, task: &BoundTask<'py>) -> Bound<'py, PyAny> {
     // SAFETY: a task by our layout.
     let context = unsafe {
         let context = fields::get(task.as_ptr(), types.layout.context);
@@ -100,7 +99,7 @@ fn context_of<'py>(types: &Types, task: &Bound<'py, PyAny>) -> Bound<'py, PyAny>
 }
 
 /// The task's loop.
-fn loop_of<'py>(types: &Types, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn loop_of<'py>(types: &Types, task: &BoundTask<'py>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: a task by our layout.
     let looop = unsafe {
         let looop = fields::get(task.as_ptr(), types.layout.looop);
@@ -110,11 +109,11 @@ fn loop_of<'py>(types: &Types, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 }
 
 /// A step by way of a callable, which any loop may call at any time.
-pub(super) fn step(task: &Bound<'_, PyAny>, error: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+pub(super) fn step(task: &BoundTask<'_>, error: Option<Bound<'_, PyAny>>) -> PyResult<()> {
     let py = task.py();
     let Some(types) = types(py) else { return Ok(()) };
     let looop = loop_of(types, task)?;
-    // SAFETY: `task` is a task of ours, and alive.
+    // SAFETY: as above.
     unsafe {
         types.current.enter(&looop, task.as_ptr())?;
         let result = entered(types, task, error);
@@ -124,7 +123,7 @@ pub(super) fn step(task: &Bound<'_, PyAny>, error: Option<Bound<'_, PyAny>>) -> 
 }
 
 /// A wake-up by way of a callable.
-pub(super) fn wakeup(task: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(super) fn wakeup(task: &BoundTask<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(types) = types(task.py()) else { return Ok(()) };
     let error = outcome(types, task, future)?;
     step(task, error)
@@ -134,7 +133,7 @@ pub(super) fn wakeup(task: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyRe
 #[inline]
 fn outcome<'py>(
     types: &Types,
-    task: &Bound<'py, PyAny>,
+    task: &BoundTask<'py>,
     future: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = task.py();
@@ -179,13 +178,13 @@ fn outcome<'py>(
 /// The step itself: `task_step_impl`.
 fn entered<'py>(
     types: &Types,
-    task: &Bound<'py, PyAny>,
+    task: &BoundTask<'py>,
     mut error: Option<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let py = task.py();
     let layout = &types.layout;
     let raw = task.as_ptr();
-    // SAFETY: a task by our layout, kept alive by the caller. Of what is in it references are taken
+    // SAFETY: a task by our layout. Of what is in it references are taken
     // before anything runs that might change it.
     unsafe {
         if fields::state(raw, layout.state) != PENDING {
@@ -240,7 +239,7 @@ fn entered<'py>(
 }
 
 #[cold]
-fn already_done(task: &Bound<'_, PyAny>, error: Option<&Bound<'_, PyAny>>) -> PyErr {
+fn already_done(task: &BoundTask<'_>, error: Option<&Bound<'_, PyAny>>) -> PyErr {
     let py = task.py();
     let text = || -> PyResult<String> {
         let error = match error {
@@ -275,14 +274,11 @@ fn throw<'py>(coro: Bound<'py, PyAny>, error: &Bound<'py, PyAny>) -> PyResult<St
 }
 
 /// The task's result is there.
-///
-/// # Safety
-/// A task by our layout.
-unsafe fn finish(types: &Types, task: &Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
+fn finish(types: &Types, task: &BoundTask<'_>, value: Bound<'_, PyAny>) -> PyResult<()> {
     let py = task.py();
     let raw = task.as_ptr();
     let layout = &types.layout;
-    // SAFETY: passed on.
+    // SAFETY: a task by our layout, whose coroutine has ended.
     unsafe {
         if fields::state(raw, layout.state) != PENDING {
             // Somebody has called `Future.cancel(task)`: asyncio's method says what is wrong.
@@ -297,14 +293,7 @@ unsafe fn finish(types: &Types, task: &Bound<'_, PyAny>, value: Bound<'_, PyAny>
 }
 
 /// What the coroutine has yielded: `task_step_handle_result_impl`.
-///
-/// # Safety
-/// A task by our layout.
-unsafe fn wait_for<'py>(
-    types: &Types,
-    task: &Bound<'py, PyAny>,
-    yielded: Bound<'py, PyAny>,
-) -> PyResult<()> {
+fn wait_for<'py>(types: &Types, task: &BoundTask<'py>, yielded: Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();
     let layout = &types.layout;
     let raw = task.as_ptr();
@@ -313,10 +302,10 @@ unsafe fn wait_for<'py>(
         // A bare yield.
         return schedule(task, types, None);
     }
-    if yielded.is(task) {
+    if yielded.is(&**task) {
         return raise_soon(types, task, format!("Task cannot await on itself: {}", task.repr()?));
     }
-    // SAFETY: passed on; futures of exactly these types have the same layout.
+    // SAFETY: futures of exactly these types, of which the task is, have the same layout.
     unsafe {
         if types.is_exact(future) {
             if fields::get(future, layout.looop) != fields::get(raw, layout.looop) {
@@ -327,7 +316,7 @@ unsafe fn wait_for<'py>(
             }
             awaited_by::add(&yielded, task)?;
             layout.blocking.clear(future);
-            let wakeup = callback::new_wakeup(py, types, raw)?;
+            let wakeup = callback::new_wakeup(types, task)?;
             if fields::state(future, layout.state) == PENDING
                 && fields::get(future, layout.callback0).is_null()
                 && fields::get(future, layout.callbacks).is_null()
@@ -344,17 +333,13 @@ unsafe fn wait_for<'py>(
             return waits(types, task, yielded);
         }
     }
-    // SAFETY: passed on.
-    unsafe { wait_for_other(types, task, yielded) }
+    wait_for_other(types, task, yielded)
 }
 
 /// Anything but a future of asyncio's own types or of ours: by its methods.
-///
-/// # Safety
-/// A task by our layout.
-unsafe fn wait_for_other<'py>(
+fn wait_for_other<'py>(
     types: &Types,
-    task: &Bound<'py, PyAny>,
+    task: &BoundTask<'py>,
     yielded: Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = task.py();
@@ -373,13 +358,13 @@ unsafe fn wait_for_other<'py>(
         if !is_blocking {
             return raise_soon(types, task, bare_yield(task, &yielded)?);
         }
-        // SAFETY: passed on.
+        // SAFETY: looks at the type; a vector of live objects.
         unsafe {
             if ffi::PyObject_TypeCheck(yielded.as_ptr(), types.c_future) != 0 {
                 awaited_by::add(&yielded, task)?;
             }
             yielded.setattr(name, false)?;
-            let wakeup = callback::new_wakeup(py, types, task.as_ptr())?;
+            let wakeup = callback::new_wakeup(types, task)?;
             let add = yielded.getattr(intern!(py, "add_done_callback"))?;
             let context = context_of(types, task);
             with_context(py, &add, &[wakeup.as_ptr(), context.as_ptr()])?;
@@ -425,14 +410,11 @@ unsafe fn with_context(
 }
 
 /// The task waits for this future from now on. One that was cancelled in its own step cancels it.
-///
-/// # Safety
-/// A task by our layout.
-unsafe fn waits(types: &Types, task: &Bound<'_, PyAny>, future: Bound<'_, PyAny>) -> PyResult<()> {
+fn waits(types: &Types, task: &BoundTask<'_>, future: Bound<'_, PyAny>) -> PyResult<()> {
     let py = task.py();
     let layout = &types.layout;
     let raw = task.as_ptr();
-    // SAFETY: passed on.
+    // SAFETY: a task by our layout.
     unsafe {
         fields::clear(raw, layout.fut_waiter);
         if !layout.must_cancel.is_set(raw) {
@@ -449,14 +431,14 @@ unsafe fn waits(types: &Types, task: &Bound<'_, PyAny>, future: Bound<'_, PyAny>
 }
 
 /// What the task was cancelled with.
-fn cancel_message<'py>(types: &Types, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    types.descriptors.cancel_message.bind(task.py()).call1((task,))
+fn cancel_message<'py>(types: &Types, task: &BoundTask<'py>) -> PyResult<Bound<'py, PyAny>> {
+    types.descriptors.cancel_message.bind(task.py()).call1((&**task,))
 }
 
 /// Puts a step on the queue of the task's loop, which raises the error, if there is one.
 #[inline]
 pub(super) fn schedule(
-    task: &Bound<'_, PyAny>,
+    task: &BoundTask<'_>,
     types: &Types,
     error: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
@@ -467,27 +449,26 @@ pub(super) fn schedule(
         ours.get().push(py, Item::Step { task, error: error.map(Bound::unbind) });
         return Ok(());
     }
-    // SAFETY: a task of ours.
-    let step = unsafe { callback::new_step(py, types, task.as_ptr(), error.as_ref())? };
+    let step = callback::new_step(types, task, error.as_ref())?;
     queue::call_soon(&looop, &step, None, &context_of(types, task))
 }
 
 /// `task_set_error_soon`, with a RuntimeError.
 #[cold]
-fn raise_soon(types: &Types, task: &Bound<'_, PyAny>, text: String) -> PyResult<()> {
+fn raise_soon(types: &Types, task: &BoundTask<'_>, text: String) -> PyResult<()> {
     let py = task.py();
     let error = PyRuntimeError::with_text(text).into_value(py).into_bound(py);
     schedule(task, types, Some(error.into_any()))
 }
 
 #[cold]
-fn other_loop(task: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<String> {
+fn other_loop(task: &BoundTask<'_>, future: &Bound<'_, PyAny>) -> PyResult<String> {
     let (task, future) = (task.repr()?, future.repr()?);
     Ok(format!("Task {task} got Future {future} attached to a different loop"))
 }
 
 #[cold]
-fn bare_yield(task: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<String> {
+fn bare_yield(task: &BoundTask<'_>, future: &Bound<'_, PyAny>) -> PyResult<String> {
     let (task, future) = (task.repr()?, future.repr()?);
     Ok(format!("yield was used instead of yield from in task {task} with {future}"))
 }
