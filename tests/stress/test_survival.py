@@ -8,6 +8,8 @@ import textwrap
 
 import pytest
 
+from tests.certificates import Certificates
+
 PREAMBLE = """
 import asyncio
 import faulthandler
@@ -400,4 +402,177 @@ def test_conditions_that_are_each_others_locks() -> None:
         repr(one), repr(two)
         print("lives")
         """
+    )
+
+
+TLS = """
+import socket
+import ssl
+
+from ferrio._tls import SSLProtocol
+
+client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+loop = ferrio.new_event_loop()
+loop.set_exception_handler(lambda loop, context: None)
+
+
+def tls(protocol=None):
+    return SSLProtocol(loop, protocol or asyncio.Protocol(), client, None, False, "host")
+
+
+def try_all(transport):
+    for call in (
+        lambda: transport.is_closing(),
+        lambda: transport.get_extra_info("peername"),
+        lambda: transport.pause_reading(),
+        lambda: transport.resume_reading(),
+        lambda: transport.write(b"x" * 100_000),
+        lambda: transport.get_write_buffer_size(),
+        lambda: repr(transport),
+        lambda: transport._force_close(None),
+        lambda: transport.close(),
+        lambda: transport.abort(),
+    ):
+        try:
+            call()
+        except RecursionError:
+            pass
+"""
+
+
+def test_tls_that_is_its_own_transport() -> None:
+    lives(
+        """
+        one = tls()
+        try:
+            one.connection_made(one._app_transport)
+        except RecursionError:
+            pass
+        try_all(one._app_transport)
+        one, two = tls(), tls()
+        one.connection_made(two._app_transport)
+        two.connection_made(one._app_transport)
+        try_all(one._app_transport)
+        print("lives")
+        """,
+        before=TLS,
+    )
+
+
+def test_tls_that_is_its_own_protocol() -> None:
+    lives(
+        """
+        one = tls()
+        transport = one._app_transport
+        transport.set_protocol(one)
+        lower = tls()
+        for call in (
+            lambda: one.connection_made(lower._app_transport),
+            lambda: one.pause_writing(),
+            lambda: one.resume_writing(),
+            lambda: one.eof_received(),
+            lambda: one.connection_lost(None),
+        ):
+            try:
+                call()
+            except RecursionError:
+                pass
+        print("lives")
+        """,
+        before=TLS,
+    )
+
+
+def test_tls_is_told_of_more_than_there_is_room_for() -> None:
+    lives(
+        """
+        for count in (10**6, 2**62, sys.maxsize):
+            one = tls()
+            one.connection_made(tls()._app_transport)
+            one.get_buffer(10)
+            one.buffer_updated(count)
+        print("lives")
+        """,
+        before=TLS,
+    )
+
+
+@pytest.mark.parametrize("kib", [64, 256])
+def test_tls_in_tls_in_a_thread_with_a_small_stack(kib: int) -> None:
+    lives(
+        f"""
+        made = []
+
+        def main():
+            lower = tls()._app_transport
+            for _ in range(900):
+                one = tls()
+                made.append(one)
+                try:
+                    one.connection_made(lower)
+                except RecursionError:
+                    pass
+                lower = one._app_transport
+            try_all(lower)
+
+        threading.stack_size({kib} * 1024)
+        thread = threading.Thread(target=main)
+        thread.start()
+        thread.join()
+        print("lives")
+        """,
+        before=TLS,
+    )
+
+
+def test_tls_in_tls_that_is_connected(certificates: Certificates) -> None:
+    lives(
+        f"""
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain({str(certificates.file("localhost.pem"))!r},
+                               {certificates.key("localhost")!r})
+        client.load_verify_locations({str(certificates.file("authority.pem"))!r})
+
+        class Peer(asyncio.Protocol):
+            def connection_made(self, transport):
+                self.received = loop.create_future()
+                self.lost = loop.create_future()
+
+            def data_received(self, data):
+                self.received.set_result(data)
+
+            def connection_lost(self, error):
+                self.lost.set_result(None)
+
+        async def main():
+            pair = socket.socketpair()
+            ends = [(await loop.create_connection(Peer, sock=sock)) for sock in pair]
+            one, other = [transport for transport, _ in ends]
+            protocols = [protocol for _, protocol in ends]
+            try:
+                for depth in range(120):
+                    options = dict(ssl_handshake_timeout=60)
+                    one, other = await asyncio.gather(
+                        loop.start_tls(one, protocols[0], client, server_hostname="localhost",
+                                       **options),
+                        loop.start_tls(other, protocols[1], server, server_side=True, **options),
+                    )
+                one.write(b"x" * 10_000)
+                await asyncio.wait(
+                    [protocols[1].received, protocols[1].lost], return_when="FIRST_COMPLETED"
+                )
+            except (RecursionError, OSError):
+                pass
+
+        def run():
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(main())
+            print("lives")
+
+        threading.stack_size(128 * 1024)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        """,
+        before=TLS,
     )

@@ -1,4 +1,4 @@
-//! How deep coroutines in Rust may await each other.
+//! How deep calls in Rust may be inside of each other: coroutines that await each other, TLS in TLS.
 //!
 //! A coroutine of a program's that awaits another one takes no room on the stack of the thread, and
 //! CPython counts it against `sys.getrecursionlimit()`. One of ours takes a kilobyte and more: what
@@ -7,6 +7,7 @@
 //! in a thread of the program's may have 32 KiB.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 
 use pyo3::exceptions::PyRecursionError;
 use pyo3::ffi;
@@ -26,15 +27,18 @@ thread_local! {
 /// One level, until it is dropped.
 pub(crate) struct Level(());
 
-/// Goes one level deeper.
+/// What is said of awaits.
+pub(crate) const AWAITING: &CStr = c" while awaiting";
+
+/// Goes one level deeper. `doing` is the end of the exception's text.
 ///
 /// # Errors
 /// RecursionError.
 #[inline]
-pub(crate) fn enter(py: Python<'_>) -> PyResult<Level> {
+pub(crate) fn enter(py: Python<'_>, doing: &'static CStr) -> PyResult<Level> {
     // SAFETY: attached; the text is static. Left by Level's drop, on the same thread: a step of a
     // coroutine does not change it.
-    if unsafe { ffi::Py_EnterRecursiveCall(c" while awaiting".as_ptr()) } != 0 {
+    if unsafe { ffi::Py_EnterRecursiveCall(doing.as_ptr()) } != 0 {
         return Err(PyErr::fetch(py));
     }
     let depth = DEPTH.get() + 1;
@@ -46,12 +50,13 @@ pub(crate) fn enter(py: Python<'_>) -> PyResult<Level> {
         Some(has_room) => !has_room || depth as i32 > unsafe { ffi::Py_GetRecursionLimit() },
         None => depth > MOST_UNSEEN,
     };
-    if is_deep { Err(too_deep()) } else { Ok(level) }
+    if is_deep { Err(too_deep(doing)) } else { Ok(level) }
 }
 
 #[cold]
-fn too_deep() -> PyErr {
-    PyRecursionError::with_text("maximum recursion depth exceeded while awaiting")
+fn too_deep(doing: &CStr) -> PyErr {
+    let doing = doing.to_string_lossy();
+    PyRecursionError::with_text(format!("maximum recursion depth exceeded{doing}"))
 }
 
 impl Drop for Level {

@@ -47,7 +47,7 @@ impl Awaiting {
                 }
             }
         }
-        let _level = recursion::enter(py)?;
+        let _level = recursion::enter(py, recursion::AWAITING)?;
         let iterator = iter::awaitable_iter(awaitable)?;
         match iter::send(&iterator, py.None().bind(py))? {
             Step::Yielded(object) => {
@@ -73,7 +73,7 @@ impl Awaiting {
                 }
             }
             (Awaiting::Iterator(iterator), with) => {
-                let _level = recursion::enter(py)?;
+                let _level = recursion::enter(py, recursion::AWAITING)?;
                 match with {
                     Resume::Value(value) => iter::send(iterator.bind(py), &value),
                     Resume::Error(error) => iter::throw(iterator.bind(py), error),

@@ -2,7 +2,6 @@
 
 use ferrio_engine::Read;
 use pyo3::exceptions::PyException;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyMemoryView};
 
@@ -11,7 +10,9 @@ use super::phase::Phase;
 use super::session::Progress;
 use crate::ffi::buffer::{self, Scratch};
 use crate::ffi::call::call_method1;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::recursion;
 use crate::transport::protocol::{Form, Protocol};
 
 /// The buffers that all connections of a loop receive and decrypt in, one at a time. Kept, because
@@ -156,6 +157,7 @@ impl TlsProtocol {
     /// Ciphertext has come by way of another TLS.
     fn received_bytes(slf: &Bound<'_, Self>, ciphertext: &Bound<'_, PyBytes>) -> PyResult<()> {
         let py = slf.py();
+        let _level = recursion::enter(py, c"")?;
         slf.get().looop.bind(py).get().with_tls_workspace(py, |workspace| {
             TlsProtocol::received(slf, workspace, Feed::bytes(ciphertext))
         })
@@ -437,7 +439,9 @@ impl TlsProtocol {
     pub(super) fn received_in_ingress(&self, slf: &Bound<'_, Self>, len: usize) -> PyResult<()> {
         let py = slf.py();
         let Some(ingress) = self.with(py, |state| state.ingress.take()) else { return Ok(()) };
-        let feed = Feed { py, source: Source::Scratch(&ingress), start: 0, end: len };
+        // Whoever counts more than there is room for means all of it.
+        let end = len.min(ingress.len());
+        let feed = Feed { py, source: Source::Scratch(&ingress), start: 0, end };
         let result = self
             .looop
             .bind(py)

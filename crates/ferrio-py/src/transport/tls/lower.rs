@@ -1,11 +1,13 @@
 //! `Lower`: the transport that carries the ciphertext.
 
-use pyo3::intern;
+use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::event_loop::Loop;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::recursion;
 use crate::transport::StreamTransport;
 use crate::transport::chunk::Chunk;
 
@@ -55,12 +57,12 @@ impl Lower {
                 stream.get().write_all(stream.bind(py), pieces.iter().map(Chunk::shared))
             }
             (Lower::Foreign(transport), [piece]) => {
-                transport.call_method1(py, intern!(py, "write"), (piece,)).map(drop)
+                foreign(transport, py, intern!(py, "write"), (piece,)).map(drop)
             }
             (Lower::Foreign(transport), pieces) => {
                 let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
                 let all = make::bytes(py, &pieces.concat())?;
-                transport.call_method1(py, intern!(py, "write"), (all,)).map(drop)
+                foreign(transport, py, intern!(py, "write"), (all,)).map(drop)
             }
         }
     }
@@ -68,7 +70,7 @@ impl Lower {
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self {
             Lower::Stream(stream) => StreamTransport::close(stream.bind(py)),
-            Lower::Foreign(transport) => transport.call_method0(py, intern!(py, "close")).map(drop),
+            Lower::Foreign(transport) => foreign(transport, py, intern!(py, "close"), ()).map(drop),
         }
     }
 
@@ -78,12 +80,13 @@ impl Lower {
         match self {
             Lower::Stream(stream) => stream.get().force_close(stream.bind(py), error),
             Lower::Foreign(transport) => {
-                let transport = transport.bind(py);
-                let Some(method) = transport.getattr_opt(intern!(py, "_force_close"))? else {
+                let name = intern!(py, "_force_close");
+                if transport.bind(py).getattr_opt(name)?.is_none() {
                     // A program's own need not have asyncio's private method.
-                    return transport.call_method0(intern!(py, "abort")).map(drop);
-                };
-                method.call1((error.map(|error| error.into_value(py)),)).map(drop)
+                    return foreign(transport, py, intern!(py, "abort"), ()).map(drop);
+                }
+                let error = error.map(|error| error.into_value(py));
+                foreign(transport, py, name, (error,)).map(drop)
             }
         }
     }
@@ -92,7 +95,7 @@ impl Lower {
         match self {
             Lower::Stream(stream) => StreamTransport::pause_reading(stream.bind(py)),
             Lower::Foreign(transport) => {
-                transport.call_method0(py, intern!(py, "pause_reading")).map(drop)
+                foreign(transport, py, intern!(py, "pause_reading"), ()).map(drop)
             }
         }
     }
@@ -101,7 +104,7 @@ impl Lower {
         match self {
             Lower::Stream(stream) => StreamTransport::resume_reading(stream.bind(py)),
             Lower::Foreign(transport) => {
-                transport.call_method0(py, intern!(py, "resume_reading")).map(drop)
+                foreign(transport, py, intern!(py, "resume_reading"), ()).map(drop)
             }
         }
     }
@@ -110,7 +113,7 @@ impl Lower {
         match self {
             Lower::Stream(stream) => Ok(stream.get().is_closing(py)),
             Lower::Foreign(transport) => {
-                transport.call_method0(py, intern!(py, "is_closing"))?.is_truthy(py)
+                foreign(transport, py, intern!(py, "is_closing"), ())?.is_truthy()
             }
         }
     }
@@ -121,8 +124,20 @@ impl Lower {
         name: &Bound<'_, PyAny>,
         default: Option<Py<PyAny>>,
     ) -> PyResult<Option<Py<PyAny>>> {
-        let transport = self.object(py);
-        let found = transport.call_method1(intern!(py, "get_extra_info"), (name, default))?;
+        let transport = self.object(py).as_unbound();
+        let found = foreign(transport, py, intern!(py, "get_extra_info"), (name, default))?;
         Ok(Some(found.unbind()))
     }
+}
+
+/// Calls a method of what may be TLS again, on TLS, and so on, or, as far as a program has its way,
+/// on itself.
+fn foreign<'py>(
+    transport: &Py<PyAny>,
+    py: Python<'py>,
+    name: &Bound<'py, PyString>,
+    arguments: impl PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let _level = recursion::enter(py, c"")?;
+    transport.bind(py).call_method1(name, arguments)
 }

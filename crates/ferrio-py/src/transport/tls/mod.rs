@@ -34,10 +34,10 @@ use std::ffi::c_int;
 
 use ferrio_engine::{Limits, Records};
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use pyo3::{ffi as raw, intern};
 
 use self::lower::Lower;
 use self::outgoing::Backlog;
@@ -54,7 +54,9 @@ use crate::ffi::buffer::Scratch;
 use crate::ffi::call::{python_of, visit_pointer};
 use crate::ffi::class::Adopted;
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::recursion;
 use crate::names;
 
 pub(crate) use self::incoming::Workspace;
@@ -272,6 +274,7 @@ impl TlsProtocol {
 
     /// Begins the handshake.
     fn connection_made(slf: &Bound<'_, Self>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _level = recursion::enter(slf.py(), c"")?;
         let this = slf.get();
         let lower = Lower::new(transport, &this.looop);
         drop(this.with(slf.py(), |state| state.lower.replace(lower)));
@@ -284,6 +287,7 @@ impl TlsProtocol {
     }
 
     fn eof_received(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let _level = recursion::enter(slf.py(), c"")?;
         slf.get().eof(slf)
     }
 
@@ -294,6 +298,7 @@ impl TlsProtocol {
     }
 
     fn buffer_updated(slf: &Bound<'_, Self>, nbytes: usize) -> PyResult<()> {
+        let _level = recursion::enter(slf.py(), c"")?;
         slf.get().received_in_ingress(slf, nbytes)
     }
 
@@ -302,6 +307,7 @@ impl TlsProtocol {
     }
 
     fn resume_writing(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let _level = recursion::enter(slf.py(), c"")?;
         slf.get().with(slf.py(), |state| state.is_lower_full = false);
         slf.get().room_below(slf)
     }
@@ -426,7 +432,8 @@ impl TlsProtocol {
     #[getter]
     fn _state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let name = self.with(py, |state| state.phase).name();
-        names::sslproto(py)?.getattr("SSLProtocolState")?.getattr(name)
+        let states = names::sslproto(py)?.getattr(intern!(py, "SSLProtocolState"))?;
+        states.getattr(make::text(py, name)?)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -534,7 +541,10 @@ fn timeout(
     default: &str,
 ) -> PyResult<Py<PyAny>> {
     match given {
-        None => Ok(py.import("asyncio.constants")?.getattr(default)?.unbind()),
+        None => {
+            let constants = py.import(intern!(py, "asyncio.constants"))?;
+            Ok(constants.getattr(make::text(py, default)?)?.unbind())
+        }
         Some(given) if given.le(0)? => Err(PyValueError::with_text(format!(
             "{name} should be a positive number, got {}",
             given.str()?

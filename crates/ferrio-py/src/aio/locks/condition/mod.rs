@@ -5,9 +5,8 @@ mod wait_for;
 
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyModule, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyInt, PyModule, PyString, PyTuple};
 
 use super::context::{self, Guard};
 use super::lock::Lock;
@@ -20,6 +19,7 @@ use crate::ffi::class::{self, chained};
 use crate::ffi::future::state;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
+use crate::ffi::interned::intern;
 use crate::ffi::make::{self, Returned};
 use crate::ffi::recursion;
 use crate::ffi::refusal;
@@ -45,7 +45,9 @@ struct Parts {
 }
 
 /// What a condition has from its lock, in this order.
-const METHODS: [&str; 3] = ["locked", "acquire", "release"];
+fn methods(py: Python<'_>) -> [&Bound<'_, PyString>; 3] {
+    [intern!(py, "locked"), intern!(py, "acquire"), intern!(py, "release")]
+}
 const LOCKED: usize = 0;
 const ACQUIRE: usize = 1;
 const RELEASE: usize = 2;
@@ -102,7 +104,7 @@ impl Condition {
         slf.call_method0(intern!(slf.py(), "_get_loop"))
     }
 
-    /// One of [`METHODS`].
+    /// One of the [`methods`].
     fn method<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
         let (lock, method) = self.lock.with(py, |parts| {
             let clone = |object: &Py<PyAny>| object.clone_ref(py);
@@ -112,12 +114,12 @@ impl Condition {
             (Some(method), _) => Ok(method.into_bound(py)),
             (None, Some(lock)) => {
                 // The lock's class may have come to ask this condition.
-                let _level = recursion::enter(py)?;
-                lock.bind(py).getattr(METHODS[index])
+                let _level = recursion::enter(py, recursion::AWAITING)?;
+                lock.bind(py).getattr(methods(py)[index])
             }
             (None, None) => Err(PyAttributeError::with_text(format!(
                 "'Condition' object has no attribute '{}'",
-                METHODS[index]
+                methods(py)[index]
             ))),
         }
     }
@@ -126,19 +128,19 @@ impl Condition {
     fn adopt(slf: &Bound<'_, Condition>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let has_own = lock.cast::<Lock>().is_ok_and(Lock::is_ours) && Condition::is_ours(slf);
-        let methods = match has_own {
+        let found = match has_own {
             true => None,
             false => Some([
-                lock.getattr(METHODS[LOCKED])?,
-                lock.getattr(METHODS[ACQUIRE])?,
-                lock.getattr(METHODS[RELEASE])?,
+                lock.getattr(intern!(py, "locked"))?,
+                lock.getattr(intern!(py, "acquire"))?,
+                lock.getattr(intern!(py, "release"))?,
             ]),
         };
         let new = Parts { lock: Some(lock.clone().unbind()), methods: Default::default() };
         drop(slf.get().lock.with(py, |parts| std::mem::replace(parts, new)));
         // Attributes of the instance, as in asyncio: where a subclass has methods of these names,
         // the lock's are called all the same.
-        for (name, method) in METHODS.into_iter().zip(methods.into_iter().flatten()) {
+        for (name, method) in methods(py).into_iter().zip(found.into_iter().flatten()) {
             slf.setattr(name, method)?;
         }
         Ok(())
@@ -288,7 +290,7 @@ impl Condition {
         if this._lock(py).is_none() {
             return Condition::adopt(slf, lock);
         }
-        for (index, name) in METHODS.into_iter().enumerate() {
+        for (index, name) in methods(py).into_iter().enumerate() {
             if this.lock.with(py, |parts| parts.methods[index].is_none()) {
                 let method = this.method(py, index)?;
                 slf.setattr(name, method)?;
