@@ -313,6 +313,53 @@ async def test_tls_limits(
 # ------------------------------------------------------------------------------- single names
 
 
+@pytest.mark.parametrize("how", ["deleted", "None"])
+@twin
+async def test_names_that_are_gone(
+    trace: Trace, aio: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async def locked() -> None:
+        lock = aio.Lock()
+        await lock.acquire()
+        await lock.acquire()
+
+    def full() -> None:
+        queue = aio.Queue(1)
+        queue.put_nowait(1)
+        queue.put_nowait(2)
+
+    async def connect() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+            transport.close()
+
+    uses: list[tuple[Any, str, Any]] = [
+        (asyncio.queues, "QueueEmpty", lambda: aio.Queue().get_nowait()),
+        (asyncio.queues, "QueueFull", full),
+        (asyncio.tasks, "ensure_future", lambda: aio.shield(asyncio.sleep(0))),
+        (asyncio.futures, "isfuture", lambda: aio.wait_for(asyncio.Future(), 0)),
+        (collections, "deque", locked),
+        (collections, "deque", lambda: aio.Queue()),
+        (asyncio.base_events, "_check_ssl_socket", connect),
+    ]
+    for module, name, use in uses:
+        with monkeypatch.context() as patch:
+            if how == "deleted":
+                patch.delattr(module, name)
+            else:
+                patch.setattr(module, name, None)
+            try:
+                used = use()
+                if asyncio.iscoroutine(used):
+                    await asyncio.wait_for(used, 5)
+            except Exception as error:  # noqa: BLE001 - whatever it is
+                trace(name, type(error))
+            else:
+                trace(name, "nothing")
+
+
 @twin
 async def test_a_deque_that_is_none(
     trace: Trace, aio: Any, monkeypatch: pytest.MonkeyPatch

@@ -4,12 +4,13 @@
 //! something else there, for good or for a while (mock, pytest-socket, PySocks), and what they put
 //! there is used as long as it is there.
 
-use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
+use pyo3::exceptions::{PyNameError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyString, PyTuple};
 
+use crate::error::WithText;
+use crate::ffi::interned::intern;
 use crate::ffi::make;
 
 macro_rules! module {
@@ -194,6 +195,7 @@ kept! {
     // What an OSError is given as its text, in C.
     strerror = "os", "strerror";
     getprofile = "sys", "getprofile";
+    is_finalizing = "sys", "is_finalizing";
     c_socket_class = "_socket", "socket";
     gaierror = "_socket", "gaierror";
     main_thread = "threading", "main_thread";
@@ -285,7 +287,6 @@ pub(crate) fn look_up(py: Python<'_>) -> PyResult<()> {
 
 /// A name of a module, or what stands under a name of the module that it means.
 pub(crate) struct Place {
-    module: Py<PyModule>,
     globals: Py<PyDict>,
     name: Py<PyString>,
     step: Option<Step>,
@@ -326,7 +327,6 @@ impl Place {
         };
         Ok(Place {
             globals: module.dict().unbind(),
-            module: module.unbind(),
             name: interned(first),
             step,
             original: original.unbind(),
@@ -356,11 +356,7 @@ impl Place {
             Some(step) if !first.is_none() => first.getattr(step.name.bind(py))?,
             Some(_) => first,
         };
-        if found.is_none() {
-            // Modules are emptied so while the interpreter ends.
-            return Ok(self.original.bind(py).clone());
-        }
-        Ok(found)
+        if found.is_none() { self.unless_emptied(found) } else { Ok(found) }
     }
 
     /// Is it what stood there when ferrio was imported?
@@ -369,13 +365,22 @@ impl Place {
         Ok(self.current(py)?.is(&self.original))
     }
 
+    /// None, which somebody has put there. While the interpreter ends it is what modules are emptied
+    /// with: then it is what stood there.
+    #[cold]
+    fn unless_emptied<'py>(&self, none: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = none.py();
+        let is_ending = is_finalizing(py)?.call0()?.is_truthy()?;
+        Ok(if is_ending { self.original.bind(py).clone() } else { none })
+    }
+
     /// A builtin function, as far as nobody has put anything over it.
     #[cold]
     fn elsewhere<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let name = self.name.bind(py);
         match py.import(intern!(py, "builtins"))?.getattr_opt(name)? {
             Some(found) => Ok(found),
-            None => self.module.bind(py).getattr(name),
+            None => Err(PyNameError::with_text(format!("name '{name}' is not defined"))),
         }
     }
 }
@@ -464,8 +469,8 @@ pub(crate) fn what_write_takes(py: Python<'_>) -> PyResult<&'static str> {
     ANSWER
         .get_or_try_init(py, || {
             let constants = py
-                .import("asyncio.selector_events")?
-                .getattr("_SelectorSocketTransport")?
+                .import(intern!(py, "asyncio.selector_events"))?
+                .getattr(intern!(py, "_SelectorSocketTransport"))?
                 .getattr(intern!(py, "write"))?
                 .getattr(intern!(py, "__code__"))?
                 .getattr(intern!(py, "co_consts"))?;
@@ -488,16 +493,18 @@ pub(crate) fn writelines_skips_false(py: Python<'_>) -> PyResult<bool> {
     ANSWER
         .get_or_try_init(py, || {
             let fields = make::dict(py)?;
-            fields.set_item("_eof", false)?;
-            fields.set_item("_empty_waiter", py.None())?;
-            fields.set_item("_conn_lost", 0)?;
-            fields.set_item("_buffer_size", 0)?;
-            fields.set_item("_buffer", make::list(py)?)?;
-            let transport =
-                py.import("types")?.getattr("SimpleNamespace")?.call((), Some(&fields))?;
+            fields.set_item(intern!(py, "_eof"), false)?;
+            fields.set_item(intern!(py, "_empty_waiter"), py.None())?;
+            fields.set_item(intern!(py, "_conn_lost"), 0)?;
+            fields.set_item(intern!(py, "_buffer_size"), 0)?;
+            fields.set_item(intern!(py, "_buffer"), make::list(py)?)?;
+            let transport = py
+                .import(intern!(py, "types"))?
+                .getattr(intern!(py, "SimpleNamespace"))?
+                .call((), Some(&fields))?;
             let writelines = py
-                .import("asyncio.selector_events")?
-                .getattr("_SelectorSocketTransport")?
+                .import(intern!(py, "asyncio.selector_events"))?
+                .getattr(intern!(py, "_SelectorSocketTransport"))?
                 .getattr(intern!(py, "writelines"))?;
             match writelines.call1((transport, [py.None()])) {
                 Ok(_) => Ok(true),
@@ -524,7 +531,7 @@ pub(crate) fn callback_source_takes_debug(py: Python<'_>) -> PyResult<bool> {
             let code = format_helpers(py)?
                 .getattr(intern!(py, "_format_callback_source"))?
                 .getattr(intern!(py, "__code__"))?;
-            code.getattr(intern!(py, "co_varnames"))?.contains("debug")
+            code.getattr(intern!(py, "co_varnames"))?.contains(intern!(py, "debug"))
         })
         .copied()
 }
@@ -539,7 +546,7 @@ pub(crate) fn shutdown_timer_outlives_shutdown(py: Python<'_>) -> PyResult<bool>
                 .getattr(intern!(py, "SSLProtocol"))?
                 .getattr(intern!(py, "_on_shutdown_complete"))?
                 .getattr(intern!(py, "__code__"))?;
-            code.getattr(intern!(py, "co_names"))?.contains("call_later")
+            code.getattr(intern!(py, "co_names"))?.contains(intern!(py, "call_later"))
         })
         .copied()
 }
