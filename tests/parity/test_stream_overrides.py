@@ -263,3 +263,42 @@ async def test_waiting_of_ones_own(trace: Trace, aio: Any) -> None:
     except asyncio.CancelledError:
         trace("all cancelled", bytes(reader._buffer))
     trace("is coroutine function", inspect.iscoroutinefunction(reader.read))
+
+
+@pytest.mark.parametrize("name", ["_transport", "_protocol", "_reader", "_loop"])
+@twin
+async def test_a_writer_with_a_property(trace: Trace, aio: Any, name: str) -> None:
+    def get(self: Any) -> Any:
+        trace("get", name)
+        return vars(self)[name]
+
+    def put(self: Any, value: Any) -> None:
+        trace("set", name)
+        vars(self)[name] = value
+
+    kind: Any = type("Writer", (aio.StreamWriter,), {name: property(get, put)})
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader = aio.StreamReader()
+        protocol = aio.StreamReaderProtocol(reader)
+        transport, _ = await loop.create_connection(lambda: protocol, sock=ours)
+        writer = kind(transport, protocol, reader, loop)
+        for step in (
+            lambda: writer.write(b"one"),
+            lambda: writer.writelines([b"two"]),
+            lambda: writer.can_write_eof(),
+            lambda: writer.is_closing(),
+            lambda: writer.get_extra_info("none"),
+            lambda: writer.transport is transport,
+        ):
+            trace("step", step())
+        await writer.drain()
+        trace("drained", "transport=" in repr(writer))
+        writer.write_eof()
+        writer.close()
+        trace("closed")
+        await writer.wait_closed()
+        trace("end")
+        theirs.setblocking(False)
+        trace("received", theirs.recv(100))

@@ -4,7 +4,6 @@ use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::ffi as raw;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::{StreamReader, StreamReaderProtocol, StreamWriter, lower};
@@ -12,6 +11,7 @@ use crate::error::WithText;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::awaiting::{Awaiting, Begun};
+use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::raise::raised;
 use crate::names;
@@ -66,7 +66,7 @@ impl Drain {
     }
 
     fn wait<'py>(&mut self, py: Python<'py>) -> PyResult<Step<'py>> {
-        let protocol = self.writer.get()._protocol(py)?;
+        let protocol = StreamWriter::protocol(self.writer.bind(py))?;
         let helper = intern!(py, "_drain_helper");
         let coroutine = match StreamReaderProtocol::draining(&protocol) {
             Some(protocol) if protocol.get().is_lost() => {
@@ -91,8 +91,7 @@ impl Drain {
 
     /// Raises the reader's exception.
     fn check_reader(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(reader) = self.writer.get()._reader(py) else { return Ok(()) };
-        let reader = reader.into_bound(py);
+        let Some(reader) = StreamWriter::reader(self.writer.bind(py))? else { return Ok(()) };
         if let Ok(reader) = reader.cast::<StreamReader>()
             && reader.get().has_plain_exception(reader)
         {
@@ -112,7 +111,7 @@ impl Body for Drain {
         match &self.stage {
             Stage::Created => {
                 self.check_reader(py)?;
-                if lower::is_closing(&self.writer.get().transport(py)?)? {
+                if lower::is_closing(&StreamWriter::transport(self.writer.bind(py))?)? {
                     self.stage = Stage::Yielded;
                     return Ok(Step::Yielded(py.None().into_bound(py)));
                 }
@@ -184,7 +183,7 @@ impl Body for WaitClosed {
                 yielded => Ok(yielded),
             };
         }
-        let protocol = self.writer.get()._protocol(py)?;
+        let protocol = StreamWriter::protocol(self.writer.bind(py))?;
         let method = intern!(py, "_get_close_waiter");
         let closed = protocol.call_method1(method, (&self.writer,))?;
         match Awaiting::begin(&closed)? {

@@ -2,7 +2,6 @@
 
 use pyo3::exceptions::{PyAssertionError, PyAttributeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
@@ -11,7 +10,9 @@ use crate::error::WithText;
 use crate::ffi::call::python_of;
 use crate::ffi::class::{self, chained};
 use crate::ffi::gil_cell::GilCell;
+use crate::ffi::interned::intern;
 use crate::ffi::make::Returned;
+use crate::ffi::overrides::Methods;
 use crate::ffi::refusal;
 use crate::names;
 
@@ -33,11 +34,15 @@ struct State {
 
 chained!(StreamWriter);
 
+/// What asyncio's methods find by name, and a subclass may have a property for.
+static FIELDS: Methods = Methods::new(&["_transport", "_protocol", "_reader", "_loop"]);
+
 pub(super) fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     refusal::add_class::<StreamWriter>(module)?;
     class::chain::<StreamWriter>(module.py());
     names::stream_writer(py)?;
+    FIELDS.remember(py, &[py.get_type::<StreamWriter>().as_any()])?;
     drain::install(py)
 }
 
@@ -53,87 +58,99 @@ impl StreamWriter {
 
     /// A writer over a transport. `drain` raises the reader's exception, if there is a reader.
     fn __init__(
-        &self,
+        slf: &Bound<'_, Self>,
         transport: Bound<'_, PyAny>,
         protocol: Bound<'_, PyAny>,
         reader: Bound<'_, PyAny>,
         r#loop: Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let py = transport.py();
+        let (py, this) = (slf.py(), slf.get());
+        let has_own_fields = FIELDS.are_of(slf);
         // Even an instance that is refused says when it is collected whether it was closed.
-        self.set_transport(py, Some(transport));
-        self.set_protocol(py, Some(protocol));
+        if has_own_fields {
+            this.set_transport(py, Some(transport));
+            this.set_protocol(py, Some(protocol));
+        } else {
+            slf.setattr(intern!(py, "_transport"), transport)?;
+            slf.setattr(intern!(py, "_protocol"), protocol)?;
+        }
         if !reader.is_none() && !reader.is_instance(names::stream_reader(py)?)? {
             return Err(PyAssertionError::new_err(()));
         }
-        self.set_reader(py, Some(reader).filter(|reader| !reader.is_none()));
-        self.set_loop(py, Some(r#loop));
-        Ok(())
+        if has_own_fields {
+            this.set_reader(py, Some(reader).filter(|reader| !reader.is_none()));
+            this.set_loop(py, Some(r#loop));
+            return Ok(());
+        }
+        slf.setattr(intern!(py, "_reader"), reader)?;
+        slf.setattr(intern!(py, "_loop"), r#loop)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<Returned<String>> {
-        let py = slf.py();
-        let transport = slf.get().transport(py)?;
+        let transport = StreamWriter::transport(slf)?;
         let mut text = format!("<{} transport={}", slf.get_type().name()?, transport.repr()?);
-        if let Some(reader) = slf.get()._reader(py) {
-            text += &format!(" reader={}", reader.bind(py).repr()?);
+        if let Some(reader) = StreamWriter::reader(slf)? {
+            text += &format!(" reader={}", reader.repr()?);
         }
         Ok(Returned(text + ">"))
     }
 
     /// The transport.
     #[getter]
-    pub(super) fn transport<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let transport =
-            self.0.with(py, |state| state.transport.as_ref().map(|it| it.clone_ref(py)));
-        transport.map(|it| it.into_bound(py)).ok_or_else(|| no_attribute("_transport"))
+    pub(super) fn transport<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match FIELDS.are_of(slf) {
+            true => slf.get()._transport(slf.py()),
+            false => slf.getattr(intern!(slf.py(), "_transport")),
+        }
     }
 
     /// Sends bytes, without waiting: see `drain`.
-    fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        lower::write(&self.transport(data.py())?, data)
+    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        lower::write(&StreamWriter::transport(slf)?, data)
     }
 
     /// Sends each of an iterable of bytes.
-    fn writelines(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn writelines(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
-        self.transport(py)?.call_method1(intern!(py, "writelines"), (data,)).map(drop)
+        StreamWriter::transport(slf)?.call_method1(intern!(py, "writelines"), (data,)).map(drop)
     }
 
     /// Ends the sending side once all is sent.
-    fn write_eof<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.transport(py)?.call_method0(intern!(py, "write_eof"))
+    fn write_eof<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        StreamWriter::transport(slf)?.call_method0(intern!(slf.py(), "write_eof"))
     }
 
     /// Whether the transport can do that.
-    fn can_write_eof<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.transport(py)?.call_method0(intern!(py, "can_write_eof"))
+    fn can_write_eof<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        StreamWriter::transport(slf)?.call_method0(intern!(slf.py(), "can_write_eof"))
     }
 
     /// Closes the transport once all is sent: see `wait_closed`.
-    fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.transport(py)?.call_method0(intern!(py, "close"))
+    fn close<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        StreamWriter::transport(slf)?.call_method0(intern!(slf.py(), "close"))
     }
 
     /// True once it was closed or lost.
-    fn is_closing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.transport(py)?.call_method0(intern!(py, "is_closing"))
+    fn is_closing<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        StreamWriter::transport(slf)?.call_method0(intern!(slf.py(), "is_closing"))
     }
 
     /// What the transport knows under this name.
     #[pyo3(signature = (name, default=None))]
     fn get_extra_info<'py>(
-        &self,
+        slf: &Bound<'py, Self>,
         name: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = name.py();
-        self.transport(py)?.call_method1(intern!(py, "get_extra_info"), (name, default))
+        StreamWriter::transport(slf)?.call_method1(intern!(py, "get_extra_info"), (name, default))
     }
 
-    #[getter(_transport)]
-    fn transport_attribute<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.transport(py)
+    #[getter]
+    fn _transport<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let transport =
+            self.0.with(py, |state| state.transport.as_ref().map(|it| it.clone_ref(py)));
+        transport.map(|it| it.into_bound(py)).ok_or_else(|| no_attribute("_transport"))
     }
 
     #[setter(_transport)]
@@ -143,7 +160,7 @@ impl StreamWriter {
     }
 
     #[getter]
-    pub(super) fn _protocol<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn _protocol<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let protocol = self.0.with(py, |state| state.protocol.as_ref().map(|it| it.clone_ref(py)));
         protocol.map(|it| it.into_bound(py)).ok_or_else(|| no_attribute("_protocol"))
     }
@@ -155,7 +172,7 @@ impl StreamWriter {
     }
 
     #[getter]
-    pub(super) fn _reader(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    fn _reader(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.0.with(py, |state| state.reader.as_ref().map(|reader| reader.clone_ref(py)))
     }
 
@@ -206,6 +223,25 @@ impl StreamWriter {
 
     fn __clear__(&self, py: Python<'_>) {
         drop(self.0.with(py, std::mem::take));
+    }
+}
+
+impl StreamWriter {
+    /// `self._protocol`.
+    pub(super) fn protocol<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match FIELDS.are_of(slf) {
+            true => slf.get()._protocol(slf.py()),
+            false => slf.getattr(intern!(slf.py(), "_protocol")),
+        }
+    }
+
+    /// `self._reader`.
+    pub(super) fn reader<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        if FIELDS.are_of(slf) {
+            return Ok(slf.get()._reader(py).map(|reader| reader.into_bound(py)));
+        }
+        Ok(Some(slf.getattr(intern!(py, "_reader"))?).filter(|reader| !reader.is_none()))
     }
 }
 
