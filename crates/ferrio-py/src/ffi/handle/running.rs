@@ -21,6 +21,9 @@ pub(super) struct Running<'a> {
 static DONE: Condvar = Condvar::new();
 /// How many threads wait for [`DONE`]. Without the count each callback would end with a system
 /// call that wakes nobody.
+///
+/// Who holds it neither attaches nor calls Python meanwhile: so to wait for it attached, as the end of
+/// a callback does, is to wait for a few instructions of a thread that waits for nobody.
 static WAITING: Mutex<usize> = Mutex::new(0);
 
 impl<'a> Running<'a> {
