@@ -354,7 +354,7 @@ async def test_names_that_are_gone(
                 used = use()
                 if asyncio.iscoroutine(used):
                     await asyncio.wait_for(used, 5)
-            except Exception as error:  # noqa: BLE001 - whatever it is
+            except Exception as error:
                 trace(name, type(error))
             else:
                 trace(name, "nothing")

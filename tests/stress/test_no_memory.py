@@ -114,7 +114,10 @@ STEPS = {
     ),
     "call_soon_threadsafe": ("None", "loop.call_soon_threadsafe(id, 1)"),
     "call_later": ("None", "loop.call_later(1000, id, 1).cancel()"),
-    "call_later of odd numbers": ("__import__('fractions').Fraction(1000)", "loop.call_later(thing, id, 1)"),
+    "call_later of odd numbers": (
+        "__import__('fractions').Fraction(1000)",
+        "loop.call_later(thing, id, 1)",
+    ),
     "call_at": ("None", "loop.call_at(1000.5, id, 1).cancel()"),
     "repr of a handle": ("loop.call_soon(id, 1)", "repr(thing)"),
     "repr of a timer": ("loop.call_later(1000, id, 1)", "repr(thing)"),
@@ -125,13 +128,19 @@ STEPS = {
     "create_task": ("asyncio.sleep(0)", "loop.create_task(thing).cancel()"),
     "_scheduled": ("loop.call_later(1000, id)", "loop._scheduled"),
     "_ready": ("loop.create_task(asyncio.sleep(0))", "loop._ready"),
-    "add_reader": ("socket.socketpair()", "loop.add_reader(thing[0], id, 1), loop.remove_reader(thing[0])"),
+    "add_reader": (
+        "socket.socketpair()",
+        "loop.add_reader(thing[0], id, 1), loop.remove_reader(thing[0])",
+    ),
     "call_exception_handler": ("None", "loop.call_exception_handler({'message': 'x'})"),
     "run_in_executor": ("None", "loop.run_in_executor(None, id, 1)"),
     "repr of a loop": ("None", "repr(loop)"),
     # Futures.
     "set_result": ("callback(loop.create_future())", "thing.set_result(1)"),
-    "set_exception": ("loop.create_future()", "thing.set_exception(ValueError(1)), thing.exception()"),
+    "set_exception": (
+        "loop.create_future()",
+        "thing.set_exception(ValueError(1)), thing.exception()",
+    ),
     "cancel of a future": ("loop.create_future()", "thing.cancel('why')"),
     "await of a future": ("loop.create_future()", "next(iter(thing))"),
     "await of a done future": ("done(loop.create_future())", "list(iter(thing))"),
@@ -216,7 +225,10 @@ STEPS = {
     "streams": ("None", "loop.create_task(streams())" + ", turn()" * 6),
     "write": ("connected()", "thing.write(b'abc'), thing.writelines([b'abc', b'def'])"),
     "write of much": ("connected()", "thing.write(b'abc' * 500_000)"),
-    "write of odd things": ("connected()", "thing.write(memoryview(b'abc')), thing.write(bytearray(9))"),
+    "write of odd things": (
+        "connected()",
+        "thing.write(memoryview(b'abc')), thing.write(bytearray(9))",
+    ),
     "reading": ("receiving()", "turn(), turn()"),
     "get_extra_info": (
         "connected()",
@@ -385,7 +397,8 @@ async def handshakes():
 @pytest.mark.parametrize("name", STEPS)
 def test_no_memory(name: str) -> None:
     prepare, step = STEPS[name]
-    program = f"{PREAMBLE}\n{HELPERS}\nstarve(lambda: {prepare}, lambda thing: [{step}], {'turn' in step})\n"
+    call = f"starve(lambda: {prepare}, lambda thing: [{step}], {'turn' in step})"
+    program = f"{PREAMBLE}\n{HELPERS}\n{call}\n"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program) + "print('lives')"],
         capture_output=True,
