@@ -1,5 +1,5 @@
-"""Programs that put something else under names of asyncio, `socket` and `ssl`: under `ferrio run` it
-is used as under `python`."""
+"""Programs that put something else under names of asyncio, `socket` and `ssl`: under
+`ferrio run` it is used as under `python`."""
 
 from __future__ import annotations
 
