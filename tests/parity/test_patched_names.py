@@ -339,7 +339,6 @@ async def test_names_that_are_gone(
         (asyncio.queues, "QueueEmpty", lambda: aio.Queue().get_nowait()),
         (asyncio.queues, "QueueFull", full),
         (asyncio.tasks, "ensure_future", lambda: aio.shield(asyncio.sleep(0))),
-        (asyncio.futures, "isfuture", lambda: aio.wait_for(asyncio.Future(), 0)),
         (collections, "deque", locked),
         (collections, "deque", lambda: aio.Queue()),
         (asyncio.base_events, "_check_ssl_socket", connect),

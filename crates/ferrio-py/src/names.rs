@@ -287,12 +287,28 @@ pub(crate) fn look_up(py: Python<'_>) -> PyResult<()> {
 
 /// A name of a module, or what stands under a name of the module that it means.
 pub(crate) struct Place {
+    module: Py<PyModule>,
+    /// Is it a bare name to the functions that use it, which are of this module themselves?
+    is_bare: bool,
     globals: Py<PyDict>,
     name: Py<PyString>,
     step: Option<Step>,
     /// What stood there when ferrio was imported.
     original: Py<PyAny>,
 }
+
+/// Modules whose names are looked up by functions of their own.
+const WITH_FUNCTIONS: [&str; 9] = [
+    "asyncio.base_events",
+    "asyncio.locks",
+    "asyncio.queues",
+    "asyncio.selector_events",
+    "asyncio.sslproto",
+    "asyncio.taskgroups",
+    "asyncio.tasks",
+    "asyncio.timeouts",
+    "asyncio.unix_events",
+];
 
 /// From a module's name to an attribute of it.
 struct Step {
@@ -303,6 +319,7 @@ struct Step {
 
 impl Place {
     fn new(py: Python<'_>, module: &str, path: &[&str]) -> PyResult<Place> {
+        let is_bare = WITH_FUNCTIONS.contains(&module);
         let module = py.import(make::text(py, module)?)?;
         let interned = |name: &str| PyString::intern(py, name).unbind();
         let (first, second) = (path[0], path.get(1));
@@ -326,7 +343,9 @@ impl Place {
             }
         };
         Ok(Place {
+            is_bare,
             globals: module.dict().unbind(),
+            module: module.unbind(),
             name: interned(first),
             step,
             original: original.unbind(),
@@ -380,7 +399,10 @@ impl Place {
         let name = self.name.bind(py);
         match py.import(intern!(py, "builtins"))?.getattr_opt(name)? {
             Some(found) => Ok(found),
-            None => Err(PyNameError::with_text(format!("name '{name}' is not defined"))),
+            None if self.is_bare => {
+                Err(PyNameError::with_text(format!("name '{name}' is not defined")))
+            }
+            None => self.module.bind(py).getattr(name),
         }
     }
 }
