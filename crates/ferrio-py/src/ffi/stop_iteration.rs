@@ -3,13 +3,16 @@
 //! Every `await` of something that is not a coroutine of Python's ends with one, which the
 //! interpreter takes apart at once. Up to 3.11 it need not even exist; from 3.12 on, making it by a
 //! call of its class is most of what such an `await` costs. So it is made directly; and the one for
-//! True, which `acquire()` and its like return, is kept and raised again (bench: lock_uncontended).
+//! True, which `acquire()` and its like return, is kept and raised again where the interpreter awaits
+//! (bench: lock_uncontended). Who calls `send()` or `next()` gets a new one: whatever the program
+//! leaves in it, frames by way of the traceback above all, would be kept as well.
 
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 /// Sets the exception.
 ///
@@ -21,10 +24,6 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
     unsafe {
         if cfg!(not(Py_3_12)) && is_taken_as_value(&value) {
             ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr());
-            return;
-        }
-        #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
-        if value.as_ptr() == ffi::Py_True() && raise_kept() {
             return;
         }
         let class = ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>();
@@ -40,11 +39,6 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
         }
         (*stop).args = arguments;
         (*stop).value = value.into_ptr();
-        #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
-        if (*stop).value == ffi::Py_True() {
-            let old = KEPT.swap(ffi::Py_NewRef(stop.cast()).cast(), Ordering::Relaxed);
-            ffi::Py_XDECREF(old.cast());
-        }
         // For those who catch it: what is being handled becomes its context, up to 3.13.
         #[cfg(Py_3_14)]
         ffi::PyErr_SetRaisedException(stop.cast());
@@ -52,6 +46,28 @@ pub(crate) fn raise(value: Bound<'_, PyAny>) {
         {
             ffi::PyErr_SetObject(class.cast(), stop.cast());
             ffi::Py_DECREF(stop.cast());
+        }
+    }
+}
+
+/// Sets `StopIteration(True)`, for an `await` of the interpreter's, which takes it apart.
+pub(crate) fn raise_true_to_await(py: Python<'_>) {
+    #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+    // SAFETY: attached.
+    if unsafe { raise_kept() } {
+        return;
+    }
+    raise(PyBool::new(py, true).to_owned().into_any());
+    #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+    // SAFETY: attached; what was raised is the one just made, or there was no memory for it.
+    unsafe {
+        let stop = ffi::PyErr_GetRaisedException();
+        if is_as_new(stop.cast()) {
+            let old = KEPT.swap(ffi::Py_NewRef(stop).cast(), Ordering::Relaxed);
+            ffi::PyErr_SetRaisedException(stop);
+            ffi::Py_XDECREF(old.cast());
+        } else {
+            ffi::PyErr_SetRaisedException(stop);
         }
     }
 }
@@ -81,18 +97,33 @@ unsafe fn raise_kept() -> bool {
                 return false;
             }
         }
+        if !is_as_new(stop) {
+            return false;
+        }
+        ffi::PyErr_SetRaisedException(ffi::Py_NewRef(stop.cast()));
+        true
+    }
+}
+
+/// Is this a `StopIteration(True)` in which nobody has left anything?
+///
+/// # Safety
+/// Attached; an exception.
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+unsafe fn is_as_new(stop: *const ffi::PyStopIterationObject) -> bool {
+    // SAFETY: passed on; the fields are read only if they are there.
+    unsafe {
+        if ffi::Py_TYPE(stop.cast_mut().cast()) != ffi::PyExc_StopIteration.cast() {
+            return false;
+        }
         let kept = &*stop;
-        let is_as_new = [kept.dict, kept.notes, kept.traceback, kept.context, kept.cause]
+        [kept.dict, kept.notes, kept.traceback, kept.context, kept.cause]
             .iter()
             .all(|field| field.is_null())
             // One byte in C; the binding takes it for a Rust `char`, of which not every value is one.
             && (&raw const (*stop).suppress_context).cast::<u8>().read() == 0
             && kept.value == ffi::Py_True()
-            && is_true_alone(kept.args);
-        if is_as_new {
-            ffi::PyErr_SetRaisedException(ffi::Py_NewRef(stop.cast()));
-        }
-        is_as_new
+            && is_true_alone(kept.args)
     }
 }
 

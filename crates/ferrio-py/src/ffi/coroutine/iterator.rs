@@ -90,13 +90,13 @@ unsafe fn forward(
 }
 
 unsafe extern "C" fn next(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, on a live iterator; a coroutine has the slot.
+    // SAFETY: CPython calls this attached, on a live iterator.
     unsafe {
         let coroutine = (*slf.cast::<Iterator>()).coroutine;
         if coroutine.is_null() {
             return ptr::null_mut();
         }
-        super::object::iternext(coroutine)
+        super::object::next(coroutine)
     }
 }
 

@@ -19,7 +19,6 @@ use pyo3::exceptions::{
 };
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBool;
 
 use super::iterator::new_iterator;
 use super::{Body, End, Resume, introspection, origin, relay};
@@ -468,7 +467,7 @@ pub(super) unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::P
                 (*this).state.set(State::Finished);
                 (vtable.release)(&raw mut (*this).body, py);
                 if end == End::True {
-                    stop_iteration::raise(PyBool::new(py, true).to_owned().into_any());
+                    stop_iteration::raise_true_to_await(py);
                 }
                 return ptr::null_mut();
             }
@@ -481,8 +480,21 @@ pub(super) unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::P
         match resume(py, slf, Resume::Value(none)) {
             // NULL without an exception means StopIteration() to every caller of the slot.
             Ok(Step::Returned(value)) if value.is_none() => ptr::null_mut(),
+            Ok(Step::Returned(value)) if value.as_ptr() == ffi::Py_True() => {
+                stop_iteration::raise_true_to_await(py);
+                ptr::null_mut()
+            }
             stepped => as_method(py, stepped),
         }
+    })
+}
+
+/// `next()` of what `__await__()` returned: a step as well, whose exception the program sees.
+pub(super) unsafe fn next(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: called attached, with a live coroutine.
+    as_attached(|py| unsafe {
+        let none = py.None().into_bound(py);
+        as_method(py, resume(py, slf, Resume::Value(none)))
     })
 }
 
