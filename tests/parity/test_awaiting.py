@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import sys
 import threading
 import types
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -385,6 +387,90 @@ async def test_the_end_has_a_context(trace: Trace, aio: Any) -> None:
                     coroutine.send(None)
             except StopIteration as stop:
                 trace(stop.value, stop.__context__)
+
+
+@twin
+async def test_the_end_keeps_nothing_alive(trace: Trace, aio: Any) -> None:
+    """What is handled, and whoever catches it, go when they would in asyncio."""
+
+    class Local:
+        pass
+
+    def catches(step: Callable[[], Any]) -> weakref.ref[Local]:
+        local = Local()
+        try:
+            step()
+        except StopIteration:
+            return weakref.ref(local)
+        raise AssertionError("it waits")
+
+    async def handles(local: Local) -> weakref.ref[Local]:
+        try:
+            raise KeyError
+        except KeyError as error:
+            error.__dict__["local"] = local
+            await aio.Lock().acquire()
+            await aio.wait_for(aio.Semaphore(1).acquire(), None)
+        return weakref.ref(local)
+
+    for make in (aio.Semaphore(9).acquire, lambda: aio.sleep(0, True)):
+        for way in ("send", "next"):
+            coroutine = make()
+            if coroutine.__name__ == "sleep":
+                coroutine.send(None)
+            iterator = coroutine.__await__()
+            step = iterator.__next__ if way == "next" else functools.partial(coroutine.send, None)
+            trace(coroutine.__name__, way, catches(step)())
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(True)
+    trace("future", catches(future.__await__().__next__)())
+    trace("handled", (await handles(Local()))())
+
+
+@twin
+def test_cleanup_raises_amid_what_ended_it(trace: Trace, factory: Any, aio: Any) -> None:
+    """The loop is closed: whoever is woken as somebody goes cannot be told."""
+
+    async def notified(condition: Any) -> None:
+        async with condition:
+            await condition.wait()
+
+    def begun(loop: Loop) -> Iterator[Any]:
+        queue, full = aio.Queue(), aio.Queue(1)
+        full.put_nowait(1)
+        yield queue.get()
+        yield full.put(2)
+        yield notified(aio.Condition())
+        yield aio.Semaphore(0).acquire()
+        yield aio.Event().wait()
+        yield aio.wait_for(loop.create_future(), 1000)
+        yield aio.wait_for(queue.get(), None)
+        yield aio.wait([loop.create_future()], timeout=1000)
+        yield aio.sleep(1000)
+        yield aio.Barrier(2).wait()
+        yield aio.StreamReader(loop=loop).read(1)
+
+    for end in ("close", "throw"):
+        for number in range(11):
+            loop = factory()
+
+            async def main(number: int = number, loop: Loop = loop) -> Any:
+                coroutines = list(begun(loop))
+                chosen = coroutines.pop(number)
+                for coroutine in coroutines:
+                    coroutine.close()
+                with trace.raises("began"):
+                    chosen.send(None)
+                return chosen
+
+            chosen = loop.run_until_complete(main())
+            loop.close()
+            with trace.raises("ended"):
+                try:
+                    chosen.close() if end == "close" else chosen.throw(KeyError("thrown"))
+                except BaseException as error:
+                    trace(chosen.__qualname__, end, error, error.__context__)
+                    raise
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="from 3.14 on it waits")

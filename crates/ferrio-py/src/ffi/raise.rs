@@ -5,6 +5,8 @@
 //! the program, is only handed over by PyO3: it would keep the context that it has, which is none or
 //! that of the last time.
 
+use std::ptr;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -20,6 +22,73 @@ pub(crate) fn raised(error: Bound<'_, PyAny>) -> PyErr {
         ffi::PyErr_SetObject(ffi::Py_TYPE(error.as_ptr()).cast(), error.as_ptr());
     }
     PyErr::fetch(py)
+}
+
+/// Does what asyncio does in an `except` or `finally` clause: meanwhile `error` is what is being
+/// handled, so that it becomes the context of whatever is raised, by the program's code as well.
+pub(crate) fn while_handling<T>(
+    py: Python<'_>,
+    error: &PyErr,
+    deed: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
+    let _handled = Handled::set(error.value(py).as_any());
+    deed().map_err(|failed| {
+        // What PyO3 only describes is made here, while there is a context for it.
+        failed.restore(py);
+        PyErr::fetch(py)
+    })
+}
+
+/// Does what asyncio does in a `finally` clause, after this outcome.
+#[inline]
+pub(crate) fn finally<T>(
+    py: Python<'_>,
+    outcome: PyResult<T>,
+    deed: impl FnOnce() -> PyResult<()>,
+) -> PyResult<T> {
+    match outcome {
+        Ok(value) => deed().map(|()| value),
+        Err(error) => {
+            while_handling(py, &error, deed)?;
+            Err(error)
+        }
+    }
+}
+
+/// What is being handled in the frame that is running; as before when it is dropped.
+struct Handled<'py> {
+    before: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Handled<'py> {
+    fn set(error: &Bound<'py, PyAny>) -> Handled<'py> {
+        let py = error.py();
+        // SAFETY: attached; an exception. What is replaced is put back when this is dropped.
+        unsafe {
+            let handled = || Bound::from_owned_ptr_or_opt(py, ffi::PyErr_GetHandledException());
+            let innermost = handled();
+            // The answer is the innermost frame's that handles anything. What an outer one does must
+            // not be left in this one.
+            ffi::PyErr_SetHandledException(ptr::null_mut());
+            let outer = handled();
+            let is_outer = match (&innermost, &outer) {
+                (Some(innermost), Some(outer)) => innermost.is(outer),
+                (Some(_) | None, None) | (None, Some(_)) => false,
+            };
+            ffi::PyErr_SetHandledException(error.as_ptr());
+            Handled { before: innermost.filter(|_| !is_outer) }
+        }
+    }
+}
+
+impl Drop for Handled<'_> {
+    fn drop(&mut self) {
+        // SAFETY: attached; an exception or NULL.
+        unsafe {
+            let before = self.before.as_ref().map_or(ptr::null_mut(), |before| before.as_ptr());
+            ffi::PyErr_SetHandledException(before);
+        }
+    }
 }
 
 /// What becomes of `error` when it is raised in Rust while `handled` is being handled there, of
@@ -47,7 +116,7 @@ fn set_context(error: &Bound<'_, PyAny>, handled: &Bound<'_, PyAny>) {
             let context = ffi::PyException_GetContext(link.as_ptr());
             let Some(context) = Bound::from_owned_ptr_or_opt(py, context) else { break };
             if context.is(error) {
-                ffi::PyException_SetContext(link.as_ptr(), std::ptr::null_mut());
+                ffi::PyException_SetContext(link.as_ptr(), ptr::null_mut());
                 break;
             }
             link = context;

@@ -12,6 +12,7 @@ use crate::aio::waiter::Waiter;
 use crate::aio::waiters::Waiters;
 use crate::ffi::coroutine::{Body, End, Resume};
 use crate::ffi::iter::Step;
+use crate::ffi::raise::finally;
 
 /// What can be acquired.
 pub(super) trait Acquirable: PyClass<Frozen = True> + Send + Sync {
@@ -83,7 +84,7 @@ impl<L: Acquirable> Body for Acquisition<L> {
             Ok(Step::Returned(_)) => Ok(()),
             Err(error) => Err(error),
         };
-        let outcome = waiters.remove(waiter.future(py)).and(outcome);
+        let outcome = finally(py, outcome, || waiters.remove(waiter.future(py)));
         L::waited(lock, waiter.future(py), outcome)?;
         is_true()
     }

@@ -18,6 +18,7 @@ use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::make::Returned;
+use crate::ffi::raise::finally;
 use crate::ffi::refusal;
 
 /// A flag that tasks can wait for.
@@ -191,8 +192,7 @@ impl Body for Waiting {
         if let Ok(Step::Yielded(_)) = step {
             return step;
         }
-        waiters.remove(waiter.future(py))?;
-        step.and_then(|_| is_true())
+        finally(py, step, || waiters.remove(waiter.future(py))).and_then(|_| is_true())
     }
 
     fn traverse(

@@ -19,6 +19,7 @@ use crate::ffi::future::state;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::interned::intern;
 use crate::ffi::make::Returned;
+use crate::ffi::raise::while_handling;
 use crate::ffi::refusal;
 use crate::names;
 
@@ -219,7 +220,7 @@ impl Acquirable for Lock {
             Err(error) => {
                 // It may have been woken to take the lock, and now does not.
                 if error.matches(py, &names::cancelled_error(py)?)? && !slf.get().is_locked() {
-                    Lock::wake_up(slf)?;
+                    while_handling(py, &error, || Lock::wake_up(slf))?;
                 }
                 return Err(error);
             }

@@ -24,6 +24,7 @@ use crate::ffi::gil_cell::GilCell;
 use crate::ffi::inherited::{Inherited, has_all};
 use crate::ffi::interned::intern;
 use crate::ffi::make::Returned;
+use crate::ffi::raise::finally;
 use crate::ffi::refusal;
 use crate::names;
 
@@ -324,23 +325,26 @@ impl Acquirable for Semaphore {
             Err(error) => error.matches(py, &names::cancelled_error(py)?)?,
             Ok(()) => false,
         };
-        // It may have been woken to take what there is, and now does not.
-        if was_cancelled
-            && !state::is_cancelled(future)?
-            && (!wakes_many || state::is_done(future)?)
-        {
-            this.add(py, 1)?;
-            if !wakes_many {
+        let is_taken = outcome.is_ok();
+        finally(py, outcome, || {
+            // It may have been woken to take what there is, and now does not.
+            if was_cancelled
+                && !state::is_cancelled(future)?
+                && (!wakes_many || state::is_done(future)?)
+            {
+                this.add(py, 1)?;
+                if !wakes_many {
+                    Semaphore::wake_up(slf)?;
+                }
+            }
+            if wakes_many {
+                // Others may have come meanwhile, and have waited although there was room.
+                while this.count(py).is_positive(py)? && Semaphore::wake_up(slf)? {}
+            } else if is_taken && this.count(py).is_positive(py)? {
                 Semaphore::wake_up(slf)?;
             }
-        }
-        if wakes_many {
-            // Others may have come meanwhile, and have waited although there was room.
-            while this.count(py).is_positive(py)? && Semaphore::wake_up(slf)? {}
-        } else if outcome.is_ok() && this.count(py).is_positive(py)? {
-            Semaphore::wake_up(slf)?;
-        }
-        outcome
+            Ok(())
+        })
     }
 }
 

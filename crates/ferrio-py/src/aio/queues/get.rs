@@ -11,6 +11,7 @@ use crate::aio::waiter::Waiter;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::iter::Step;
+use crate::ffi::raise::while_handling;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     method::install::<Get>(py)
@@ -59,7 +60,8 @@ impl Body for Get {
                 Ok(Step::Returned(_)) => self.waiter = None,
                 Err(error) => {
                     let can_get = || Ok(!Queue::is_empty(queue)?);
-                    give_up(queue, getters, waiter.future(py), can_get)?;
+                    let future = waiter.future(py);
+                    while_handling(py, &error, || give_up(queue, getters, future, can_get))?;
                     return Err(error);
                 }
             }

@@ -11,6 +11,7 @@ use crate::aio::waiter::Waiter;
 use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::{self, Arguments, FastMethod};
 use crate::ffi::iter::Step;
+use crate::ffi::raise::while_handling;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     fastcall::install::<PutNowait>(py)?;
@@ -51,7 +52,8 @@ impl Body for Put {
                 Ok(Step::Returned(_)) => self.waiter = None,
                 Err(error) => {
                     let can_put = || Ok(!Queue::is_full(queue)?);
-                    give_up(queue, putters, waiter.future(py), can_put)?;
+                    let future = waiter.future(py);
+                    while_handling(py, &error, || give_up(queue, putters, future, can_put))?;
                     return Err(error);
                 }
             }

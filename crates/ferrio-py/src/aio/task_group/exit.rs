@@ -16,6 +16,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::state::{self, raised};
 use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
+use crate::ffi::raise::while_handling;
 use crate::ffi::signature::Signature;
 use crate::names;
 
@@ -187,11 +188,11 @@ impl Exit {
                 Ok(Step::Returned(_)) => {}
                 Err(error) if error.is_instance(py, &names::cancelled_error(py)?) => {
                     // It may be cancelled again and again: each time it waits for the tasks.
-                    let value = error.into_value(py).into_any();
+                    let value = error.value(py).clone().into_any().unbind();
                     self.pending = Some(value.clone_ref(py));
                     if !this.is_aborting(py) {
                         self.propagated = Some(value);
-                        TaskGroup::abort(slf)?;
+                        while_handling(py, &error, || TaskGroup::abort(slf))?;
                     }
                 }
                 Err(error) => return Err(error),

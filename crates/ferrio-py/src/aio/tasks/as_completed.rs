@@ -22,6 +22,7 @@ use crate::ffi::future::{awaited_by, state};
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
+use crate::ffi::raise::while_handling;
 use crate::ffi::refusal;
 use crate::names;
 
@@ -184,6 +185,23 @@ impl AsCompleted {
         self.wake_next(py)
     }
 
+    /// Who waited with this future does not any more. Perhaps it was both woken and cancelled: then
+    /// the next one is to have it.
+    fn give_up(&self, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = future.py();
+        state::cancel(future)?;
+        let (gone, has_more) = self.state.with(py, |state| {
+            let index = state.waiters.iter().position(|waiting| waiting.is(future));
+            let gone = index.and_then(|index| state.waiters.remove(index));
+            (gone, !state.done.is_empty())
+        });
+        drop(gone);
+        if has_more && !state::is_cancelled(future)? {
+            self.wake_next(py)?;
+        }
+        Ok(())
+    }
+
     fn wake_next(&self, py: Python<'_>) -> PyResult<()> {
         while let Some(waiter) = self.state.with(py, |state| state.waiters.pop_front()) {
             let waiter = waiter.into_bound(py);
@@ -273,17 +291,7 @@ impl WaitForOne {
             let future = waiter.future(py).clone();
             self.waiter = None;
             if let Err(error) = stepped {
-                // Perhaps it was both woken and cancelled: then the next one is to have it.
-                state::cancel(&future)?;
-                let (gone, has_more) = this.state.with(py, |state| {
-                    let index = state.waiters.iter().position(|waiting| waiting.is(&future));
-                    let gone = index.and_then(|index| state.waiters.remove(index));
-                    (gone, !state.done.is_empty())
-                });
-                drop(gone);
-                if has_more && !state::is_cancelled(&future)? {
-                    this.wake_next(py)?;
-                }
+                while_handling(py, &error, || this.give_up(&future))?;
                 if Versions::get(py)?.as_completed_counts_failures {
                     this.state.with(py, |state| state.left += 1);
                 }

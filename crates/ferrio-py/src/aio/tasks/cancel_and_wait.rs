@@ -13,6 +13,7 @@ use crate::ffi::coroutine::Resume;
 use crate::ffi::done_callback::new_callback;
 use crate::ffi::future::{awaited_by, state};
 use crate::ffi::iter::Step;
+use crate::ffi::raise::finally;
 
 /// Not by awaiting the future: that could not be cancelled without cancelling the future again.
 pub(super) struct CancelAndWait {
@@ -52,10 +53,10 @@ impl CancelAndWait {
     /// Yields until the future is done; returns None, or raises what is thrown in.
     pub(super) fn step<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
         let stepped = self.waiter.step(py, with);
-        if !matches!(stepped, Ok(Step::Yielded(_))) {
-            self.end(py)?;
+        match stepped {
+            Ok(Step::Yielded(_)) => stepped,
+            stepped => finally(py, stepped, || self.end(py)),
         }
-        stepped
     }
 
     fn end(&self, py: Python<'_>) -> PyResult<()> {

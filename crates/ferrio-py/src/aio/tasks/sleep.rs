@@ -15,6 +15,7 @@ use crate::event_loop::tasks::create_future;
 use crate::ffi::coroutine::{Body, CoroutineFunction, Resume};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::iter::Step;
+use crate::ffi::raise::finally;
 use crate::ffi::signature::Signature;
 
 /// `sleep(delay, result=None)`.
@@ -88,10 +89,10 @@ impl Body for Sleep {
             },
             Sleep::Waiting { waiter, timer } => {
                 let stepped = waiter.step(py, with);
-                if !matches!(stepped, Ok(Step::Yielded(_))) {
-                    timer.cancel(py)?;
+                match stepped {
+                    Ok(Step::Yielded(_)) => stepped,
+                    stepped => finally(py, stepped, || timer.cancel(py)),
                 }
-                stepped
             }
         }
     }

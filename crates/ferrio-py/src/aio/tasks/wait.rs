@@ -20,6 +20,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::future::{awaited_by, state};
 use crate::ffi::iter::Step;
 use crate::ffi::make;
+use crate::ffi::raise::finally;
 use crate::ffi::signature::Signature;
 use crate::names;
 
@@ -79,8 +80,7 @@ impl Body for Wait {
         if let Ok(Step::Yielded(_)) = stepped {
             return stepped;
         }
-        waiting.end(py)?;
-        stepped?;
+        finally(py, stepped, || waiting.end(py))?;
         waiting.outcome(py).map(Step::Returned)
     }
 

@@ -24,6 +24,7 @@ use crate::ffi::future::awaiting::{Awaiting, Begun};
 use crate::ffi::future::state;
 use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
+use crate::ffi::raise::{finally, raised_while};
 use crate::ffi::signature::Signature;
 use crate::ffi::stack;
 use crate::names;
@@ -286,10 +287,10 @@ impl InTask {
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
         let stepped = self.step(py, with);
-        if !matches!(stepped, Ok(Step::Yielded(_))) {
-            self.timer.cancel(py)?;
+        match stepped {
+            Ok(Step::Yielded(_)) => stepped,
+            stepped => finally(py, stepped, || self.timer.cancel(py)),
         }
-        stepped
     }
 
     fn step<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {
@@ -306,7 +307,11 @@ impl InTask {
                     Err(error) => return Err(error),
                 };
                 if state::is_done(future)? {
-                    return state::result(future).map(Step::Returned);
+                    let result = state::result(future).map(Step::Returned);
+                    return result.map_err(|error| match &cancellation {
+                        Some(first) => raised_while(py, error, first.value(py).as_any()),
+                        None => error,
+                    });
                 }
                 // It must not run any more when this returns.
                 state::remove_done_callback(future, self.callback.bind(py))?;

@@ -13,7 +13,7 @@ use crate::ffi::coroutine::{Body, CoroutineMethod, Resume, method};
 use crate::ffi::fastcall::Arguments;
 use crate::ffi::iter::Step;
 use crate::ffi::make;
-use crate::ffi::raise::raised;
+use crate::ffi::raise::{finally, raised, while_handling};
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -112,10 +112,10 @@ impl Waiting {
 
     /// Whoever has come goes in the end, however that ends.
     fn left_if_over(&self, py: Python<'_>, next: PyResult<Next>) -> PyResult<Next> {
-        if !matches!(next, Ok(Next::Stage(_))) {
-            self.barrier.get().leave(py)?;
+        match next {
+            Ok(Next::Stage(stage)) => Ok(Next::Stage(stage)),
+            next => finally(py, next, || self.barrier.get().leave(py)),
         }
-        next
     }
 }
 
@@ -174,7 +174,9 @@ impl Body for Waiting {
                     return Ok(Step::Returned(make::int(py, index)?.into_any()));
                 }
                 Err(error) => {
-                    <Condition as Guard>::release(&self.barrier.get().condition(py)?)?;
+                    while_handling(py, &error, || {
+                        <Condition as Guard>::release(&self.barrier.get().condition(py)?)
+                    })?;
                     return Err(error);
                 }
             }

@@ -17,7 +17,7 @@ use crate::ffi::fastcall::Arguments;
 use crate::ffi::interned::intern;
 use crate::ffi::iter::Step;
 use crate::ffi::make;
-use crate::ffi::raise::{raised, raised_while};
+use crate::ffi::raise::{finally, raised, raised_while, while_handling};
 use crate::names;
 
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -144,8 +144,9 @@ impl Waiting {
                 Ok(Step::Returned(_)) => Ok(()),
                 Err(error) => Err(error),
             };
-            let removed = self.condition.get().waiters.remove(waiter.future(py));
-            self.lock_again(py, removed.and(outcome));
+            let waiters = &self.condition.get().waiters;
+            let outcome = finally(py, outcome, || waiters.remove(waiter.future(py)));
+            self.lock_again(py, outcome);
             with = Resume::Value(py.None().into_bound(py));
         }
         let Phase::Locking(locking) = &mut self.phase else {
@@ -160,7 +161,13 @@ impl Waiting {
                     locking.acquiring = Acquiring::new(self.condition.bind(py));
                     with = Resume::Value(py.None().into_bound(py));
                 }
-                Err(error) => return self.fail(py, error),
+                Err(error) => {
+                    let error = match locking.error.take() {
+                        Some(first) => raised_while(py, error, first.bind(py).as_any()),
+                        None => error,
+                    };
+                    return self.fail(py, error);
+                }
             }
         }
         let first = locking.error.take().map(|error| error.into_bound(py).into_any());
@@ -186,11 +193,10 @@ impl Waiting {
         if Version::of(py)?.tells_next {
             let condition = self.condition.bind(py);
             let one = make::int(py, 1)?.into_any();
-            if Condition::is_ours(condition) {
-                condition.get().tell(&one)?;
-            } else {
-                condition.call_method1(intern!(py, "_notify"), (one,))?;
-            }
+            while_handling(py, &error, || match Condition::is_ours(condition) {
+                true => condition.get().tell(&one).map(drop),
+                false => condition.call_method1(intern!(py, "_notify"), (one,)).map(drop),
+            })?;
         }
         Err(error)
     }
