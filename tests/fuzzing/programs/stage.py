@@ -45,6 +45,12 @@ class Recording(Trace):
             super().on("afterwards", channel, *event)
             self.channels["afterwards"].sort()
             return
+        # When a coroutine dies that nobody awaited is up to who refers to it: an exception does by
+        # the frames in its traceback, and native code has none.
+        if channel == "warnings":
+            super().on(channel, *event)
+            self.channels[channel].sort()
+            return
         # Without sockets there is one order of everything. The log says where it stands.
         if not self._has_io and channel != "main":
             event = (channel, *event)
@@ -266,7 +272,7 @@ class Stage:
         ]
 
     def brief(self, value: Any) -> Any:
-        return type(value).__name__ if hasattr(value, "get_extra_info") else value
+        return "TRANSPORT" if hasattr(value, "get_extra_info") else value
 
     # What it awaits.
 
