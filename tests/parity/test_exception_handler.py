@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import socket
+import sys
 import weakref
 from typing import Any
 
@@ -231,3 +233,68 @@ def test_a_handler_that_keeps_the_handle_makes_no_cycle_for_ever(
     del keeper
     gc.collect()
     trace("alive", alive() is not None)
+
+
+@twin
+def test_the_handler_is_called_where_the_exception_is_handled(trace: Trace, loop: Loop) -> None:
+    """Many print what `sys.exc_info()` says, and what they raise has a context."""
+
+    class Failing(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise ValueError("data_received")
+
+        def eof_received(self) -> None:
+            raise ValueError("eof_received")
+
+        def connection_lost(self, error: Exception | None) -> None:
+            raise ValueError("connection_lost")
+
+    class FailingBuffered(asyncio.BufferedProtocol):
+        def get_buffer(self, hint: int) -> bytearray:
+            raise ValueError("get_buffer")
+
+    class FailingDatagrams(asyncio.DatagramProtocol):
+        def error_received(self, error: Exception) -> None:
+            trace("error_received", sys.exception() is error)
+            raise LookupError("error_received")
+
+    def handler(loop: Loop, context: dict[str, Any]) -> None:
+        handled = sys.exception()
+        trace(context["message"], handled, handled is context.get("exception"))
+        try:
+            raise KeyError("handler")
+        except KeyError as error:
+            trace("amid", error.__context__)
+
+    async def main() -> None:
+        loop.call_soon(fail, ValueError("from call_soon"))
+        loop.call_later(0, fail, ValueError("from call_later"))
+        future = loop.create_future()
+        future.add_done_callback(lambda _: fail(ValueError("done callback")))
+        future.set_result(None)
+        for protocol, deed in (
+            (Failing, lambda peer: peer.send(b"data")),
+            (Failing, lambda peer: peer.shutdown(socket.SHUT_WR)),
+            (FailingBuffered, lambda peer: peer.send(b"data")),
+        ):
+            ours, peer = socket.socketpair()
+            await loop.create_connection(protocol, sock=ours)
+            deed(peer)
+            await asyncio.sleep(0.01)
+            peer.close()
+        peer = socket.socket(type=socket.SOCK_DGRAM)
+        peer.bind(("127.0.0.1", 0))
+        address = peer.getsockname()
+        transport, _ = await loop.create_datagram_endpoint(FailingDatagrams, remote_addr=address)
+        with trace.raises():
+            try:
+                transport.sendto(b"x" * 300_000)
+            except LookupError as error:
+                trace("amid", error.__context__)
+                raise
+        transport.close()
+        peer.close()
+        await asyncio.sleep(0.01)
+
+    loop.set_exception_handler(handler)
+    loop.run_until_complete(main())

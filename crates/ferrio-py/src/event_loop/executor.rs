@@ -92,6 +92,12 @@ impl Cancel {
         Ok(())
     }
 
+    /// How a future shows it: as the function that it stands for.
+    #[getter]
+    fn __qualname__(&self) -> &'static str {
+        "_chain_future.<locals>._call_check_cancel"
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.source.try_with(python_of(&visit), |source| visit.call(&*source)).unwrap_or(Ok(()))
     }

@@ -10,6 +10,7 @@ use crate::ffi::Context;
 use crate::ffi::handle::{Handle, Kind, Parts};
 use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::raise::while_handling;
 use crate::names;
 
 /// True for what asyncio lets through everywhere: the program is to end.
@@ -84,7 +85,7 @@ fn failed_handle(
         intern!(py, "message"),
         make::text(py, format!("Exception in callback {shown}"))?,
     )?;
-    context.set_item(intern!(py, "exception"), error.into_value(py))?;
+    context.set_item(intern!(py, "exception"), error.value(py))?;
     context.set_item(intern!(py, "handle"), handle.as_object())?;
     // Whoever keeps it may make a cycle of it.
     handle.leave_queue(py);
@@ -92,7 +93,7 @@ fn failed_handle(
     if traceback.is_truthy()? {
         context.set_item(intern!(py, "source_traceback"), traceback)?;
     }
-    call_exception_handler(looop, &context)
+    call_exception_handler(looop, &error, &context)
 }
 
 /// As [`failed_handle`], for a callback that had no handle: it gets one now, to be shown.
@@ -120,12 +121,17 @@ pub(crate) fn failed_call(
 }
 
 /// `loop.call_exception_handler(context)`: by attribute, for it is a public method that programs
-/// replace. What it raises leaves `run_forever`, as in asyncio.
+/// replace. What it raises leaves `run_forever`, as in asyncio. It is called where `error` is being
+/// handled: many a handler prints what `sys.exc_info()` says, or `logging.exception` does.
 pub(crate) fn call_exception_handler(
     looop: &Bound<'_, Loop>,
+    error: &PyErr,
     context: &Bound<'_, PyDict>,
 ) -> PyResult<()> {
-    looop.call_method1(intern!(looop.py(), "call_exception_handler"), (context,)).map(drop)
+    let py = looop.py();
+    while_handling(py, error, || {
+        looop.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+    })
 }
 
 /// The report of an error in a transport: asyncio's keys message, exception, transport, protocol.
@@ -139,10 +145,10 @@ pub(crate) fn transport_error(
     let py = looop.py();
     let context = make::dict(py)?;
     context.set_item(intern!(py, "message"), make::text(py, message)?)?;
-    context.set_item(intern!(py, "exception"), error.into_value(py))?;
+    context.set_item(intern!(py, "exception"), error.value(py))?;
     context.set_item(intern!(py, "transport"), transport)?;
     context.set_item(intern!(py, "protocol"), protocol)?;
-    call_exception_handler(looop, &context)
+    call_exception_handler(looop, &error, &context)
 }
 
 /// The ResourceWarning of an object that was never closed.

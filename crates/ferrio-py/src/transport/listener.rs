@@ -313,8 +313,8 @@ impl Listener {
             intern!(py, "message"),
             intern!(py, "Exception in callback Loop._accept_connection()"),
         )?;
-        context.set_item(intern!(py, "exception"), error.into_value(py))?;
-        report::call_exception_handler(looop, &context)
+        context.set_item(intern!(py, "exception"), error.value(py))?;
+        report::call_exception_handler(looop, &error, &context)
     }
 
     /// Family, type and protocol of the connections.
@@ -363,10 +363,10 @@ impl Listener {
         let py = looop.py();
         let context = make::dict(py)?;
         context.set_item(intern!(py, "message"), make::text(py, message)?)?;
-        context.set_item(intern!(py, "exception"), error.into_value(py))?;
+        context.set_item(intern!(py, "exception"), error.value(py))?;
         let socket = names::transport_socket(py)?.call1((&self.service.socket,))?;
         context.set_item(intern!(py, "socket"), socket)?;
-        report::call_exception_handler(looop, &context)
+        report::call_exception_handler(looop, &error, &context)
     }
 }
 
@@ -467,11 +467,11 @@ impl Native for Accepted {
                 let context = make::dict(py)?;
                 let text = "Error on transport creation for incoming connection";
                 context.set_item(intern!(py, "message"), make::text(py, text)?)?;
-                context.set_item(intern!(py, "exception"), error.into_value(py))?;
+                context.set_item(intern!(py, "exception"), error.value(py))?;
                 if let Some(protocol) = protocol {
                     context.set_item(intern!(py, "protocol"), protocol)?;
                 }
-                report::call_exception_handler(looop, &context)
+                report::call_exception_handler(looop, &error, &context)
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::ffi::audit;
 use crate::ffi::call::{Context, call_method1};
 use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::raise::while_handling;
 use crate::socket;
 use crate::transport::chunk::Chunk;
 use crate::transport::telling;
@@ -276,6 +277,8 @@ impl DatagramTransport {
 }
 
 fn error_received(py: Python<'_>, protocol: &Py<PyAny>, error: PyErr) -> PyResult<()> {
-    let error = error.into_value(py).into_any();
-    call_method1(py, protocol, intern!(py, "error_received"), error.bind(py)).map(drop)
+    let value = error.value(py).clone().into_any();
+    while_handling(py, &error, || {
+        call_method1(py, protocol, intern!(py, "error_received"), &value).map(drop)
+    })
 }

@@ -363,10 +363,10 @@ impl TlsProtocol {
         }
         let context = make::dict(py)?;
         context.set_item(intern!(py, "message"), make::text(py, message)?)?;
-        context.set_item(intern!(py, "exception"), error.into_value(py))?;
+        context.set_item(intern!(py, "exception"), error.value(py))?;
         context.set_item(intern!(py, "transport"), lower.as_ref().map(|lower| lower.object(py)))?;
         context.set_item(intern!(py, "protocol"), slf)?;
-        report::call_exception_handler(looop, &context)
+        report::call_exception_handler(looop, &error, &context)
     }
 
     /// Cancels the timer that `take` takes out of the state.

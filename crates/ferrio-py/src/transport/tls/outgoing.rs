@@ -377,10 +377,10 @@ impl TlsProtocol {
             intern!(py, "message"),
             make::text(py, format!("protocol.{method}() failed"))?,
         )?;
-        context.set_item(intern!(py, "exception"), error.into_value(py))?;
+        context.set_item(intern!(py, "exception"), error.value(py))?;
         context.set_item(intern!(py, "transport"), self.transport(slf)?)?;
         context.set_item(intern!(py, "protocol"), slf)?;
-        report::call_exception_handler(self.looop.bind(py), &context)
+        report::call_exception_handler(self.looop.bind(py), &error, &context)
     }
 }
 
