@@ -20,6 +20,19 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
         r"\1",
     ),
     (
+        "the same: what is logged of an error in one of them ends with the handle's traceback",
+        re.compile(
+            r"(ERROR \['Fatal error: [^']*')"
+            r"(?:, '(?:handle_traceback|protocol|transport): [^']*'|, '<[^']*')+\]"
+        ),
+        r"\1]",
+    ),
+    (
+        "a class in Python has its own module",
+        re.compile(r"<ferrio\.aio\._streams\.(\w+) object"),
+        r"<asyncio.streams.\1 object",
+    ),
+    (
         "a class of asyncio's that has no part in its API",
         re.compile(r"_Selector(?=DatagramTransport\.)"),
         "",

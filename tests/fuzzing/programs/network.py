@@ -5,23 +5,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from typing import Any
 
-from .stage import Stage
+from . import tls
+from .props import Props
+from .stage import Awaitable
 
 # Turns after which whatever a socket's event causes has happened.
 SETTLED = 6
+# The same for a handshake.
+HANDSHAKE = 40
 
 
-class Network(Stage):
+class Network(Props):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.peers: list[socket.socket] = []
+        self.peers: list[Any] = []
         self.transports: list[Any] = []
         self.streams: list[tuple[Any, Any]] = []
         self.servers: list[Any] = []
+        self.protocols: list[Any] = []
         self._sockets: list[socket.socket] = []
 
     def pair(self, kind: str) -> tuple[socket.socket, socket.socket]:
@@ -53,6 +59,52 @@ class Network(Stage):
         transport, _ = await make(lambda: protocol(self.named("conn")), sock=ours, **options)
         self.transports.append(transport)
 
+    async def connect_tls(self, kind: str, protocol: Any) -> None:
+        ours, plain = self.pair(kind)
+        peer = tls.Peer(plain)
+        self.peers.append(peer)
+        connecting = self.loop.create_connection(
+            lambda: protocol(self.named("conn")),
+            sock=ours,
+            ssl=tls.client_context(),
+            server_hostname="localhost",
+        )
+        transport, _ = await self.shaken(peer, connecting)
+        self.transports.append(transport)
+
+    async def open_tls_streams(self, kind: str, limit: int) -> None:
+        ours, plain = self.pair(kind)
+        peer = tls.Peer(plain)
+        self.peers.append(peer)
+        opening = self.aio.open_connection(
+            sock=ours, limit=limit, ssl=tls.client_context(), server_hostname="localhost"
+        )
+        reader, writer = await self.shaken(peer, opening)
+        self.streams.append((reader, writer))
+        self.transports.append(writer.transport)
+
+    async def start_tls(self, number: int) -> None:
+        """Over a connection that there is."""
+        index = number % len(self.peers)
+        peer = self.peers[index] = tls.Peer(self.peers[index])
+        old = self.transport(index)
+        starting = self.loop.start_tls(
+            old, old.get_protocol(), tls.client_context(), server_hostname="localhost"
+        )
+        self.transports.append(await self.shaken(peer, starting))
+
+    async def shaken(self, peer: tls.Peer, coroutine: Any) -> Any:
+        """The coroutine's result, after a handshake with the peer."""
+        task = asyncio.Task(coroutine, loop=self.loop, name="handshake")
+        for _ in range(HANDSHAKE):
+            if task.done():
+                return task.result()
+            with contextlib.suppress(OSError):
+                peer.pump()
+            await Awaitable(lambda: iter([None]))
+        task.cancel()
+        return await task
+
     async def accept(self, protocol: Any) -> None:
         ours, peer = self.pair("tcp")
         self.peers.append(peer)
@@ -68,7 +120,7 @@ class Network(Stage):
         self.streams.append((reader, writer))
         self.transports.append(writer.transport)
 
-    async def serve(self, function: Any) -> None:
+    async def serve(self, kind: str, function: Any) -> None:
         """A server of streams, and a client that is a socket."""
 
         async def client(reader: Any, writer: Any) -> None:
@@ -79,9 +131,37 @@ class Network(Stage):
             self.transports.append(writer.transport)
             await function()
 
-        server = await self.aio.start_server(client, "127.0.0.1", 0)
+        if kind == "unix":
+            server = await self.aio.start_unix_server(client, "\0" + self.path())
+        else:
+            server = await self.aio.start_server(client, "127.0.0.1", 0)
+        await self.visit(server)
+
+    async def listen(self, kind: str, protocol: Any) -> None:
+        """A server of protocols, and a client that is a socket."""
+
+        def make() -> Any:
+            made = protocol(self.named("conn"))
+            self.protocols.append(made)
+            return made
+
+        if kind == "unix":
+            server = await self.loop.create_unix_server(make, "\0" + self.path())
+        else:
+            server = await self.loop.create_server(make, "127.0.0.1", 0)
+        await self.visit(server)
+        transports = [made.transport for made in self.protocols if made.transport is not None]
+        self.transports += [each for each in transports if each not in self.transports]
+
+    def path(self) -> str:
+        """An abstract address."""
+        return f"ferrio-{os.getpid()}-{self.name('path')}"
+
+    async def visit(self, server: Any) -> None:
         self.servers.append(server)
-        peer = socket.create_connection(server.sockets[0].getsockname())
+        listener = server.sockets[0]
+        peer = socket.socket(listener.family)
+        peer.connect(listener.getsockname())
         peer.setblocking(False)
         self._sockets.append(peer)
         self.peers.append(peer)
@@ -109,8 +189,11 @@ class Network(Stage):
     def writer(self, number: int) -> Any:
         return self.streams[number % len(self.streams)][1]
 
-    def peer(self, number: int) -> socket.socket:
+    def peer(self, number: int) -> Any:
         return self.peers[number % len(self.peers)]
+
+    def server(self, number: int) -> Any:
+        return self.servers[number % len(self.servers)]
 
     def write_lines(self, target: Any, lines: list[Any]) -> Any:
         """Up to 3.13.5 those of a lost connection raise a TypeError out of asyncio's own code."""
@@ -176,23 +259,16 @@ class Network(Stage):
         await super().finish()
         for transport in self.transports:
             with self.step("left"):
-                transport.abort() if hasattr(transport, "abort") else transport.close()
+                abort = transport.abort if hasattr(transport, "abort") else transport.close
+                self.note("left", abort())
         await self.turns(SETTLED)
         for number in range(len(self.peers)):
             with self.step("left"):
                 self.note("left", len(self.receive(number)))
 
     def close(self) -> None:
+        super().close()
         for each in self._sockets:
             each.close()
         self.transports.clear()
         self.streams.clear()
-
-
-class Talk:
-    """What protocols of programs have in common: they are traced by their connection."""
-
-    def __init__(self, stage: Network, name: str) -> None:
-        self.stage = stage
-        self.name = name
-        self.transport: Any = None

@@ -7,6 +7,7 @@ import contextvars
 import gc
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,13 +15,17 @@ from typing import Any
 from tests.parity.trace import Trace
 from tests.parity.twin import observed
 
-# Between two deadlines of a program: far more than what runs between them takes.
-SLOT_SECONDS = 0.004
+# Between two deadlines of a program, and the turns of the loop that it has meanwhile. Who needs
+# longer for them is late, and is run again with more time.
+SLOT_SECONDS = 0.006
+SLOT_TURNS = 15
 # Runs of the loop that a program gets: callbacks may stop it or raise out of it.
 RUNS = 12
 # How often somebody who does not want to end is cancelled.
 CANCELLATIONS = 4
 SOURCE = "<program>"
+# Reports of what was left unfinished, as it dies.
+DEATHS = ("was never retrieved", "was destroyed but it is pending")
 
 
 class ProgramError(Exception):
@@ -37,22 +42,19 @@ class Recording(Trace):
     def __init__(self, *, has_io: bool) -> None:
         super().__init__()
         self._has_io = has_io
-        # Once the loop is closed: in what order garbage goes is the collector's business.
+        # Once the loop is closed: in what order garbage goes is the collector's business. When it
+        # goes before that is up to who refers to it: asyncio's closures to each other, frames in
+        # the tracebacks of exceptions. Native code has neither.
         self.is_over = False
 
     def on(self, channel: str, *event: object) -> None:
-        if self.is_over and channel != "run":
+        is_death = channel == "warnings" or any(word in str(event) for word in DEATHS)
+        if (self.is_over or is_death) and channel not in ("run", "late"):
             super().on("afterwards", channel, *event)
             self.channels["afterwards"].sort()
             return
-        # When a coroutine dies that nobody awaited is up to who refers to it: an exception does by
-        # the frames in its traceback, and native code has none.
-        if channel == "warnings":
-            super().on(channel, *event)
-            self.channels[channel].sort()
-            return
         # Without sockets there is one order of everything. The log says where it stands.
-        if not self._has_io and channel != "main":
+        if not self._has_io and channel not in ("main", "late"):
             event = (channel, *event)
             channel = "main"
         super().on(channel, *event)
@@ -111,6 +113,11 @@ class Stage:
         self.loop = loop
         self.aio = aio
         self.trace = trace
+        self.slot_seconds = SLOT_SECONDS
+        self.latest = 0
+        self.ticking: Any = None
+        self.deadlines = 0
+        self.is_late = False
         self.start = loop.time()
         self.tasks: list[Any] = []
         self.futures: list[Any] = []
@@ -122,6 +129,12 @@ class Stage:
         self.var: contextvars.ContextVar[Any] = contextvars.ContextVar("var", default="none")
         self.contexts: list[contextvars.Context] = []
         self.budget = 1500
+
+    def start_clock(self, latest: int) -> None:
+        """Has time pass. The last slot is `latest`."""
+        self.latest = latest
+        self.ticking = asyncio.Task(self.clock(), loop=self.loop, name="clock")
+        self.ticking._log_destroy_pending = False  # type: ignore[attr-defined]
 
     def fill(self) -> None:
         """Makes what a program has one of each of; in the loop."""
@@ -218,11 +231,26 @@ class Stage:
         return f"{of}#{number}"
 
     def at(self, slot: int) -> float:
-        """A deadline: each slot of a program is used at one place."""
-        return self.start + slot * SLOT_SECONDS
+        """A deadline. Each slot of a program is used at one place, which may be reached often: who
+        comes later has to wait longer."""
+        self.deadlines = min(self.deadlines + 1, 50)
+        return self.start + (slot + self.deadlines / 250) * self.slot_seconds
 
     def until(self, slot: int) -> float:
         return max(0.0, self.at(slot) - self.loop.time())
+
+    async def clock(self) -> None:
+        """Has time pass between two turns of the loop, so that what is due when does not depend on
+        how busy the machine is."""
+        self.start = self.loop.time()
+        for slot in range(1, self.latest + 2):
+            for _ in range(SLOT_TURNS):
+                await Awaitable(lambda: iter([None]))
+            now = self.loop.time()
+            boundary = self.start + slot * self.slot_seconds
+            self.is_late |= now > boundary - self.slot_seconds / 8
+            time.sleep(max(0.0, boundary + self.slot_seconds / 4 - now))
+        await Awaitable(lambda: iter([None]))
 
     def spawn(self, function: Callable[..., Any], **options: Any) -> Any:
         name = self.name(function.__name__)
@@ -267,6 +295,7 @@ class Stage:
         return [
             context.get("message"),
             context.get("exception"),
+            sys.exception(),
             sorted(context),
             *(self.brief(value) for key, value in sorted(context.items()) if key not in hidden),
         ]
@@ -292,8 +321,8 @@ class Stage:
             if not self.others():
                 break
             await asyncio.sleep(0)
-        if self.latest and self.others():
-            await asyncio.sleep(self.until(self.latest + 1))
+        while self.ticking and not self.ticking.done():
+            await Awaitable(lambda: iter([None]))
         for _ in range(CANCELLATIONS):
             for task in self.others():
                 if not task.done():
@@ -312,15 +341,9 @@ class Stage:
             self.note("left", task, task.done() and (task.cancelled() or task.exception()))
         self.note("left", [task.get_name() for task in self.others()])
 
-    latest = 0
-
-    def set_latest(self, slot: int) -> None:
-        """Says which slot is the last that is used."""
-        self.latest = slot
-
     def others(self) -> list[Any]:
-        current = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not current]
+        mine = (asyncio.current_task(), self.ticking)
+        others = [task for task in asyncio.all_tasks() if task not in mine]
         return sorted(others, key=_age)
 
 
@@ -359,16 +382,19 @@ class Awaitable:
 
 
 def perform(
-    source: str, factory: Callable[[], Any], aio: Any, *, has_io: bool, debug: bool
+    source: str, factory: Callable[[], Any], aio: Any, *, has_io: bool, debug: bool, pace: int = 1
 ) -> dict[str, list[str]]:
-    """Runs a program on a new loop; returns what it saw, by channel."""
+    """Runs a program on a new loop; returns what it saw, by channel.
+
+    Where the channel "late" is there, the machine was too slow for `pace` times the usual time.
+    """
     trace = Recording(has_io=has_io)
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         with observed(trace):
             warnings.showwarning = trace.on_warning  # type: ignore[assignment]
-            _perform(source, factory, aio, trace, debug)
+            _perform(source, factory, aio, trace, debug, pace)
             # What ends as it is collected may leave garbage of its own.
             for _ in range(4):
                 gc.collect()
@@ -380,7 +406,7 @@ def perform(
 
 
 def _perform(
-    source: str, factory: Callable[[], Any], aio: Any, trace: Recording, debug: bool
+    source: str, factory: Callable[[], Any], aio: Any, trace: Recording, debug: bool, pace: int
 ) -> None:
     loop = factory()
     loop.set_debug(debug)
@@ -389,6 +415,7 @@ def _perform(
     from .network import Network
 
     stage = Network(loop, aio, trace)
+    stage.slot_seconds *= pace
     names: dict[str, Any] = {
         "S": stage,
         "asyncio": aio,
@@ -415,8 +442,9 @@ def _perform(
             except BaseException as error:
                 trace.on("run", step.__name__, error)
     finally:
+        if stage.is_late:
+            trace.on("late", "late")
         stage.close()
         asyncio.set_event_loop(None)
         loop.close()
         trace.is_over = True
-        names.clear()

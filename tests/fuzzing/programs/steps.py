@@ -98,6 +98,24 @@ SYNC_STEPS: Table = [
     (1, "S.keep(asyncio.wait_for({waitable}, {timeout}))"),
     (1, "S.keep(asyncio.wait([{future}], timeout={timeout}))"),
     (1, "S.keep(asyncio.sleep(0))"),
+    # What few programs do, and all may.
+    (1, "S.die({c})"),
+    (1, "S.keep(S.dying({c}))"),
+    (2, "S.drop()"),
+    (1, "S.loop.set_task_factory(S.factory({n}))"),
+    (1, "S.loop.set_exception_handler(S.handler)"),
+    (1, "S.loop.set_exception_handler(S.raising_handler)"),
+    (1, "S.keep_future(S.own_future('{future_method}'))"),
+    (2, "S.own_task({f}, '{task_method}')"),
+    (1, "S.keep_future(asyncio.wrap_future(S.concurrent({n}), loop=S.loop))"),
+    (1, "S.concurrent({n}).set_result({n})"),
+    (1, "S.concurrent({n}).set_exception(S.error({kind}))"),
+    (1, "S.concurrent({n}).cancel()"),
+    (1, "S.concurrent({n}).done()"),
+    (1, "S.keep_concurrent(asyncio.run_coroutine_threadsafe({f}(), S.loop))"),
+    (1, "S.keep_future(S.loop.run_in_executor(None, S.value, {n}))"),
+    (1, "S.add_signal_handler({c}, {n})"),
+    (1, "S.remove_signal_handler()"),
     (1, "asyncio.wait_for({waitable}, {timeout}).close()"),
     (1, "asyncio.Lock().acquire().send(None)"),
 ]
@@ -156,12 +174,27 @@ ASYNC_STEPS: Table = [
     (2, "await S.reader.readuntil(b'\\n')"),
     (1, "await asyncio.timeout({timeout}).__aenter__()"),
     (1, "await asyncio.to_thread(lambda: {n})"),
+    (1, "await asyncio.to_thread(S.throw, {kind})"),
+    (1, "await S.loop.run_in_executor(None, S.throw, {kind})"),
+    (2, "await asyncio.wrap_future(S.concurrent({n}))"),
+    (1, "await S.signal()"),
+    (2, "await S.begun({g})"),
+    (1, "await S.kept_last().aclose()"),
+    (1, "await S.loop.shutdown_asyncgens()"),
+    (1, "await asyncio.gather(*[S.spawn({f}) for _ in range({n})])"),
+    (1, "await asyncio.shield(asyncio.gather({waitable}, {waitable}))"),
+    (1, "await asyncio.wait_for(asyncio.wait_for({waitable}, {timeout}), {timeout})"),
+    (1, "await asyncio.wait_for(asyncio.shield({waitable}), {timeout})"),
+    (2, "await S.own_task({f}, '{task_method}')"),
 ]
 
 SYNC_BLOCKS: Table = [
     (3, "for _ in range({n}):"),
     (2, "with S.step('inner'):"),
     (1, "if S.future({n}).done():"),
+    (1, "with S.raising('enter', {kind}):"),
+    (1, "with S.raising('exit', {kind}):"),
+    (1, "with S.raising('hide', {kind}):"),
 ]
 
 # `as_completed` and `wait` go through a set: two coroutines would be begun in the order of their
@@ -178,6 +211,12 @@ ASYNC_BLOCKS: Table = [
     (4, "for _ in asyncio.as_completed([{waitable}, {future}]):"),
     (4, "for each in asyncio.as_completed([{waitable}, {future}], timeout={timeout}):"),
     (2, "async for line in S.reader:"),
+    (1, "async with S.raising('enter', {kind}):"),
+    (1, "async with S.raising('exit', {kind}):"),
+    (1, "async with S.raising('hide', {kind}):"),
+    (4, "async with S.afterwards(lambda: {waitable}):"),
+    (3, "async with asyncio.timeout({timeout}), asyncio.TaskGroup() as group, Group(S, group, {f}, {f}):"),
+    (2, "async with asyncio.TaskGroup() as group, asyncio.timeout({timeout}), Group(S, group, {f}, {f}):"),
 ]
 if sys.version_info >= (3, 13):
     ASYNC_BLOCKS += [
@@ -225,6 +264,8 @@ class IO:
         (1, "S.stream_reader({n}).set_exception(S.error({kind}))"),
         (1, "S.stream_reader({n}).exception()"),
         (1, "len(S.stream_reader({n})._buffer)"),
+        (1, "S.server({n}).close()"),
+        (1, "S.server({n}).is_serving()"),
     ]
     awaiting: ClassVar[Table] = [
         *sync,
@@ -243,6 +284,9 @@ class IO:
         (4, "await S.writer({n}).drain()"),
         (3, "await S.writer({n}).wait_closed()"),
         (6, "await S.turns(3)"),
+        (1, "await S.start_tls({n})"),
+        (1, "await S.server({n}).start_serving()"),
+        (1, "await S.server({n}).wait_closed()"),
     ]
     protocol: ClassVar[Table] = [
         (4, "self.transport.write({data})"),

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from . import network  # noqa: F401 - not while a program runs
 from .stage import perform
 
 # By name: what differs from asyncio alone.
@@ -47,9 +50,14 @@ def configured(name: str) -> tuple[Callable[[], Any], Any]:
 
 def main() -> None:
     faulthandler.enable()
+    # Whoever started this may have had them ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     factory, aio = configured(sys.argv[1])
+    # Each program is followed by full collections, which need not visit what it has not made.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)
         answer = perform(request.pop("source"), factory, aio, **request)
