@@ -9,7 +9,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -435,7 +435,7 @@ def test_cleanup_raises_amid_what_ended_it(trace: Trace, factory: Any, aio: Any)
         async with condition:
             await condition.wait()
 
-    def begun(loop: Loop) -> Iterator[Any]:
+    def begun(loop: Loop) -> Any:
         queue, full = aio.Queue(), aio.Queue(1)
         full.put_nowait(1)
         yield queue.get()

@@ -18,7 +18,7 @@ _SCRUBBED = [
     (re.compile(r"<[\w.]*Loop [^>]*>"), "<LOOP>"),
     (re.compile(r"<[\w.]*Transport[^>]*>"), "<TRANSPORT>"),
     # Cut short by reprlib.
-    (re.compile(r"<_?(?:Selector|Stream|Datagram|Unix|ReadPipe|WritePipe)[A-Za-z]*\.\.\.[^>]*>"), "<TRANSPORT>"),
+    (re.compile(r"<_?(?:Selec|Stre|Datag|Unix|ReadP|WriteP)\w*\.\.\.[^>]*>"), "<TRANSPORT>"),
     (re.compile(r"<[\w.]*Server [^>]*>"), "<SERVER>"),
     # 3.14's class, whose rule for cancel() ferrio follows on every version.
     (re.compile(r"\b_ThreadSafeHandle\b"), "Handle"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import tls
 from .props import Props
-from .stage import Awaitable
+from .stage import Awaitable, ProgramError
 
 # Turns after which whatever a socket's event causes has happened.
 SETTLED = 6
@@ -28,6 +28,7 @@ class Network(Props):
         self.streams: list[tuple[Any, Any]] = []
         self.servers: list[Any] = []
         self.protocols: list[Any] = []
+        self.upgraded: list[Any] = []
         self._sockets: list[socket.socket] = []
 
     def pair(self, kind: str) -> tuple[socket.socket, socket.socket]:
@@ -84,10 +85,14 @@ class Network(Props):
         self.transports.append(writer.transport)
 
     async def start_tls(self, number: int) -> None:
-        """Over a connection that there is."""
+        """Over a connection that there is. If it begins twice over one, asyncio's first protocol
+        never hears of its end, and warns of a transport that ferrio has not made then."""
+        old = self.transport(number)
+        if old in self.upgraded:
+            raise ProgramError("TLS has begun")
+        self.upgraded.append(old)
         index = number % len(self.peers)
         peer = self.peers[index] = tls.Peer(self.peers[index])
-        old = self.transport(index)
         starting = self.loop.start_tls(
             old, old.get_protocol(), tls.client_context(), server_hostname="localhost"
         )
@@ -96,17 +101,23 @@ class Network(Props):
     async def shaken(self, peer: tls.Peer, coroutine: Any) -> Any:
         """The coroutine's result, after a handshake with the peer."""
         task = asyncio.Task(coroutine, loop=self.loop, name="handshake")
-        for _ in range(HANDSHAKE):
-            if task.done():
-                return task.result()
-            with contextlib.suppress(OSError):
-                peer.pump()
-            await Awaitable(lambda: iter([None]))
-        task.cancel()
+        try:
+            for _ in range(HANDSHAKE):
+                if task.done():
+                    break
+                with contextlib.suppress(OSError):
+                    peer.pump()
+                await Awaitable(lambda: iter([None]))
+        except BaseException:
+            if not task.cancel() and not task.cancelled() and task.exception() is None:
+                self.transports.append(task.result())
+            raise
+        if not task.done():
+            task.cancel()
         return await task
 
-    async def accept(self, protocol: Any) -> None:
-        ours, peer = self.pair("tcp")
+    async def accept(self, kind: str, protocol: Any) -> None:
+        ours, peer = self.pair(kind)
         self.peers.append(peer)
         transport, _ = await self.loop.connect_accepted_socket(
             lambda: protocol(self.named("conn")), ours
@@ -203,7 +214,8 @@ class Network(Props):
 
     async def send(self, number: int, data: bytes) -> int:
         try:
-            return self.peer(number).send(data)
+            sent: int = self.peer(number).send(data)
+            return sent
         finally:
             await self.turns(SETTLED)
 
@@ -271,4 +283,5 @@ class Network(Props):
         for each in self._sockets:
             each.close()
         self.transports.clear()
+        self.upgraded.clear()
         self.streams.clear()

@@ -1,13 +1,13 @@
-"""What programs are furnished with beside asyncio's own objects: things that raise, or do something,
-where few do."""
+"""What programs are furnished with beside asyncio's own objects: things that raise, or do something
+else, where few do."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
 import signal
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from .stage import Awaitable, Stage
@@ -20,20 +20,20 @@ SIGNAL = signal.SIGUSR1
 class Props(Stage):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.concurrent_futures: list[concurrent.futures.Future[Any]] = []
+        self.concurrent_futures: list[Future[Any]] = []
         self.executor = Immediate()
         self.loop.set_default_executor(self.executor)
 
     def close(self) -> None:
         self.executor.shutdown()
 
-    def concurrent(self, number: int) -> concurrent.futures.Future[Any]:
+    def concurrent(self, number: int) -> Future[Any]:
         """A future of threads, in the state that programs have left it in."""
         while len(self.concurrent_futures) <= number:
-            self.concurrent_futures.append(concurrent.futures.Future())
+            self.concurrent_futures.append(Future())
         return self.concurrent_futures[number]
 
-    def keep_concurrent(self, future: concurrent.futures.Future[Any]) -> None:
+    def keep_concurrent(self, future: Future[Any]) -> None:
         self.concurrent_futures.insert(0, future)
 
     def value(self, value: Any) -> Any:
@@ -115,12 +115,12 @@ class Props(Stage):
         signal.raise_signal(signal.SIGINT)
 
 
-class Immediate(concurrent.futures.ThreadPoolExecutor):
+class Immediate(ThreadPoolExecutor):
     """What is submitted has run when that returns: when a thread runs is up to the machine."""
 
     def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Any:
         future = super().submit(function, *arguments, **named)
-        concurrent.futures.wait([future])
+        wait([future])
         return future
 
 
@@ -176,15 +176,13 @@ def subclass(stage: Stage, base: type, method: str) -> Any:
     """One of this class's, whose method is the base's but for being seen."""
     original = getattr(base, method)
 
-    if inspect.iscoroutinefunction(original):
+    async def coroutine(self: Any, *arguments: Any, **named: Any) -> Any:
+        stage.note("override", method)
+        return await original(self, *arguments, **named)
 
-        async def override(self: Any, *arguments: Any, **named: Any) -> Any:
-            stage.note("override", method)
-            return await original(self, *arguments, **named)
-    else:
+    def function(self: Any, *arguments: Any, **named: Any) -> Any:
+        stage.note("override", method)
+        return original(self, *arguments, **named)
 
-        def override(self: Any, *arguments: Any, **named: Any) -> Any:
-            stage.note("override", method)
-            return original(self, *arguments, **named)
-
+    override = coroutine if inspect.iscoroutinefunction(original) else function
     return type(f"Own{base.__name__}", (base,), {method: override})

@@ -134,7 +134,7 @@ class Stage:
         """Has time pass. The last slot is `latest`."""
         self.latest = latest
         self.ticking = asyncio.Task(self.clock(), loop=self.loop, name="clock")
-        self.ticking._log_destroy_pending = False  # type: ignore[attr-defined]
+        self.ticking._log_destroy_pending = False
 
     def fill(self) -> None:
         """Makes what a program has one of each of; in the loop."""

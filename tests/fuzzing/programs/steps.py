@@ -206,7 +206,7 @@ ASYNC_BLOCKS: Table = [
     (8, "async with S.entered(asyncio.timeout({timeout})):"),
     (5, "async with S.entered(asyncio.timeout_at(S.at({slot}))):"),
     (1, "async with S.timeout():"),
-    (8, "async with asyncio.TaskGroup() as group, Group(S, group, {f}, {f}):"),
+    (8, "async with {groups}:"),
     (5, "async for _ in {g}():"),
     (4, "for _ in asyncio.as_completed([{waitable}, {future}]):"),
     (4, "for each in asyncio.as_completed([{waitable}, {future}], timeout={timeout}):"),
@@ -215,8 +215,8 @@ ASYNC_BLOCKS: Table = [
     (1, "async with S.raising('exit', {kind}):"),
     (1, "async with S.raising('hide', {kind}):"),
     (4, "async with S.afterwards(lambda: {waitable}):"),
-    (3, "async with asyncio.timeout({timeout}), asyncio.TaskGroup() as group, Group(S, group, {f}, {f}):"),
-    (2, "async with asyncio.TaskGroup() as group, asyncio.timeout({timeout}), Group(S, group, {f}, {f}):"),
+    (3, "async with asyncio.timeout({timeout}), {groups}:"),
+    (2, "async with asyncio.TaskGroup() as group, asyncio.timeout({timeout}), {tasks}:"),
 ]
 if sys.version_info >= (3, 13):
     ASYNC_BLOCKS += [
