@@ -434,3 +434,31 @@ def test_no_socket_object_is_made_before_somebody_asks_for_it() -> None:
             await asyncio.sleep(0)
 
     ferrio.run(main())
+
+
+@pytest.mark.parametrize("way", ["create_connection", "connect_accepted_socket"])
+@twin
+async def test_a_socket_that_has_a_transport(trace: Trace, way: str) -> None:
+    """Two transports would take each other's data: refused from 3.12 on."""
+    if sys.version_info < (3, 12):
+        pytest.skip("asyncio makes both")
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+    try:
+        if way == "create_connection":
+            await loop.create_connection(asyncio.Protocol, sock=ours)
+        else:
+            await loop.connect_accepted_socket(asyncio.Protocol, ours)
+    except RuntimeError as error:
+        trace("is used by transport" in str(error))
+    trace(transport.is_closing())
+    transport.abort()
+    await asyncio.sleep(0)
+    ours.close()
+    ours, _ = socket.socketpair()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+    trace("the number is free again")
+    transport.abort()
+    theirs.close()
+    await asyncio.sleep(0)

@@ -45,6 +45,10 @@ pub(crate) fn over_socket(
     context: Option<Context>,
 ) -> PyResult<Py<PyAny>> {
     let py = looop.py();
+    // Two transports would take each other's data.
+    if cfg!(Py_3_12) {
+        looop.call_method1(intern!(py, "_ensure_fd_no_transport"), (sock,))?;
+    }
     if socket::is_plain(sock)? {
         let endpoint = Endpoint::from_socket(sock)?;
         let transport = StreamTransport::open(looop, endpoint, protocol, waiter, server, context)?;
