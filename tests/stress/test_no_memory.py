@@ -56,8 +56,7 @@ def starve(prepare, step, has_turns):
     unharmed = 0
     start = 0
     while unharmed < 6:
-        # A loop without any memory runs for ever: nothing can tell it to stop. And CPython's own
-        # `_enter_task` breaks its dictionary then (3.13.0, with asyncio alone).
+        # A loop without any memory runs for ever: nothing can tell it to stop.
         for ends in (start + 1, start + 4 if has_turns else 0):
             thing = prepare()
             backup = loop.call_later(0.5, stop) if has_turns else None
@@ -405,6 +404,8 @@ async def handshakes():
 @pytest.mark.parametrize("name", STEPS)
 def test_no_memory(name: str) -> None:
     prepare, step = STEPS[name]
+    if "turn" in step and "create_task" in prepare + step and sys.version_info[:2] == (3, 13):
+        pytest.skip("CPython's own _enter_task breaks its dictionary of tasks then")
     call = f"starve(lambda: {prepare}, lambda thing: [{step}], {'turn' in step})"
     program = f"{PREAMBLE}\n{HELPERS}\n{call}\n"
     done = subprocess.run(
