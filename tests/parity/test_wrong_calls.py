@@ -4,15 +4,19 @@ the exception that asyncio has, in its words."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import re
 import socket
 import sys
 from asyncio import base_events, selector_events, sslproto, unix_events
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import ferrio
 import pytest
+from ferrio import _ferrio
 
 from tests.certificates import Certificates
 
@@ -267,3 +271,27 @@ async def test_transports(trace: Trace, certificates: Certificates, kind: str) -
     await asyncio.sleep(0.01)
     ours.close()
     theirs.close()
+
+
+CLASSES_OF_OURS = {
+    value
+    for module in (ferrio, _ferrio)
+    for value in vars(module).values()
+    if isinstance(value, type) and value.__module__.partition(".")[0] == "ferrio"
+}
+
+
+@pytest.mark.parametrize("cls", sorted(CLASSES_OF_OURS, key=repr), ids=lambda cls: cls.__name__)
+def test_what_was_refused_dies_in_silence(cls: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    made: list[Any] = []
+    for args, kwargs in (((), {"unknown": 1}), ((None,) * 20, {}), ((), {})):
+        with suppress(TypeError, RuntimeError):
+            made.append(cls(*args, **kwargs))
+    for loop in made:
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            loop.close()
+    del made
+    gc.collect()
+    assert not said

@@ -71,7 +71,7 @@ impl<'py> Written<'py> {
     }
 
     /// Lends the bytes; `body` runs no Python code.
-    fn read<R>(&self, body: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn read<R>(&self, body: impl FnOnce(&[u8]) -> R) -> R {
         match self {
             Written::Bytes(bytes) => body(bytes.as_bytes()),
             Written::View(view) => view.read(body),

@@ -13,6 +13,7 @@ use crate::error::os_error;
 use crate::event_loop::Loop;
 use crate::ffi::call::Context;
 use crate::ffi::interned::intern;
+use crate::ffi::raise::raised_while;
 use crate::item::{Item, Native, Source};
 use crate::transport::hold::Hold;
 use crate::transport::telling;
@@ -159,7 +160,9 @@ impl DatagramTransport {
         let is_usual = error.is_instance_of::<PyOSError>(py);
         let error =
             telling::error(looop, slf.as_any(), protocol.as_ref(), error, message, is_usual)?;
+        let handled = error.value(py).clone();
         self.force_close(slf, Some(error))
+            .map_err(|closed| raised_while(py, closed, handled.as_any()))
     }
 
     /// Closes at once; what is queued is dropped.

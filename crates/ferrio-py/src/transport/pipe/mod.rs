@@ -31,6 +31,7 @@ use crate::ffi::class::Adopted;
 use crate::ffi::gil_cell::GilCell;
 use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::raise::raised_while;
 use crate::item::{Item, Native, NativeSource, Source};
 use crate::transport::telling;
 
@@ -306,7 +307,9 @@ fn fatal_error<T: End>(
     let protocol = shared.protocol(py);
     let error =
         telling::error(looop, transport.as_any(), protocol.as_ref(), error, message, is_usual)?;
+    let handled = error.value(py).clone();
     schedule_lost(transport, Some(error))
+        .map_err(|closed| raised_while(py, closed, handled.as_any()))
 }
 
 /// Debug mode's line about the transport.

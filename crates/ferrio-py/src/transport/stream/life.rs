@@ -13,6 +13,7 @@ use crate::error::os_error;
 use crate::event_loop::{Loop, report};
 use crate::ffi::call::Context;
 use crate::ffi::interned::intern;
+use crate::ffi::raise::raised_while;
 use crate::item::{Item, Native, Source};
 use crate::server;
 use crate::transport::hold::Hold;
@@ -138,7 +139,9 @@ impl StreamTransport {
         let error =
             telling::error(looop, slf.as_any(), protocol.as_ref(), error, message, is_usual)?;
         self.fail_waiter(py, Some(&error))?;
+        let handled = error.value(py).clone();
         self.force_close(slf, Some(error))
+            .map_err(|closed| raised_while(py, closed, handled.as_any()))
     }
 
     /// Ends the connection; what the kernel has not taken is dropped.

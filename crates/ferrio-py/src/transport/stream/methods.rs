@@ -48,7 +48,15 @@ impl StreamTransport {
         }
         this.check_sendfile(slf.py(), if cfg!(Py_3_12) { "writelines" } else { "write" })?;
         let chunks = Chunk::from_lines(list_of_data)?;
-        if chunks.is_empty() { Ok(()) } else { this.write_all(slf, chunks) }
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let added = match cfg!(Py_3_12) {
+            // asyncio asks for room each time.
+            true => usize::MAX,
+            false => chunks.iter().map(Chunk::len).sum(),
+        };
+        this.write_all(slf, chunks, added)
     }
 
     /// Ends the sending side once all is sent; receiving goes on.

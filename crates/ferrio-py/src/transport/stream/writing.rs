@@ -117,22 +117,24 @@ impl StreamTransport {
         match outcome {
             Outcome::Sent => Ok(()),
             Outcome::Waits(_) | Outcome::Late(_) | Outcome::Failed(_) => {
-                self.after_write(slf, outcome)
+                self.after_write(slf, outcome, data.read(<[u8]>::len))
             }
         }
     }
 
-    /// `writelines()`: all in one call, as far as the kernel has room.
+    /// All in one call, as far as the kernel has room. `added` is how many bytes that is, or more if
+    /// room is asked for whether others wait for it already or not.
     pub(crate) fn write_all(
         &self,
         slf: &Bound<'_, Self>,
         chunks: impl IntoIterator<Item = Chunk>,
+        added: usize,
     ) -> PyResult<()> {
         let outcome = self.with(slf.py(), |state| match state.late_write() {
             Some(count) => Outcome::Late(count),
             None => Outcome::of(state.stream.write_all(chunks), &state.stream),
         });
-        self.after_write(slf, outcome)?;
+        self.after_write(slf, outcome, added)?;
         // The last bytes of a transport that is closing may have gone with them.
         match self.with(slf.py(), |state| state.stream.is_closing() && !state.is_lost) {
             true => self.send(slf, self.looop.bind(slf.py()), false),
@@ -149,8 +151,9 @@ impl StreamTransport {
         self.write_now(slf, &Written::Bytes(bytes.clone()))
     }
 
+    /// `added` bytes were to be sent, or as [`write_all`](StreamTransport::write_all) has it.
     #[cold]
-    fn after_write(&self, slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
+    fn after_write(&self, slf: &Bound<'_, Self>, outcome: Outcome, added: usize) -> PyResult<()> {
         let py = slf.py();
         let looop = self.looop.bind(py);
         let failed = match outcome {
@@ -161,6 +164,10 @@ impl StreamTransport {
             }
             Outcome::Waits(flow) => match self.watch_room(looop) {
                 Ok(()) => {
+                    // The first that wait, wait for nothing where nobody looks for room any more.
+                    if self.with(py, |state| state.stream.buffered_bytes()) <= added {
+                        looop.get().check_closed()?;
+                    }
                     self.hold(slf)?;
                     return self.tell_flow(slf, looop, flow, false);
                 }

@@ -12,6 +12,7 @@ use crate::error::WithText;
 use crate::event_loop::report;
 use crate::ffi::interned::intern;
 use crate::ffi::make;
+use crate::ffi::raise::raised_while;
 use crate::names;
 use crate::transport::telling;
 
@@ -352,7 +353,9 @@ impl TlsProtocol {
         let py = slf.py();
         let lower = self.lower(py);
         if let Some(lower) = &lower {
-            lower.force_close(py, Some(&error))?;
+            lower
+                .force_close(py, Some(&error))
+                .map_err(|closed| raised_while(py, closed, error.value(py).as_any()))?;
         }
         let looop = self.looop.bind(py);
         if error.is_instance_of::<PyOSError>(py) {

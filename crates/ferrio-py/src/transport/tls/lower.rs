@@ -54,7 +54,8 @@ impl Lower {
             (_, []) => Ok(()),
             (Lower::Stream(stream), [piece]) => stream.get().write_bytes(stream.bind(py), piece),
             (Lower::Stream(stream), pieces) => {
-                stream.get().write_all(stream.bind(py), pieces.iter().map(Chunk::shared))
+                let added = pieces.iter().map(|piece| piece.as_bytes().len()).sum();
+                stream.get().write_all(stream.bind(py), pieces.iter().map(Chunk::shared), added)
             }
             (Lower::Foreign(transport), [piece]) => {
                 foreign(transport, py, intern!(py, "write"), (piece,)).map(drop)
