@@ -427,6 +427,78 @@ async def test_the_end_keeps_nothing_alive(trace: Trace, aio: Any) -> None:
     trace("handled", (await handles(Local()))())
 
 
+WAITS: dict[str, Callable[[Any, Any], Any]] = {
+    "sleep": lambda aio, loop: aio.sleep(1000),
+    "event": lambda aio, loop: aio.Event().wait(),
+    "semaphore": lambda aio, loop: aio.Semaphore(0).acquire(),
+    "barrier": lambda aio, loop: aio.Barrier(2).wait(),
+    "queue": lambda aio, loop: aio.Queue().get(),
+    "read": lambda aio, loop: aio.StreamReader(loop=loop).read(1),
+    "readline": lambda aio, loop: aio.StreamReader(loop=loop).readline(),
+    "wait": lambda aio, loop: aio.wait([loop.create_future()], timeout=1000),
+    "wait_for": lambda aio, loop: aio.wait_for(loop.create_future(), 1000),
+    "wait_for None": lambda aio, loop: aio.wait_for(loop.create_future(), None),
+    "as_completed": lambda aio, loop: next(iter(aio.as_completed([loop.create_future()]))),
+}
+
+
+@pytest.mark.parametrize("way", WAITS)
+@twin
+async def test_stepped_by_somebody_else(trace: Trace, aio: Any, way: str) -> None:
+    """A task waits for the coroutine already, and is not asked."""
+    loop = asyncio.get_running_loop()
+
+    async def awaits(coroutine: Any) -> Any:
+        return await coroutine
+
+    for steps in (1, 2, 3):
+        coroutine = WAITS[way](aio, loop)
+        task = loop.create_task(awaits(coroutine))
+        await asyncio.sleep(0)
+        for _ in range(steps):
+            with trace.raises(f"step of {steps}"):
+                yielded = coroutine.send(None)
+                trace("yielded", yielded._asyncio_future_blocking, yielded.done())
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        with trace.raises("task"):
+            trace("result", await task)
+        coroutine.close()
+
+
+@twin
+async def test_a_future_that_was_refused(trace: Trace, aio: Any) -> None:
+    """It counts as awaited by somebody from then on."""
+    loop = asyncio.get_running_loop()
+    other = asyncio.new_event_loop()
+
+    async def plain(future: Any) -> None:
+        await future
+
+    async def within(future: Any) -> None:
+        async with aio.timeout(1000):
+            await future
+
+    ways: dict[str, Callable[[Any], Any]] = {
+        "plain": plain,
+        "within": within,
+        "wait_for": lambda future: aio.wait_for(future, 1000),
+        "wait_for None": lambda future: aio.wait_for(future, None),
+    }
+    for first in ways:
+        for second in ways:
+            future = other.create_future()
+            for way in (first, second, first):
+                task = loop.create_task(plain(ways[way](future)))
+                await asyncio.wait([task], timeout=5)
+                error = task.exception() if task.done() else None
+                is_other = "attached to a different loop" in str(error)
+                trace(way, type(error), "(another loop)" if is_other else str(error))
+                trace("mark", future._asyncio_future_blocking)
+                task.cancel()
+    other.close()
+
+
 @twin
 def test_cleanup_raises_amid_what_ended_it(trace: Trace, factory: Any, aio: Any) -> None:
     """The loop is closed: whoever is woken as somebody goes cannot be told."""

@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::layout::PENDING;
-use super::{fields, methods, types};
+use super::{Types, fields, methods, types};
 use crate::error::WithText;
 use crate::ffi::coroutine::Resume;
 use crate::ffi::iter::{self, Step};
@@ -38,12 +38,13 @@ impl Awaiting {
             // SAFETY: futures of exactly these types have our layout.
             unsafe {
                 if types.is_exact(raw) && !fields::get(raw, types.layout.looop).is_null() {
-                    if fields::state(raw, types.layout.state) != PENDING {
-                        return methods::result(py, types, raw).map(Begun::Done);
-                    }
-                    types.layout.blocking.set(raw);
-                    let waiting = Awaiting::Future(awaitable.clone().unbind());
-                    return Ok(Begun::Waiting(waiting, awaitable.clone()));
+                    return Ok(match step(types, awaitable)? {
+                        Step::Yielded(object) => {
+                            let waiting = Awaiting::Future(awaitable.clone().unbind());
+                            Begun::Waiting(waiting, object)
+                        }
+                        Step::Returned(value) => Begun::Done(value),
+                    });
                 }
             }
         }
@@ -62,15 +63,9 @@ impl Awaiting {
         match (self, with) {
             (Awaiting::Future(_), Resume::Error(error)) => Err(error),
             (Awaiting::Future(future), Resume::Value(_)) => {
-                let raw = future.as_ptr();
-                let Some(types) = types(py) else { return Err(not_done()) };
+                let Some(types) = types(py) else { return Err(not_taken()) };
                 // SAFETY: such a future has our layout, see `begin`.
-                unsafe {
-                    if fields::state(raw, types.layout.state) == PENDING {
-                        return Err(not_done());
-                    }
-                    methods::result(py, types, raw).map(Step::Returned)
-                }
+                unsafe { step(types, future.bind(py)) }
             }
             (Awaiting::Iterator(iterator), with) => {
                 let _level = recursion::enter(py, recursion::AWAITING)?;
@@ -95,7 +90,29 @@ impl Awaiting {
     }
 }
 
-/// asyncio's words for a task, or something like one, that steps a coroutine too early.
-fn not_done() -> PyErr {
+/// What a future's iterator does, whether its first step or a later one: one that is stepped while
+/// the future is pending yields it again, unless nobody has taken it since it was yielded last.
+///
+/// # Safety
+/// A future by our layout.
+#[inline]
+unsafe fn step<'py>(types: &Types, future: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
+    let (py, raw, layout) = (future.py(), future.as_ptr(), &types.layout);
+    // SAFETY: passed on.
+    unsafe {
+        if fields::state(raw, layout.state) != PENDING {
+            return methods::result(py, types, raw).map(Step::Returned);
+        }
+        if layout.blocking.is_set(raw) {
+            return Err(not_taken());
+        }
+        layout.blocking.set(raw);
+    }
+    Ok(Step::Yielded(future.clone()))
+}
+
+/// asyncio's words where who was given the future has not said that it waits for it.
+#[cold]
+fn not_taken() -> PyErr {
     PyRuntimeError::with_text("await wasn't used with future")
 }
