@@ -213,6 +213,14 @@ class Closes:
             raise self.error
 
 
+class CannotClose(Closes):
+    """Of which not even the method can be had."""
+
+    @property
+    def close(self) -> Any:  # type: ignore[override]
+        raise KeyError("no method")
+
+
 class OnlyNext:
     def __await__(self) -> OnlyNext:
         return self
@@ -276,6 +284,7 @@ def test_what_is_awaited_is_closed(trace: Trace, aio: Any, loop: Loop) -> None:
         lambda: Closes(trace),
         lambda: Closes(trace, error=KeyError("close")),
         lambda: Closes(trace, error=GeneratorExit("close")),
+        lambda: CannotClose(trace),
         OnlyNext,
     ]
     ends: list[Callable[[Any], Any]] = [
@@ -522,7 +531,7 @@ def test_cleanup_raises_amid_what_ended_it(trace: Trace, factory: Any, aio: Any)
         yield aio.Barrier(2).wait()
         yield aio.StreamReader(loop=loop).read(1)
 
-    for end in ("close", "throw"):
+    for end in ("close", "throw", "forget"):
         for number in range(11):
             loop = factory()
 
@@ -537,6 +546,11 @@ def test_cleanup_raises_amid_what_ended_it(trace: Trace, factory: Any, aio: Any)
 
             chosen = loop.run_until_complete(main())
             loop.close()
+            if end == "forget":
+                trace(chosen.__qualname__, end)
+                del chosen
+                gc.collect()
+                continue
             with trace.raises("ended"):
                 try:
                     chosen.close() if end == "close" else chosen.throw(KeyError("thrown"))

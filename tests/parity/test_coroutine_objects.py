@@ -148,6 +148,16 @@ def test_nobody_awaits_it(trace: Trace, loop: Loop) -> None:
 
 
 @twin
+def test_nobody_awaits_it_and_warnings_are_errors(trace: Trace, loop: Loop) -> None:
+    one, other = socket_pair()
+    with one, other, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trace("made")
+        loop.sock_recv(one, 1)  # type: ignore[unused-coroutine]
+        gc.collect()
+
+
+@twin
 def test_debug_mode_says_where_it_was_made(trace: Trace, loop: Loop) -> None:
     one, other = socket_pair()
     loop.set_debug(True)

@@ -11,6 +11,10 @@ use pyo3::prelude::*;
 
 use crate::error::WithText;
 use crate::ffi::interned::intern;
+use crate::ffi::raise::ignored;
+
+/// What becomes of an error as a coroutine, or what it awaits, is closed and nobody can be told.
+pub(crate) const WHILE_CLOSING: &CStr = c"Exception ignored while closing generator %R";
 
 /// What one step of an iterator gave.
 pub(crate) enum Step<'py> {
@@ -157,7 +161,7 @@ fn close(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(Some(method)) => method.call0().map(drop),
         Ok(None) => Ok(()),
         Err(error) => {
-            error.write_unraisable(py, Some(iterator));
+            ignored(error, WHILE_CLOSING, iterator);
             Ok(())
         }
     }

@@ -5,6 +5,7 @@
 //! the program, is only handed over by PyO3: it would keep the context that it has, which is none or
 //! that of the last time.
 
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::ffi;
@@ -88,6 +89,28 @@ impl Drop for Handled<'_> {
             let before = self.before.as_ref().map_or(ptr::null_mut(), |before| before.as_ptr());
             ffi::PyErr_SetHandledException(before);
         }
+    }
+}
+
+/// Tells `sys.unraisablehook` of an error that nobody can be given. `doing` is what the interpreter
+/// says of it since 3.14: a format with one object in it, which is the hook's own before that.
+#[cold]
+pub(crate) fn ignored(error: PyErr, doing: &'static CStr, object: &Bound<'_, PyAny>) {
+    let py = object.py();
+    #[cfg(Py_3_14)]
+    {
+        unsafe extern "C" {
+            // Public (Include/cpython/pyerrors.h), exported since 3.13, missing from pyo3-ffi.
+            fn PyErr_FormatUnraisable(format: *const std::ffi::c_char, ...);
+        }
+        error.restore(py);
+        // SAFETY: attached; a text with an end, for one live object.
+        unsafe { PyErr_FormatUnraisable(doing.as_ptr(), object.as_ptr()) };
+    }
+    #[cfg(not(Py_3_14))]
+    {
+        let _ = doing;
+        error.write_unraisable(py, Some(object));
     }
 }
 

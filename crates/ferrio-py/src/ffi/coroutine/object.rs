@@ -28,7 +28,8 @@ use crate::ffi::free_list::FreeList;
 use crate::ffi::future::awaiting::Awaiting;
 use crate::ffi::future::iter::thrown;
 use crate::ffi::heap_type::{self, slot};
-use crate::ffi::iter::{Step, awaited_already, is_exact_coroutine};
+use crate::ffi::iter::{Step, WHILE_CLOSING, awaited_already, is_exact_coroutine};
+use crate::ffi::raise::ignored;
 use crate::ffi::stop_iteration;
 use crate::ffi::trash;
 use crate::names;
@@ -612,7 +613,7 @@ unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
             // As a coroutine object is closed that nobody will step again: its cleanup runs.
             State::Suspended => {
                 if let Err(error) = closed(py, slf) {
-                    error.write_unraisable(py, Some(&Borrowed::from_ptr(py, slf)));
+                    ignored(error, WHILE_CLOSING, &Borrowed::from_ptr(py, slf));
                 }
             }
             State::Running | State::Finished => {}
@@ -627,7 +628,7 @@ unsafe extern "C" fn finalize(slf: *mut ffi::PyObject) {
 fn warn_never_awaited(slf: &Bound<'_, PyAny>) {
     let warned = names::warn_unawaited_coroutine(slf.py()).and_then(|warn| warn.call1((slf,)));
     if let Err(error) = warned {
-        error.write_unraisable(slf.py(), Some(slf));
+        ignored(error, c"Exception ignored while finalizing coroutine %R", slf);
     }
 }
 
