@@ -90,6 +90,49 @@ async def test_a_cancelled_call_does_not_stop_the_thread(trace: Trace) -> None:
 
 
 @twin
+async def test_calls_that_end_where_the_loop_runs(trace: Trace) -> None:
+    """Since 3.14 the loop's future is done at once then."""
+    loop = asyncio.get_running_loop()
+
+    class ByHand(concurrent.futures.Executor):
+        call: concurrent.futures.Future[Any]
+
+        def submit(self, function: Any, /, *args: Any, **options: Any) -> Any:
+            self.call = concurrent.futures.Future()
+            if function is not None:
+                self.call.set_result(function(*args))
+            return self.call
+
+    executor: Any = ByHand()
+    future = loop.run_in_executor(executor, int, "1")
+    trace("at once", future.done(), await future)
+    for end in (
+        lambda call: call.set_result(2),
+        lambda call: call.set_exception(KeyError("by hand")),
+        lambda call: call.cancel() and call.set_running_or_notify_cancel(),
+    ):
+        future = loop.run_in_executor(executor, None)
+        end(executor.call)
+        trace("ended", future.done())
+        with trace.raises("outcome"):
+            trace("result", await future)
+    future = loop.run_in_executor(executor, None)
+    trace("cancelled", future.cancel(), executor.call.cancelled())
+    await asyncio.sleep(0)
+    trace("a turn later", executor.call.cancelled())
+    # From a thread in which another loop runs.
+    future = loop.run_in_executor(executor, None)
+
+    async def elsewhere() -> None:
+        executor.call.set_result(3)
+
+    thread = threading.Thread(target=asyncio.run, args=(elsewhere(),))
+    thread.start()
+    thread.join()
+    trace("elsewhere", future.done(), await future)
+
+
+@twin
 async def test_to_thread_carries_the_context(trace: Trace) -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("set")

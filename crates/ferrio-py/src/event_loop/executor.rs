@@ -107,7 +107,8 @@ impl Cancel {
     }
 }
 
-/// Called in the thread when the call is done.
+/// Called when the call is done: in the executor's thread, or, if it is cancelled or was done at once,
+/// in the loop's.
 #[pyclass(module = "ferrio._ferrio", frozen)]
 struct Return {
     looop: Py<Loop>,
@@ -121,6 +122,13 @@ impl Return {
         let Some(destination) = self.destination.with(py, Option::take) else { return Ok(()) };
         let looop = self.looop.bind(py);
         let this = looop.get();
+        if cfg!(Py_3_14) && names::running_loop(py)?.call0()?.is(looop) {
+            // In the loop's own thread: its future is done now.
+            return names::places::copy_future_state(py)?
+                .current(py)?
+                .call1((source, destination))
+                .map(drop);
+        }
         if this.is_closed() {
             return Ok(());
         }
