@@ -8,6 +8,7 @@ import functools
 import gc
 import inspect
 import pickle
+import re
 import sys
 import weakref
 from collections.abc import Awaitable, Callable
@@ -419,6 +420,46 @@ async def test_as_completed(trace: Trace, aio: Any) -> None:
         except TypeError as error:
             trace("refused", error)
     trace("nothing", list(aio.as_completed([])))
+
+
+@twin
+async def test_how_it_looks_that_somebody_waits(trace: Trace, aio: Any) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def first(inner: Any) -> Any:
+        for waiting in aio.as_completed([inner, returns(1, 99)]):
+            trace("coroutine", waiting.__qualname__)
+            waiting.close()
+        await asyncio.sleep(3600)
+
+    ways = {
+        **WAYS,
+        "as_completed": lambda aio, inner: first(inner),
+        "wait": lambda aio, inner: aio.wait([inner]),
+        "shields": lambda aio, inner: aio.gather(aio.shield(inner), aio.shield(inner)),
+    }
+
+    async def waits(way: str, inner: Any) -> None:
+        await ways[way](aio, inner)
+
+    def shown(future: Any) -> str:
+        return re.sub(r" at /\S+?:\d+", "", repr(future))
+
+    for way in ways:
+        inner = loop.create_future()
+        task = loop.create_task(waits(way, inner))
+        await settle(3)
+        trace(way, shown(inner))
+        task.cancel()
+        await settle()
+        trace(way, shown(inner))
+        await asyncio.wait([task])
+    # Outside of a task.
+    inner = loop.create_future()
+    outer: list[Any] = []
+    loop.call_soon(lambda: outer.append(aio.shield(inner)))
+    await settle(1)
+    trace("in a callback", shown(inner))
 
 
 @since_313

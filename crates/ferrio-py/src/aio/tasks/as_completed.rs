@@ -26,6 +26,19 @@ use crate::ffi::raise::while_handling;
 use crate::ffi::refusal;
 use crate::names;
 
+/// What a future's repr calls [`Completion`], and a coroutine's [`WaitForOne`]: before 3.13
+/// `as_completed` is a generator with functions in it.
+const COMPLETION: &str = if cfg!(Py_3_13) {
+    "_AsCompletedIterator._handle_completion"
+} else {
+    "as_completed.<locals>._on_completion"
+};
+const WAIT_FOR_ONE: &str = if cfg!(Py_3_13) {
+    "_AsCompletedIterator._wait_for_one"
+} else {
+    "as_completed.<locals>._wait_for_one"
+};
+
 /// An iterator over awaitables, plain and asynchronous (Lib/asyncio/tasks.py,
 /// `_AsCompletedIterator`). As a plain one it gives coroutines, each of which waits for the next
 /// future and has its result; as an asynchronous one the futures themselves.
@@ -240,7 +253,7 @@ impl AsCompleted {
 struct Completion(Py<AsCompleted>);
 
 impl DoneCallback for Completion {
-    const QUALNAME: &'static str = "_AsCompletedIterator._handle_completion";
+    const QUALNAME: &'static str = COMPLETION;
 
     fn call(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         self.0.get().completed(py, future)
@@ -311,7 +324,7 @@ enum Found<'py> {
 
 impl Body for WaitForOne {
     fn qualname(&self) -> &'static str {
-        "_AsCompletedIterator._wait_for_one"
+        WAIT_FOR_ONE
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, with: Resume<'py>) -> PyResult<Step<'py>> {

@@ -29,22 +29,47 @@ pub(super) fn shield<'py>(arg: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
     if let Some(parent) = &parent {
         awaited_by::add_by_name(&inner, parent)?;
     }
-    let parent = parent.map(Bound::unbind);
-    let shared = parent.as_ref().map(|parent| parent.clone_ref(py));
-    let inner_done = InnerDone { outer: outer.clone().unbind(), parent: shared };
-    let inner_done = new_callback(py, inner_done)?;
+    let edge = match parent {
+        Some(parent) => {
+            let parent = parent.unbind();
+            let clear = new_callback(py, ClearAwaitedBy { parent: parent.clone_ref(py) })?;
+            state::add_done_callback(&inner, &clear, None)?;
+            Some(Edge { parent, clear: clear.unbind() })
+        }
+        None => None,
+    };
+    let inner_done = new_callback(py, InnerDone { outer: outer.clone().unbind() })?;
     state::add_done_callback(&inner, &inner_done, None)?;
     let outer_done =
-        Box::new(OuterDone { inner: inner.unbind(), inner_done: inner_done.unbind(), parent });
+        Box::new(OuterDone { inner: inner.unbind(), inner_done: inner_done.unbind(), edge });
     state::add_done_callback(&outer, &new_callback(py, outer_done)?, None)?;
     Ok(outer)
+}
+
+/// What the argument calls first: the task does not wait for it any more.
+struct ClearAwaitedBy {
+    parent: Py<PyAny>,
+}
+
+impl DoneCallback for ClearAwaitedBy {
+    const QUALNAME: &'static str = "shield.<locals>._clear_awaited_by_callback";
+
+    fn call(&self, py: Python<'_>, inner: &Bound<'_, PyAny>) -> PyResult<()> {
+        awaited_by::discard_by_name(inner, self.parent.bind(py))
+    }
+
+    fn traverse(
+        &self,
+        _py: Python<'_>,
+        visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
+    ) -> c_int {
+        visit(self.parent.as_ptr())
+    }
 }
 
 /// What the argument calls.
 struct InnerDone {
     outer: Py<PyAny>,
-    /// The task that waits, for the call graph.
-    parent: Option<Py<PyAny>>,
 }
 
 impl DoneCallback for InnerDone {
@@ -52,9 +77,6 @@ impl DoneCallback for InnerDone {
 
     fn call(&self, py: Python<'_>, inner: &Bound<'_, PyAny>) -> PyResult<()> {
         let outer = self.outer.bind(py);
-        if let Some(parent) = &self.parent {
-            awaited_by::discard_by_name(inner, parent.bind(py))?;
-        }
         if state::is_cancelled(outer)? {
             if Versions::get(py)?.shield_marks_retrieved && !state::is_cancelled(inner)? {
                 state::exception(inner)?;
@@ -75,11 +97,7 @@ impl DoneCallback for InnerDone {
         _py: Python<'_>,
         visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
     ) -> c_int {
-        let answer = visit(self.outer.as_ptr());
-        match &self.parent {
-            Some(parent) if answer == 0 => visit(parent.as_ptr()),
-            Some(_) | None => answer,
-        }
+        visit(self.outer.as_ptr())
     }
 }
 
@@ -87,7 +105,15 @@ impl DoneCallback for InnerDone {
 struct OuterDone {
     inner: Py<PyAny>,
     inner_done: Py<PyAny>,
-    parent: Option<Py<PyAny>>,
+    edge: Option<Edge>,
+}
+
+/// The edge of the call graph, where there is one.
+struct Edge {
+    /// The task that waits.
+    parent: Py<PyAny>,
+    /// The callback that takes the edge away.
+    clear: Py<PyAny>,
 }
 
 impl DoneCallback for Box<OuterDone> {
@@ -99,10 +125,9 @@ impl DoneCallback for Box<OuterDone> {
             return Ok(());
         }
         state::remove_done_callback(inner, self.inner_done.bind(py))?;
-        match &self.parent {
-            Some(parent) => awaited_by::discard_by_name(inner, parent.bind(py)),
-            None => Ok(()),
-        }
+        let Some(edge) = &self.edge else { return Ok(()) };
+        state::remove_done_callback(inner, edge.clear.bind(py))?;
+        awaited_by::discard_by_name(inner, edge.parent.bind(py))
     }
 
     fn traverse(
@@ -110,9 +135,9 @@ impl DoneCallback for Box<OuterDone> {
         _py: Python<'_>,
         visit: &mut dyn FnMut(*mut raw::PyObject) -> c_int,
     ) -> c_int {
-        [Some(&self.inner), Some(&self.inner_done), self.parent.as_ref()]
+        [&self.inner, &self.inner_done]
             .into_iter()
-            .flatten()
+            .chain(self.edge.iter().flat_map(|edge| [&edge.parent, &edge.clear]))
             .map(|object| visit(object.as_ptr()))
             .find(|&answer| answer != 0)
             .unwrap_or(0)
