@@ -166,15 +166,13 @@ def run(seed: int, seconds: float, configurations: Iterable[str], *, keeps_going
     said = time.monotonic()
     with Campaign(configurations) as campaign:
         for program in programs(seed):
-            if time.monotonic() > deadline:
-                break
             if (failure := campaign.check(program)) is not None:
                 failures += 1
                 print(f"\n{failure.report()}\nwritten to {failure.written()}", flush=True)
             if time.monotonic() - said > 10:
                 said = time.monotonic()
                 print(f"{campaign.runs} programs, at seed {program.seed}", flush=True)
-            if failures and not keeps_going:
+            if (failures and not keeps_going) or time.monotonic() > deadline:
                 break
         print(
             f"programs: {campaign.runs} run from seed {seed} on, {campaign.unstable} of them "
