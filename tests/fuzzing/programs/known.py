@@ -13,6 +13,11 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
         "",
     ),
     (
+        "where something was created is told by frames, of which the loop has none of its own",
+        re.compile(r"'source_traceback': \[<FrameSummary .*?>\](?=[,}])"),
+        "'source_traceback': [...]",
+    ),
+    (
         "handles of what the loop does by itself are made without a traceback in debug mode",
         re.compile(
             r"(Exception in callback (?:\w*Transport|TRANSPORT|P\d)\..*), 'source_traceback[^']*'"
