@@ -375,7 +375,11 @@ impl Place {
             Some(step) if !first.is_none() => first.getattr(step.name.bind(py))?,
             Some(_) => first,
         };
-        if found.is_none() { self.unless_emptied(found) } else { Ok(found) }
+        if !found.is_none() {
+            return Ok(found);
+        }
+        // Somebody has put it there, or the interpreter has.
+        Ok(self.if_emptied(py)?.unwrap_or(found))
     }
 
     /// Is it what stood there when ferrio was imported?
@@ -384,21 +388,29 @@ impl Place {
         Ok(self.current(py)?.is(&self.original))
     }
 
-    /// None, which somebody has put there. While the interpreter ends it is what modules are emptied
-    /// with: then it is what stood there.
+    /// What stood there, while the interpreter ends: it empties modules then, in any order, first by
+    /// None under their names and later by taking the names away.
     #[cold]
-    fn unless_emptied<'py>(&self, none: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = none.py();
+    fn if_emptied<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let is_ending = is_finalizing(py)?.call0()?.is_truthy()?;
-        Ok(if is_ending { self.original.bind(py).clone() } else { none })
+        Ok(is_ending.then(|| self.original.bind(py).clone()))
     }
 
     /// A builtin function, as far as nobody has put anything over it.
     #[cold]
     fn elsewhere<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let name = self.name.bind(py);
-        match py.import(intern!(py, "builtins"))?.getattr_opt(name)? {
-            Some(found) => Ok(found),
+        let builtins = py.import(intern!(py, "builtins"));
+        let error = match builtins.and_then(|builtins| builtins.getattr_opt(name)) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(original) = self.if_emptied(py)? {
+            return Ok(original);
+        }
+        match error {
+            Some(error) => Err(error),
             None if self.is_bare => {
                 Err(PyNameError::with_text(format!("name '{name}' is not defined")))
             }
