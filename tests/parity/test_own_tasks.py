@@ -719,3 +719,38 @@ async def test_the_call_graph(trace: Trace) -> None:
     future.set_result(None)
     await task
     trace("nobody", asyncio.capture_call_graph(future))  # type: ignore[attr-defined]
+
+
+@twin
+async def test_who_is_asked_for_a_result_is_asked_by_no_task(trace: Trace) -> None:
+    """The task that waited has not been entered yet, and the one before it has been left."""
+    loop = asyncio.get_running_loop()
+
+    class Own(asyncio.Future):  # type: ignore[type-arg]
+        def result(self) -> Any:
+            task = asyncio.current_task()
+            trace("asked by", task and task.get_name())
+            return super().result()
+
+    class OwnTask(asyncio.Task):  # type: ignore[type-arg]
+        def result(self) -> Any:
+            task = asyncio.current_task()
+            trace("task asked by", task and task.get_name())
+            return super().result()
+
+    async def waits(future: Any) -> None:
+        await future
+        task = asyncio.current_task()
+        trace("goes on in", task and task.get_name())
+
+    async def nothing() -> None:
+        pass
+
+    future = Own(loop=loop)
+    waiting = loop.create_task(waits(future), name="waits")
+    await settle()
+    before = loop.create_task(nothing(), name="before")
+    future.set_result(1)
+    await asyncio.wait([waiting, before])
+    own: Any = OwnTask(nothing(), loop=loop, name="own")
+    await asyncio.wait([loop.create_task(waits(own), name="waits for a task")])

@@ -49,7 +49,8 @@ pub(crate) fn run_wakeup(
 ) -> PyResult<()> {
     let py = looop.py();
     let Some(types) = types(py) else { return Ok(()) };
-    match run(py, types, looop, task, |types| outcome(types, task, future)) {
+    let leave = || looop.get().leave_task(looop);
+    match run(py, types, looop, task, |types| outcome(types, task, future, leave)) {
         Ok(()) => Ok(()),
         Err(raised) => {
             looop.get().leave_task(looop);
@@ -125,16 +126,18 @@ pub(super) fn step(task: &BoundTask<'_>, error: Option<Bound<'_, PyAny>>) -> PyR
 /// A wake-up by way of a callable.
 pub(super) fn wakeup(task: &BoundTask<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(types) = types(task.py()) else { return Ok(()) };
-    let error = outcome(types, task, future)?;
+    let error = outcome(types, task, future, || ())?;
     step(task, error)
 }
 
-/// What a future's end means to a task that waited for it: nothing, or an exception to raise.
+/// What a future's end means to a task that waited for it: nothing, or an exception to raise. Before
+/// a method of the program's own is called, `leave` sees to it that no task is the current one.
 #[inline]
 fn outcome<'py>(
     types: &Types,
     task: &BoundTask<'py>,
     future: &Bound<'py, PyAny>,
+    leave: impl FnOnce(),
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = task.py();
     let layout = &types.layout;
@@ -169,6 +172,7 @@ fn outcome<'py>(
             awaited_by::discard(future, task)?;
         }
     }
+    leave();
     match future.call_method0(intern!(py, "result")) {
         Ok(_) => Ok(None),
         Err(error) => Ok(Some(error.into_value(py).into_bound(py).into_any())),
