@@ -279,6 +279,11 @@ attribute!(aio_tls_protocol, "ferrio._tls", "SSLProtocol");
 pub(crate) fn look_up(py: Python<'_>) -> PyResult<()> {
     look_up_kept(py)?;
     heap_functions(py)?;
+    #[cfg(Py_3_14)]
+    {
+        future_add_to_awaited_by(py)?;
+        future_discard_from_awaited_by(py)?;
+    }
     crate::socket::own_class(py)?;
     // Not every build of CPython has the module.
     let _no_ssl = crate::transport::tls::look_up(py);
