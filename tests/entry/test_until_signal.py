@@ -116,8 +116,9 @@ def test_what_takes_too_long_is_cancelled(runner: str) -> None:
     )
     assert (status, err) == (0, "")
     assert "worker ends" in out
-    assert out.splitlines()[-1].startswith("False ")
-    assert out.splitlines()[-1].endswith(" []")
+    # asyncio's streams log a handler that was cancelled before 3.12.
+    [line] = [line for line in out.splitlines() if line.startswith("False ")]
+    assert line.endswith(" []")
 
 
 @LOOPS

@@ -160,6 +160,9 @@ current! {
     is_future = "asyncio.futures", "isfuture";
     is_coroutine = "asyncio.coroutines", "iscoroutine";
     ensure_future = "asyncio.tasks", "ensure_future";
+    // By `gather` and `shield`.
+    #[cfg(not(Py_3_12))]
+    inner_ensure_future = "asyncio.tasks", "_ensure_future";
     get_event_loop = "asyncio.events", "get_event_loop";
     current_task = "asyncio.tasks", "current_task";
     set_result_unless_cancelled = "asyncio.futures", "_set_result_unless_cancelled";

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyDict, PyString, PyTuple, PyWeakrefMethods, PyWeakrefReference};
 
 use crate::ffi::call::python_of;
 use crate::ffi::gil_cell::GilCell;
@@ -44,7 +44,7 @@ struct State {
 pub(crate) fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     match server.cast::<Server>() {
         Ok(server) => server.get().attach(transport),
-        Err(_) => server.call_method1(intern!(server.py(), "_attach"), (transport,)).map(drop),
+        Err(_) => call(server, intern!(server.py(), "_attach"), transport),
     }
 }
 
@@ -52,7 +52,20 @@ pub(crate) fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) ->
 pub(crate) fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     match server.cast::<Server>() {
         Ok(server) => server.get().detach(transport),
-        Err(_) => server.call_method1(intern!(server.py(), "_detach"), (transport,)).map(drop),
+        Err(_) => call(server, intern!(server.py(), "_detach"), transport),
+    }
+}
+
+/// As the interpreter's asyncio would call it: a server is told which transport it is since 3.13.
+fn call(
+    server: &Bound<'_, PyAny>,
+    method: &Bound<'_, PyString>,
+    transport: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    if cfg!(Py_3_13) {
+        server.call_method1(method, (transport,)).map(drop)
+    } else {
+        server.call_method0(method).map(drop)
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
-use super::ensure::ensure_future;
+use super::ensure::ensure_inner;
 use crate::aio::current::{current_task, running_loop_if_any};
 use crate::aio::versions::Versions;
 use crate::error::WithText;
@@ -95,7 +95,7 @@ pub(super) fn gather<'py>(
             children.push(again.clone_ref(py));
             continue;
         }
-        let future = ensure_future(&argument, looop.as_ref())?;
+        let future = ensure_inner(&argument, looop.as_ref())?;
         if looop.is_none() {
             looop = Some(state::loop_of(&future)?);
         }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use pyo3::ffi as raw;
 use pyo3::prelude::*;
 
-use super::ensure::ensure_future;
+use super::ensure::ensure_inner;
 use crate::aio::current::current_task;
 use crate::aio::versions::Versions;
 use crate::event_loop::tasks::create_future;
@@ -19,7 +19,7 @@ use crate::ffi::future::{awaited_by, state};
 #[pyfunction]
 pub(super) fn shield<'py>(arg: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = arg.py();
-    let inner = ensure_future(arg, None)?;
+    let inner = ensure_inner(arg, None)?;
     if state::is_done(&inner)? {
         return Ok(inner);
     }
