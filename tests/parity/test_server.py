@@ -531,3 +531,33 @@ async def test_start_server_handler_that_fails_is_reported(trace: Trace) -> None
     await writer.wait_closed()
     server.close()
     await server.wait_closed()
+
+
+def a_plain_factory(loop: Any, coro: Any, **options: Any) -> Any:
+    return asyncio.Task(coro, loop=loop, **options)
+
+
+FACTORIES = {"plain": a_plain_factory}
+if sys.version_info >= (3, 12):
+    FACTORIES["eager"] = asyncio.eager_task_factory
+
+
+@twin
+@pytest.mark.parametrize("kind", FACTORIES)
+async def test_connections_under_a_task_factory(trace: Trace, kind: str) -> None:
+    """Which turn their protocols are made in, and what the factory is given."""
+    loop = asyncio.get_running_loop()
+
+    def factory(loop: Any, coro: Any, **options: Any) -> Any:
+        trace("task of", coro.__name__)
+        return FACTORIES[kind](loop, coro, **options)
+
+    async with serving(trace) as (server, accepted):
+        address = server.sockets[0].getsockname()[:2]
+        loop.set_task_factory(factory)
+        with socket.create_connection(address):
+            for turn in range(6):
+                await asyncio.sleep(0)
+                trace("turn", turn, len(accepted))
+            await until(lambda: accepted)
+        loop.set_task_factory(None)

@@ -89,9 +89,7 @@ fn new_task_of<'py>(
     let py = slf.py();
     let this = slf.get();
     let Some(types) = this.own_types(py) else { return Ok(None) };
-    if this.is_debug()
-        || this.task_factory.with(py, |factory| factory.is_some())
-        || !names::task(py)?.is(types.c_task_class(py))
+    if this.is_debug() || this.has_task_factory(py) || !names::task(py)?.is(types.c_task_class(py))
     {
         return Ok(None);
     }
@@ -117,6 +115,13 @@ pub(crate) fn create_plain_task<'py>(
     }
 }
 
+impl Loop {
+    /// Has the program said what makes tasks?
+    pub(crate) fn has_task_factory(&self, py: Python<'_>) -> bool {
+        self.task_factory.with(py, |factory| factory.is_some())
+    }
+}
+
 /// A task by way of its class, or of the factory.
 fn task_by_class<'py>(
     slf: &Bound<'py, Loop>,
@@ -125,8 +130,7 @@ fn task_by_class<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = slf.py();
     let this = slf.get();
-    let has_factory = this.task_factory.with(py, |factory| factory.is_some());
-    if has_factory || !passes_keywords(py, kwargs)? {
+    if this.has_task_factory(py) || !passes_keywords(py, kwargs)? {
         // Which arguments a factory gets, and which are refused, differs between patch
         // releases even: this interpreter's own function knows.
         return names::base_event_loop(py)?

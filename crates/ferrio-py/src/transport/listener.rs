@@ -96,7 +96,9 @@ impl Service {
             kept.set_item(intern!(py, "context"), context.as_object())?;
             options.update(kept.as_mapping())?;
         }
-        context.run(py, || {
+        // A task that is given a context enters it itself, and at once if it is eager.
+        let around = if self.is_context_fixed { &self.context } else { &context };
+        around.run(py, || {
             let method = intern!(py, "_accept_connection2");
             let accepting = looop.call_method(method, arguments, Some(&options))?;
             looop.call_method(intern!(py, "create_task"), (accepting,), Some(&kept)).map(drop)
@@ -229,9 +231,11 @@ impl Listener {
                     if looop.get().is_debug() {
                         accepted.log(py)?;
                     }
-                    match &this.service.tls {
-                        Some(_) => accepted.wrap(looop)?,
-                        None => looop.get().push(py, Item::Native(Box::new(accepted))),
+                    // A factory of tasks sees those of connections, and may begin them at once.
+                    if this.service.tls.is_some() || looop.get().has_task_factory(py) {
+                        accepted.by_task(looop)?;
+                    } else {
+                        looop.get().push(py, Item::Native(Box::new(accepted)));
                     }
                 }
                 Accept::Blocked => break,
@@ -497,9 +501,9 @@ impl Accepted {
         Ok(Accepted { listener: listener.clone().unbind(), connection, peer })
     }
 
-    /// With TLS, a task waits for the handshake, running the interpreter's own function: beside a
-    /// handshake it costs nothing.
-    fn wrap(self, looop: &Bound<'_, Loop>) -> PyResult<()> {
+    /// A task runs the interpreter's own function: with TLS it waits for the handshake, beside which
+    /// it costs nothing.
+    fn by_task(self, looop: &Bound<'_, Loop>) -> PyResult<()> {
         let py = looop.py();
         let Accepted { listener, connection, peer } = self;
         let socket = match connection {
