@@ -432,7 +432,7 @@ async def test_how_it_looks_that_somebody_waits(trace: Trace, aio: Any) -> None:
             waiting.close()
         await asyncio.sleep(3600)
 
-    ways = {
+    ways: dict[str, Callable[[Any, Any], Awaitable[Any]]] = {
         **WAYS,
         "as_completed": lambda aio, inner: first(inner),
         "wait": lambda aio, inner: aio.wait([inner]),

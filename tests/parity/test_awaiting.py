@@ -217,7 +217,7 @@ class CannotClose(Closes):
     """Of which not even the method can be had."""
 
     @property
-    def close(self) -> Any:  # type: ignore[override]
+    def close(self) -> Any:
         raise KeyError("no method")
 
 

@@ -8,6 +8,7 @@ import gc
 import socket
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -272,11 +273,12 @@ def test_the_handler_is_called_where_the_exception_is_handled(trace: Trace, loop
         future = loop.create_future()
         future.add_done_callback(lambda _: fail(ValueError("done callback")))
         future.set_result(None)
-        for protocol, deed in (
+        deeds: tuple[tuple[Any, Callable[[socket.socket], object]], ...] = (
             (Failing, lambda peer: peer.send(b"data")),
             (Failing, lambda peer: peer.shutdown(socket.SHUT_WR)),
             (FailingBuffered, lambda peer: peer.send(b"data")),
-        ):
+        )
+        for protocol, deed in deeds:
             ours, peer = socket.socketpair()
             await loop.create_connection(protocol, sock=ours)
             deed(peer)

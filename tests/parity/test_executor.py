@@ -8,6 +8,7 @@ import contextvars
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -106,22 +107,24 @@ async def test_calls_that_end_where_the_loop_runs(trace: Trace) -> None:
     executor: Any = ByHand()
     future = loop.run_in_executor(executor, int, "1")
     trace("at once", future.done(), await future)
-    for end in (
+    ends: tuple[Callable[[Any], object], ...] = (
         lambda call: call.set_result(2),
         lambda call: call.set_exception(KeyError("by hand")),
         lambda call: call.cancel() and call.set_running_or_notify_cancel(),
-    ):
-        future = loop.run_in_executor(executor, None)
+    )
+    nothing: Any = None
+    for end in ends:
+        future = loop.run_in_executor(executor, nothing)
         end(executor.call)
         trace("ended", future.done())
         with trace.raises("outcome"):
             trace("result", await future)
-    future = loop.run_in_executor(executor, None)
+    future = loop.run_in_executor(executor, nothing)
     trace("cancelled", future.cancel(), executor.call.cancelled())
     await asyncio.sleep(0)
     trace("a turn later", executor.call.cancelled())
     # From a thread in which another loop runs.
-    future = loop.run_in_executor(executor, None)
+    future = loop.run_in_executor(executor, nothing)
 
     async def elsewhere() -> None:
         executor.call.set_result(3)

@@ -537,7 +537,7 @@ def a_plain_factory(loop: Any, coro: Any, **options: Any) -> Any:
     return asyncio.Task(coro, loop=loop, **options)
 
 
-FACTORIES = {"plain": a_plain_factory}
+FACTORIES: dict[str, Any] = {"plain": a_plain_factory}
 if sys.version_info >= (3, 12):
     FACTORIES["eager"] = asyncio.eager_task_factory
 

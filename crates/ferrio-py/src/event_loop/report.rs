@@ -138,7 +138,7 @@ pub(crate) fn call_exception_handler(
 pub(crate) fn transport_error(
     looop: &Bound<'_, Loop>,
     message: &str,
-    error: PyErr,
+    error: &PyErr,
     transport: &Bound<'_, PyAny>,
     protocol: Option<&Py<PyAny>>,
 ) -> PyResult<()> {
@@ -148,7 +148,7 @@ pub(crate) fn transport_error(
     context.set_item(intern!(py, "exception"), error.value(py))?;
     context.set_item(intern!(py, "transport"), transport)?;
     context.set_item(intern!(py, "protocol"), protocol)?;
-    call_exception_handler(looop, &error, &context)
+    call_exception_handler(looop, error, &context)
 }
 
 /// The ResourceWarning of an object that was never closed.

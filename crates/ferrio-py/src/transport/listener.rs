@@ -244,14 +244,14 @@ impl Listener {
                     if is_news {
                         // asyncio's words, once: it says so as often as the backlog is long.
                         let text = "socket.accept() out of system resource";
-                        this.report(looop, text, os_error(error))?;
+                        this.report(looop, text, &os_error(error))?;
                     }
                     break;
                 }
                 Accept::Failed(error) => {
                     // asyncio leaves the socket watched, and is called again at once, for ever.
                     this.rest(slf, looop)?;
-                    this.report(looop, "socket.accept() failed", os_error(error))?;
+                    this.report(looop, "socket.accept() failed", &os_error(error))?;
                     break;
                 }
             }
@@ -297,7 +297,7 @@ impl Listener {
             }
             if is_exhaustion(py, &error)? {
                 self.rest(slf, looop)?;
-                self.report(looop, "socket.accept() out of system resource", error)?;
+                self.report(looop, "socket.accept() out of system resource", &error)?;
             } else {
                 self.refused(looop, error)?;
             }
@@ -363,14 +363,14 @@ impl Listener {
         Ok(())
     }
 
-    fn report(&self, looop: &Bound<'_, Loop>, message: &str, error: PyErr) -> PyResult<()> {
+    fn report(&self, looop: &Bound<'_, Loop>, message: &str, error: &PyErr) -> PyResult<()> {
         let py = looop.py();
         let context = make::dict(py)?;
         context.set_item(intern!(py, "message"), make::text(py, message)?)?;
         context.set_item(intern!(py, "exception"), error.value(py))?;
         let socket = names::transport_socket(py)?.call1((&self.service.socket,))?;
         context.set_item(intern!(py, "socket"), socket)?;
-        report::call_exception_handler(looop, &error, &context)
+        report::call_exception_handler(looop, error, &context)
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn error(
     if is_usual {
         log_error(looop, transport, &error, message)?;
     } else {
-        report::transport_error(looop, message, error.clone_ref(py), transport, protocol)?;
+        report::transport_error(looop, message, &error, transport, protocol)?;
     }
     Ok(error)
 }
@@ -127,7 +127,7 @@ pub(crate) fn flow(
         return Err(error);
     }
     let text = format!("protocol.{method}() failed");
-    report::transport_error(looop, &text, error, transport, Some(protocol))
+    report::transport_error(looop, &text, &error, transport, Some(protocol))
 }
 
 /// Calls `connection_lost` and then `release`, whatever came of it; what either of them raises is

@@ -88,7 +88,7 @@ impl DatagramTransport {
                 Ok(true)
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => error_received(py, protocol, os_error(error)).map(|()| true),
+            Err(error) => error_received(py, protocol, &os_error(error)).map(|()| true),
         }
     }
 
@@ -186,7 +186,7 @@ impl DatagramTransport {
             return self.fatal_error(slf, error, "Fatal write error on datagram transport");
         }
         match self.protocol(py) {
-            Some(protocol) => error_received(py, &protocol, error),
+            Some(protocol) => error_received(py, &protocol, &error),
             None => Ok(()),
         }
     }
@@ -276,9 +276,9 @@ impl DatagramTransport {
     }
 }
 
-fn error_received(py: Python<'_>, protocol: &Py<PyAny>, error: PyErr) -> PyResult<()> {
+fn error_received(py: Python<'_>, protocol: &Py<PyAny>, error: &PyErr) -> PyResult<()> {
     let value = error.value(py).clone().into_any();
-    while_handling(py, &error, || {
+    while_handling(py, error, || {
         call_method1(py, protocol, intern!(py, "error_received"), &value).map(drop)
     })
 }

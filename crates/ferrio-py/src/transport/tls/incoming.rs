@@ -186,7 +186,7 @@ impl TlsProtocol {
         }
         match self.read_and_answer(slf, workspace, feed) {
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                self.fatal_error(slf, error, "Fatal error on SSL protocol")
+                self.fatal_error(slf, &error, "Fatal error on SSL protocol")
             }
             result => result,
         }

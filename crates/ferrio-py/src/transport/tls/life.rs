@@ -66,7 +66,7 @@ impl TlsProtocol {
             "SSL handshake is taking longer than {} seconds: aborting the connection",
             self.handshake_timeout.bind(py).str()?
         ));
-        self.fatal_error(slf, error, "Fatal error on transport")
+        self.fatal_error(slf, &error, "Fatal error on transport")
     }
 
     fn handshake_complete(&self, slf: &Bound<'_, Self>, failure: Option<PyErr>) -> PyResult<()> {
@@ -88,7 +88,7 @@ impl TlsProtocol {
                 } else {
                     "SSL handshake failed"
                 };
-                self.fatal_error(slf, error.clone_ref(py), text)?;
+                self.fatal_error(slf, &error, text)?;
                 return self.wake(py, Some(error.into_value(py).into_any()));
             }
         };
@@ -211,7 +211,7 @@ impl TlsProtocol {
             self.cancel(py, |state| state.shutdown_timer.take())?;
         }
         if let Some(error) = failure {
-            return self.fatal_error(slf, error, "Fatal error on transport");
+            return self.fatal_error(slf, &error, "Fatal error on transport");
         }
         if outlives && self.with(py, |state| state.shutdown_timer.is_none()) {
             self.start_shutdown_timer(slf)?;
@@ -247,7 +247,7 @@ impl TlsProtocol {
         match told {
             Ok(()) => Ok(()),
             Err(error) if report::is_fatal(py, &error) => Err(error),
-            Err(error) => self.fatal_error(slf, error, "Error calling eof_received()"),
+            Err(error) => self.fatal_error(slf, &error, "Error calling eof_received()"),
         }
     }
 
@@ -347,19 +347,19 @@ impl TlsProtocol {
     pub(super) fn fatal_error(
         &self,
         slf: &Bound<'_, Self>,
-        error: PyErr,
+        error: &PyErr,
         message: &str,
     ) -> PyResult<()> {
         let py = slf.py();
         let lower = self.lower(py);
         if let Some(lower) = &lower {
             lower
-                .force_close(py, Some(&error))
+                .force_close(py, Some(error))
                 .map_err(|closed| raised_while(py, closed, error.value(py).as_any()))?;
         }
         let looop = self.looop.bind(py);
         if error.is_instance_of::<PyOSError>(py) {
-            return telling::log_error(looop, slf.as_any(), &error, message);
+            return telling::log_error(looop, slf.as_any(), error, message);
         }
         if error.is_instance(py, &names::cancelled_error(py)?) {
             return Ok(());
@@ -369,7 +369,7 @@ impl TlsProtocol {
         context.set_item(intern!(py, "exception"), error.value(py))?;
         context.set_item(intern!(py, "transport"), lower.as_ref().map(|lower| lower.object(py)))?;
         context.set_item(intern!(py, "protocol"), slf)?;
-        report::call_exception_handler(looop, &error, &context)
+        report::call_exception_handler(looop, error, &context)
     }
 
     /// Cancels the timer that `take` takes out of the state.

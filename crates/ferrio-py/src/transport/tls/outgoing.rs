@@ -154,7 +154,7 @@ impl TlsProtocol {
         });
         match written {
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                self.fatal_error(slf, error, "Fatal error on SSL protocol")
+                self.fatal_error(slf, &error, "Fatal error on SSL protocol")
             }
             written => written,
         }
