@@ -14,13 +14,22 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
     ),
     (
         "where something was created is told by frames, of which the loop has none of its own",
-        re.compile(r"'source_traceback': \[<FrameSummary .*?>\](?=[,}])"),
+        re.compile(r"\\?'source_traceback\\?': \[<FrameSummary .*?>\](?=[,}])"),
         "'source_traceback': [...]",
     ),
     (
         "handles of what the loop does by itself are made without a traceback in debug mode",
         re.compile(
-            r"(Exception in callback (?:\w*Transport|TRANSPORT|P\d)\..*), 'source_traceback[^']*'"
+            r"(Exception in callback (?:\w*Transport|TRANSPORT|P\d)\..*)"
+            r", 'source_traceback[^']*'(?:: \[\.\.\.\])?"
+        ),
+        r"\1",
+    ),
+    (
+        "the same, where a handler of the program's has failed over one of them",
+        re.compile(
+            r"('context: \{.*Exception in callback (?:\w*Transport|TRANSPORT|P\d)\..*\}')"
+            r", 'handle_traceback: [^']*'"
         ),
         r"\1",
     ),

@@ -122,8 +122,10 @@ impl Return {
         let Some(destination) = self.destination.with(py, Option::take) else { return Ok(()) };
         let looop = self.looop.bind(py);
         let this = looop.get();
-        if cfg!(Py_3_14) && names::running_loop(py)?.call0()?.is(looop) {
-            // In the loop's own thread: its future is done now.
+        if cfg!(Py_3_14) && names::running_loop(py)?.call0()?.is(looop) && !this.selector.is_there()
+        {
+            // In the loop's own thread: its future is done now. Not where greenlets share the thread:
+            // the loop may be waiting meanwhile, and nobody would wake it.
             return names::places::copy_future_state(py)?
                 .current(py)?
                 .call1((source, destination))
