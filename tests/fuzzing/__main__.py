@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("tool", nargs="?", choices=["programs", "attributes"], help="one of them")
     parser.add_argument("--seed", type=int, help="the first seed; by default a random one")
     parser.add_argument("--seconds", type=float, default=60, help="for each tool (default 60)")
+    parser.add_argument("--most", metavar="N", type=int, help="no more random programs than these")
     parser.add_argument("--replay", metavar="SEED", type=int, help="this program only, shown")
     parser.add_argument(
         "--python",
@@ -46,7 +47,11 @@ def main() -> int:
     failures = 0
     if options.tool in (None, "programs"):
         failures += campaign.run(
-            seed, options.seconds, configurations, keeps_going=options.keep_going
+            seed,
+            options.seconds,
+            configurations,
+            keeps_going=options.keep_going,
+            most=options.most,
         )
     if options.tool in (None, "attributes"):
         failures += attributes.run(

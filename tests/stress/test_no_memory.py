@@ -406,9 +406,11 @@ def test_no_memory(name: str) -> None:
     prepare, step = STEPS[name]
     if "turn" in step and "create_task" in prepare + step and sys.version_info[:2] == (3, 13):
         pytest.skip("CPython's own _enter_task breaks its dictionary of tasks then")
-    if name == "Loop" and sys.version_info < (3, 12):
-        # object_new() of 3.11, without memory for the instance's dictionary: PyO3 frees fields then
-        # that it has not set.
+    if name.startswith("repr of a ") and sys.version_info[:2] == (3, 12):
+        pytest.skip("CPython does not survive the repr of a handle of asyncio's own loop, either")
+    if name == "Loop" and sys.version_info < (3, 13):
+        # object_new() before 3.13, without memory for the instance's dictionary: PyO3 frees fields
+        # then that it has not set.
         pytest.skip("CPython has an object freed that is not there yet")
     call = f"starve(lambda: {prepare}, lambda thing: [{step}], {'turn' in step})"
     program = f"{PREAMBLE}\n{HELPERS}\n{call}\n"

@@ -159,8 +159,15 @@ def programs(seed: int) -> Iterator[Program]:
         number += 1
 
 
-def run(seed: int, seconds: float, configurations: Iterable[str], *, keeps_going: bool) -> int:
-    """The command. Returns how many programs failed."""
+def run(
+    seed: int,
+    seconds: float,
+    configurations: Iterable[str],
+    *,
+    keeps_going: bool,
+    most: int | None = None,
+) -> int:
+    """The command, for so many seconds and programs. Returns how many programs failed."""
     failures = 0
     deadline = time.monotonic() + seconds
     said = time.monotonic()
@@ -172,7 +179,8 @@ def run(seed: int, seconds: float, configurations: Iterable[str], *, keeps_going
             if time.monotonic() - said > 10:
                 said = time.monotonic()
                 print(f"{campaign.runs} programs, at seed {program.seed}", flush=True)
-            if (failures and not keeps_going) or time.monotonic() > deadline:
+            is_over = campaign.runs == most or time.monotonic() > deadline
+            if is_over or (failures and not keeps_going):
                 break
         print(
             f"programs: {campaign.runs} run from seed {seed} on, {campaign.unstable} of them "

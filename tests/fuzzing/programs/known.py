@@ -42,6 +42,11 @@ KNOWN: list[tuple[str, re.Pattern[str], str]] = [
         r"\1]",
     ),
     (
+        "what stands in the place of asyncio's protocol of TLS",
+        re.compile(r"<ferrio\.SSLProtocol object"),
+        "<asyncio.sslproto.SSLProtocol object",
+    ),
+    (
         "a class in Python has its own module",
         re.compile(r"<ferrio\.aio\._streams\.(\w+) object"),
         r"<asyncio.streams.\1 object",
