@@ -7,14 +7,13 @@ environment variable FERRIO_RUN, which `_ferrio_start` looks for.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import site
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, get_args
 
 import _ferrio_start
 
@@ -133,13 +132,10 @@ def maker_of_another(name: LoopName) -> Callable[[], asyncio.AbstractEventLoop]:
             if sys.platform == "win32":
                 return asyncio.ProactorEventLoop
             return asyncio.SelectorEventLoop
-        case "aiofastnet":
-            # Transports for somebody else's loop; uvloop is the quicker one beneath them.
-            below = importlib.import_module("uvloop").new_event_loop
-            made = importlib.import_module("aiofastnet").loop_factory(below)
         case _:
-            made = importlib.import_module(name).new_event_loop
-    return cast("Callable[[], asyncio.AbstractEventLoop]", made)
+            from ._bench import loops
+
+            return loops.factory(name)
 
 
 #: The choice by which this process goes.

@@ -12,8 +12,9 @@ Only the loop's clock is virtual: `loop.time()`, and by it sleeps, timeouts and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from ._loop import Loop
@@ -106,26 +107,26 @@ class VirtualTimeLoop(Loop):
         future.add_done_callback(self._has_ended)
         return future
 
-    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
+    @contextlib.contextmanager
+    def _outside_works(self) -> Iterator[None]:
+        """Something outside that the loop waits for."""
         self._outside += 1
         try:
-            return await super().getaddrinfo(*args, **kwargs)
+            yield
         finally:
             self._outside -= 1
+
+    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
+        with self._outside_works():
+            return await super().getaddrinfo(*args, **kwargs)
 
     async def getnameinfo(self, *args: Any, **kwargs: Any) -> Any:
-        self._outside += 1
-        try:
+        with self._outside_works():
             return await super().getnameinfo(*args, **kwargs)
-        finally:
-            self._outside -= 1
 
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
-        self._outside += 1
-        try:
+        with self._outside_works():
             await super().shutdown_default_executor(*args, **kwargs)
-        finally:
-            self._outside -= 1
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         return self._watched(await super().subprocess_exec(*args, **kwargs))

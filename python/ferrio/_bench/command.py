@@ -66,14 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rounds",
-        type=_positive_int,
+        type=positive_int,
         metavar="N",
         help=f"how often to measure each loop (default {FULL_ROUNDS}, quick {QUICK_ROUNDS}; "
         f"growth {GROWTH_ROUNDS}, quick {GROWTH_QUICK_ROUNDS})",
     )
     parser.add_argument(
         "--seconds",
-        type=_positive_float,
+        type=positive_float,
         metavar="S",
         help=f"length of one measurement (default {FULL_SECONDS:g}, quick {QUICK_SECONDS:g}; "
         f"growth {GROWTH_SECONDS:g}, quick {GROWTH_QUICK_SECONDS:g})",
@@ -119,12 +119,16 @@ def run(args: argparse.Namespace, rows: Sequence[Row] | None = None) -> int:
     if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
         return _complain(f"needs {' and '.join(absent)}: pip install 'ferrio[bench]'")
 
+    return _measure(args, chosen, console_of_output())
+
+
+def console_of_output() -> Console:
+    """Standard output, for tables."""
     # Only now: rich may be absent.
     from rich.console import Console
 
     # A log has no width; rich would take 80 columns and cut the table to them.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_COLUMNS)
-    return _measure(args, chosen, console)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else LOG_COLUMNS)
 
 
 def _load_generator() -> str | None:
@@ -135,7 +139,7 @@ def _load_generator() -> str | None:
 def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> int:
     from .progress import display
 
-    loops = _installed(args.loops, console)
+    loops = installed(args.loops, console)
     possible, impossible = _possible(chosen, console)
     if not loops or not possible:
         return _complain("nothing to measure", status=1)
@@ -182,8 +186,8 @@ def _extent(args: argparse.Namespace) -> tuple[float, int]:
     return args.seconds or seconds, args.rounds or rounds
 
 
-def _installed(wanted: Sequence[str] | None, console: Console) -> dict[str, str]:
-    """The loops that start here, with their versions."""
+def installed(wanted: Sequence[str] | None, console: Console) -> dict[str, str]:
+    """The loops that start here, of these or of all, with their versions."""
     loops = {}
     for name in NAMES if wanted is None else sorted(set(wanted), key=(NAMES + VARIANTS).index):
         try:
@@ -254,14 +258,14 @@ def _complain(message: str, status: int = 2) -> int:
     return status
 
 
-def _positive_int(text: str) -> int:
+def positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
 
 
-def _positive_float(text: str) -> float:
+def positive_float(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,7 +40,7 @@ class Campaign:
         outputs: dict[str, bytes] = {}
         if self.warms_up:
             for loop, result in loops.items():
-                outcome = self._try(loop, result, f"{loop}, to warm up", observer, self._once)
+                outcome = self._try(loop, result, f"{loop}, to warm up", observer)
                 if outcome is not None:
                     outputs[loop] = outcome.stdout
             if self.server is None:
@@ -52,7 +51,7 @@ class Campaign:
             turn = round_ % len(names)
             for loop in names[turn:] + names[:turn]:
                 what = f"{loop}, round {round_ + 1} of {self.rounds}"
-                outcome = self._try(loop, loops[loop], what, observer, self._once)
+                outcome = self._try(loop, loops[loop], what, observer)
                 if outcome is not None:
                     loops[loop].rounds.append(outcome.figures)
         if self.counts_calls:
@@ -68,19 +67,12 @@ class Campaign:
             raise failure(outcome)
         return outcome
 
-    def _try(
-        self,
-        loop: str,
-        result: LoopResult,
-        what: str,
-        observer: Observer,
-        do: Callable[[str, Observer], Outcome],
-    ) -> Outcome | None:
+    def _try(self, loop: str, result: LoopResult, what: str, observer: Observer) -> Outcome | None:
         if result.error is not None:
             return None
         observer.begin(what)
         try:
-            outcome = do(loop, observer)
+            outcome = self._once(loop, observer)
         except FailedError as error:
             observer.end(None)
             result.error = str(error)

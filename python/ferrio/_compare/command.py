@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._bench import environment
-from .._bench.child import Child, ChildError
+from .._bench.command import console_of_output, installed, positive_float, positive_int
 from .._bench.cpus import Placement
 from .._bench.loops import NAMES
 from .._bench.row import Effort
@@ -32,7 +32,6 @@ CONNECTIONS = 32
 READY_SECONDS = 30
 #: After so many seconds of a program that does not end, a word on servers.
 LONG = 60
-LOG_COLUMNS = 160
 
 USAGE = """\
 ferrio compare [options] (FILE | -m MODULE | -c CODE | COMMAND) [args ...]
@@ -77,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--runs",
-        type=positive(int),
+        type=positive_int,
         default=ROUNDS,
         metavar="N",
         help=f"how often on each loop (default {ROUNDS})",
@@ -104,21 +103,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     server.add_argument(
         "--seconds",
-        type=positive(float),
+        type=positive_float,
         default=LOAD_SECONDS,
         metavar="S",
         help=f"how long a URL is asked for (default {LOAD_SECONDS})",
     )
     server.add_argument(
         "--connections",
-        type=positive(int),
+        type=positive_int,
         default=CONNECTIONS,
         metavar="N",
         help=f"by how many at once (default {CONNECTIONS})",
     )
     server.add_argument(
         "--ready-within",
-        type=positive(float),
+        type=positive_float,
         default=READY_SECONDS,
         metavar="S",
         help=f"how long to wait for the first answer (default {READY_SECONDS})",
@@ -131,19 +130,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind.add_argument("-m", dest="is_module", action="store_true", help="run a module")
     kind.add_argument("-c", dest="is_command", action="store_true", help="run text")
     parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-
-
-def positive(kind: type[int] | type[float]):  # type: ignore[no-untyped-def]
-    """What reads a number above 0."""
-
-    def read(text: str) -> float:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError("must be above 0")
-        return value
-
-    read.__name__ = kind.__name__
-    return read
 
 
 class MistakeError(Exception):
@@ -160,12 +146,7 @@ def run(args: argparse.Namespace) -> int:
     if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
         return complain(f"needs {' and '.join(absent)}: pip install 'ferrio[bench]'")
 
-    # Only now: rich may be absent.
-    from rich.console import Console
-
-    # A log has no width; rich would take 80 columns and cut the table to them.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_COLUMNS)
-    return compare(args, program, server, console)
+    return compare(args, program, server, console_of_output())
 
 
 def meant(args: argparse.Namespace) -> tuple[Program, Server | None]:
@@ -226,7 +207,8 @@ def server_of(args: argparse.Namespace) -> Server | None:
 def compare(
     args: argparse.Namespace, program: Program, server: Server | None, console: Console
 ) -> int:
-    loops = installed(args, console)
+    versions = installed(args.loops, console)
+    loops = {name: LoopResult(version) for name, version in versions.items()}
     if len(loops) < 2:
         return complain("there is nothing to compare with: pip install uvloop", status=1)
     why_no_calls = system_calls.missing()
@@ -286,20 +268,6 @@ def finish(
     if is_interrupted:
         return 130
     return 0 if len(results.measured) > 1 else 1
-
-
-def installed(args: argparse.Namespace, console: Console) -> dict[str, LoopResult]:
-    """The loops that start here, with their versions."""
-    found = {}
-    for name in NAMES if args.loops is None else sorted(set(args.loops), key=NAMES.index):
-        try:
-            with Child.of_package("probe", [name]) as child:
-                found[name] = LoopResult(child.receive()["version"])
-        except ChildError as error:
-            # Absence is worth a word only where the loop was asked for, or is there and broken.
-            if args.loops is not None or not str(error).startswith("ModuleNotFoundError"):
-                console.print(f"without {name}: {error}", markup=False)
-    return found
 
 
 class Lines:

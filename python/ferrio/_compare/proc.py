@@ -26,7 +26,7 @@ class Usage:
         for pid in processes_of(session):
             try:
                 cpu += CpuTime.of(pid).total
-                memory += status_of(Path(f"/proc/{pid}/status")).get("VmHWM", 0) / 1024
+                memory += most_memory(pid) or 0.0
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     status = status_of(task / "status")
                     switches += status.get("voluntary_ctxt_switches", 0)

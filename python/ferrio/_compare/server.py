@@ -19,20 +19,18 @@ class Server:
     #: Seconds.
     patience: float
 
-    def measure(self, program: Program, loop: str, *, warm: bool = True) -> Outcome:
-        """Start, wait, load, stop.
+    def measure(self, program: Program, loop: str) -> Outcome:
+        """Start, wait, load twice, stop.
 
-        Args:
-            warm: Load it once before that counts: caches fill, and the interpreter specializes
-                what is hot.
+        The second load counts: by then caches are full, and the interpreter has specialized what
+        is hot.
 
         Raises:
             FailedError: The server or the load has failed.
         """
         with program.started(loop) as running:
             wait_until_ready(self.ready, running, self.patience)
-            if warm:
-                self.load.run()
+            self.load.run()
             before = Usage.of_session(running.pid)
             report = self.load.run()
             after = Usage.of_session(running.pid)

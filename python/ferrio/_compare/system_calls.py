@@ -11,6 +11,9 @@ from .load import Client, Wrk, wait_until_ready
 from .program import FailedError, Program, failure
 from .server import Server
 
+#: Counts the calls of all threads and children; into which file, comes next.
+STRACE = ("strace", "-f", "-qq", "-c", "-o")
+
 #: Seconds of load under strace, which slows a server down to a tenth.
 SECONDS = 1
 
@@ -20,8 +23,7 @@ def missing() -> str | None:
     if shutil.which("strace") is None:
         return "system calls are not counted: strace is not installed"
     with tempfile.NamedTemporaryFile() as file:
-        words = ["strace", "-f", "-c", "-o", file.name, "true"]
-        done = subprocess.run(words, capture_output=True, check=False)
+        done = subprocess.run([*STRACE, file.name, "true"], capture_output=True, check=False)
         if done.returncode != 0 or total(Path(file.name)) is None:
             return "system calls are not counted: strace may not trace here"
     return None
@@ -30,8 +32,7 @@ def missing() -> str | None:
 def of_program(program: Program, loop: str) -> float:
     """All that one run makes, in all its threads and children."""
     with tempfile.NamedTemporaryFile() as file:
-        words = ["strace", "-f", "-qq", "-c", "-o", file.name]
-        with program.started(loop, words) as running:
+        with program.started(loop, [*STRACE, file.name]) as running:
             outcome = running.finish(lambda: None)
             if outcome.status != 0:
                 raise failure(outcome)
@@ -47,8 +48,7 @@ def of_request(program: Program, server: Server, loop: str) -> float | None:
     counts, requests = [], 0
     for asks in (False, True):
         with tempfile.NamedTemporaryFile() as file:
-            words = ["strace", "-f", "-qq", "-c", "-o", file.name]
-            with program.started(loop, words) as running:
+            with program.started(loop, [*STRACE, file.name]) as running:
                 wait_until_ready(server.ready, running, server.patience * 5)
                 if asks:
                     requests = load.run().requests or 0

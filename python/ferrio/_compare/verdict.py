@@ -90,22 +90,16 @@ def ratio(rounds: Sequence[Figures], baseline: Sequence[Figures], name: str) -> 
 
 def sentence(loop: str, baseline: str, rounds: Mapping[str, Sequence[Figures]]) -> str:
     """What it comes to, in words."""
-    speed = next(
-        (
-            (QUANTITIES[name], found)
-            for name in ("wall", "rate", "load")
-            if (found := ratio(rounds[loop], rounds[baseline], name))
-        ),
-        None,
-    )
-    cpu = next(
-        (
-            (QUANTITIES[name], found)
-            for name in ("cpu", "server_cpu", "request_cpu")
-            if (found := ratio(rounds[loop], rounds[baseline], name))
-        ),
-        None,
-    )
+
+    def first_of(*names: str) -> tuple[Quantity, Ratio] | None:
+        """What was measured of these: a program and the two kinds of load have one each."""
+        for name in names:
+            if found := ratio(rounds[loop], rounds[baseline], name):
+                return QUANTITIES[name], found
+        return None
+
+    speed = first_of("wall", "rate", "load")
+    cpu = first_of("cpu", "server_cpu", "request_cpu")
     said = []
     if speed is not None:
         quantity, found = speed
