@@ -2,18 +2,21 @@
 
 A README belongs beside what it describes, where the forge shows it and where its author changes it.
 So it is not copied into `docs`: it becomes a page when the site is built. Links of all pages are
-written as paths in the repository, which is what works on the forge; here they become links to the
-page that a file has, or to the forge for a file that has none.
+written as paths in the repository, which is what works in a clone and on a forge; here they become
+links to the page that a file has, for other files one that shows them (source_pages.py).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import source_pages
 from ferrio._cookbook import READING_ORDER, first_sentence
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -31,7 +34,6 @@ PAGES = {
     "bench/README.md": "performance.md",
 }
 
-FORGE = "https://github.com/ferrio/ferrio"
 HOW_TO = "howto"
 #: In whose place the list of examples stands.
 EXAMPLES = "<!-- examples: docs/hooks/repository.py puts the list here -->"
@@ -45,7 +47,13 @@ FENCE = re.compile(r"^ *(```|~~~)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Puts the pages of the examples into the navigation."""
+    """Puts the pages of the examples into the navigation, and where the source is below each page.
+
+    Not `repo_url`, for which the theme would ask a forge each time that a page is opened.
+    """
+    if address := project()["project"].get("urls", {}).get("Source"):
+        icon = "fontawesome/brands/git-alt"
+        config.extra["social"] = [{"icon": icon, "link": address, "name": "Source"}]
     assert config.nav is not None
     for section in config.nav:
         if "How-to" in section:
@@ -64,11 +72,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             place = picture_in_site(picture)
             if files.get_file_from_path(place) is None:
                 files.append(generated(config, place, picture))
+    for shown in source_pages.generated(config, dict.fromkeys(linked_sources())):
+        files.append(shown)
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Gives links their targets in the site, and takes out what is for the tests alone."""
+    if page.file.src_uri.startswith(f"{source_pages.FOLDER}/"):
+        return markdown
     markdown = TEST_COMMENT.sub("", markdown)
     source = sources().get(page.file.src_uri, f"docs/{page.file.src_uri}")
     lines, is_code = [], False
@@ -105,12 +117,14 @@ def in_site(target: str, source: str, page: str, files: Files) -> str:
     elif file.suffix in IMAGES and file.exists():
         place = picture_in_site(file)
     elif file.exists():
-        # Not a page: source code, a licence, a folder.
-        kind = "tree" if file.is_dir() else "blob"
-        return f"{FORGE}/{kind}/main/{path}{suffix}"
+        place = source_pages.place(file)
     else:
         raise PluginError(f"{source}: link to {target}, but there is no {path}")
     return os.path.relpath(place, PurePosixPath(page).parent) + suffix
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def pages() -> dict[str, str]:
@@ -139,6 +153,23 @@ def list_of_examples() -> str:
         summary = first_sentence(readme.read_text())
         lines.append(f"- [{title(readme)}]({readme.parent.name}.md): {summary}")
     return "\n".join(lines)
+
+
+def linked_sources() -> Iterator[Path]:
+    """What pages link to that is neither page nor picture: source code, a licence, a folder."""
+    # To these compatibility.py links.
+    yield from (ROOT / "tests" / "ecosystem").glob("test_*.py")
+    texts = [*(ROOT / path for path in pages()), *(ROOT / "docs").rglob("*.md")]
+    for text in texts:
+        for match in LINK.finditer(text.read_text()):
+            parts = urlsplit(match["target"])
+            if parts.scheme or not parts.path:
+                continue
+            file = (text.parent / parts.path).resolve()
+            path = file.relative_to(ROOT).as_posix()
+            is_page = path in pages() or (path.startswith("docs/") and file.suffix == ".md")
+            if file.exists() and not is_page and file.suffix not in IMAGES:
+                yield file
 
 
 def title(readme: Path) -> str:
