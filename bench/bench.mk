@@ -12,7 +12,7 @@ BENCH = $(VENV)/bin/python -m ferrio._bench --load-generator $(LOAD_GENERATOR)
 BENCH_RESULTS = bench/results/$(notdir $(VENV))
 GROWTH_RESULTS = bench/results/growth-$(notdir $(VENV)).json
 
-.PHONY: bench bench-quick bench-figures bench-growth bench-growth-figures bench-instructions bench-engine bench-tools bench-test
+.PHONY: bench bench-quick bench-chart bench-programs bench-figures bench-growth bench-growth-figures bench-instructions bench-engine bench-tools bench-test
 
 bench: bench-tools ## measure ferrio beside the loops it competes with
 	@$(BENCH) $(ARGS)
@@ -24,6 +24,19 @@ bench-figures: bench-tools ## measure all of it and write the tables of bench/RE
 	@mkdir -p bench/results
 	@$(BENCH) --json $(BENCH_RESULTS).json --plot $(BENCH_RESULTS).svg $(ARGS)
 	@$(VENV)/bin/python bench/figures.py $(BENCH_RESULTS).json
+
+# Of each kind one row, and the peers that make loops and tasks.
+CHART_ROWS = echo_streams_1k create_task_await echo_tls_streams_1k web_uvicorn
+CHART_LOOPS = asyncio uvloop rloop zuvloop ferrio
+CHART = docs/images/chart.svg
+
+bench-chart: bench-tools ## measure for the chart of README.md and draw it
+	@$(BENCH) --rows $(CHART_ROWS) --loops $(CHART_LOOPS) --baseline asyncio --plot $(CHART) $(ARGS)
+
+bench-programs: bench-tools ## compare five programs, and write their table of bench/README.md
+	@$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary \
+	  --requirement bench/programs/requirements.txt
+	@$(VENV)/bin/python bench/programs $(ARGS)
 
 bench-growth: bench-tools ## what costs grow to with more connections, timers and tasks
 	@$(BENCH) --growth $(ARGS)

@@ -62,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"also {', '.join(VARIANTS)}",
     )
     parser.add_argument(
+        "--baseline",
+        choices=NAMES + VARIANTS,
+        metavar="LOOP",
+        help="which of them is 1 in table and plot; default: uvloop, else asyncio",
+    )
+    parser.add_argument(
         "--rows", nargs="+", default=[], metavar="GLOB", help="which rows, e.g. 'echo_*' sleep0_*"
     )
     parser.add_argument(
@@ -143,6 +149,8 @@ def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> i
     possible, impossible = _possible(chosen, console)
     if not loops or not possible:
         return _complain("nothing to measure", status=1)
+    if args.baseline is not None and args.baseline not in loops:
+        return _complain(f"--baseline {args.baseline}: it is not among {', '.join(loops)}")
     seconds, rounds = _extent(args)
     effort = Effort(
         seconds=seconds,
@@ -155,7 +163,9 @@ def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> i
             "second. CPU time per request still compares."
         )
     _warn_of_company(console)
-    results = Results(environment.describe(effort, rounds), loops, baseline_of(loops))
+    results = Results(
+        environment.describe(effort, rounds), loops, args.baseline or baseline_of(loops)
+    )
     steps = families.steps if args.growth else campaign.steps
     plan = list(steps(possible, list(loops), rounds, effort))
     if args.growth:

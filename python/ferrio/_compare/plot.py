@@ -7,8 +7,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .._bench import picture
 from .._bench.figures import number
-from .._bench.plot import COLOURS, FAINT, INK
+from .._bench.picture import COLOURS, FAINT, INK
 from .results import Results
 from .verdict import QUANTITIES, median
 
@@ -30,7 +31,6 @@ def save(results: Results, path: Path) -> None:
     figure = Figure(
         figsize=(10, 0.9 + lines * (0.9 + 0.28 * len(measured))),
         layout="constrained",
-        facecolor="white",
     )
     axes = figure.subplots(lines, COLUMNS, squeeze=False)
     loops = list(measured)
@@ -75,4 +75,4 @@ def save(results: Results, path: Path) -> None:
         fontsize=7,
         color=FAINT,
     )
-    figure.savefig(path, dpi=150)
+    picture.save(figure, path)

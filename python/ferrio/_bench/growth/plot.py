@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from ..plot import COLOURS, FAINT, INK
+from .. import picture
+from ..picture import COLOURS, FAINT, INK
 from ..results import Results
 from .curves import Curves, curves
 
@@ -26,20 +25,15 @@ def save(results: Results, path: Path) -> None:
     shown = list(curves(results))
     columns = min(COLUMNS, len(shown)) or 1
     rows = math.ceil(len(shown) / columns) or 1
-    # Text as text, and the same file for the same figures.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ferrio"}):
-        width, height = PANEL_INCHES
-        figure = Figure(
-            figsize=(width * columns, height * rows + 0.9), layout="constrained", facecolor="white"
-        )
-        panels = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axes, curve in zip(panels, shown, strict=False):
-            _draw(axes, curve)
-        for axes in panels[len(shown) :]:
-            axes.set_axis_off()
-        _dress(figure, panels[0], results)
-        metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
-        figure.savefig(path, dpi=150, metadata=metadata)
+    width, height = PANEL_INCHES
+    figure = Figure(figsize=(width * columns, height * rows + 0.9), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, curve in zip(panels, shown, strict=False):
+        _draw(axes, curve)
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    _dress(figure, panels[0], results)
+    picture.save(figure, path)
 
 
 def _draw(axes: Axes, curve: Curves) -> None:
@@ -106,7 +100,11 @@ def _number(value: float) -> str:
 def _dress(figure: Figure, axes: Axes, results: Results) -> None:
     handles, loops = axes.get_legend_handles_labels()
     labels = [f"{loop} {results.loops[loop]}" for loop in loops]
-    figure.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
+    legend = figure.legend(
+        handles, labels, loc="outside upper center", ncols=6, frameon=False, fontsize=9
+    )
+    for text in legend.get_texts():
+        text.set_color(INK)
     environment = results.environment
     figure.supxlabel(
         f"lower is better; both axes logarithmic; thin lines: least to most; "
