@@ -131,11 +131,14 @@ lint-rust: lint-environment
 # Tests use what newer versions have, and lambdas for the sake of what they do.
 TESTS_MYPY = --python-version 3.13 --disable-error-code func-returns-value
 
+# Programs on packages that are not installed here.
+OTHERS_PACKAGES = 'bench/programs/(chat|mail|service)\.py'
+
 lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py python/_ferrio_pytest.py tests/bench tests/conformance tests/docs tests/fuzzing tests/setup \
-	  tests/suites tests/typing bench fuzz docs/hooks --exclude /surroundings/
+	  tests/suites tests/typing bench fuzz docs/hooks --exclude /surroundings/ --exclude $(OTHERS_PACKAGES)
 	$(VENV)/bin/mypy --strict $(TESTS_MYPY) tests/entry tests/cli tests/parity tests/loops.py \
 	  tests/certificates.py tests/conftest.py
 
