@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -51,3 +52,20 @@ def test_surroundings_belong_to_pages() -> None:
     names = {str(page.with_suffix("")).replace("/", "-") for page in BLOCKS}
     folders = {folder.name for folder in (Path(__file__).parent / "surroundings").iterdir()}
     assert folders <= names
+
+
+#: Made of docstrings and tables: the site's own links below the page lead on.
+REFERENCE = Path("docs/reference")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in BLOCKS if page.is_relative_to("docs") and page.parent != REFERENCE],
+    ids=str,
+)
+def test_a_page_ends_with_a_way_to_the_next(page: Path) -> None:
+    end = (ROOT / page).read_text().splitlines()[-12:]
+    targets = re.findall(r"\]\(([^)#]+\.md)[^)]*\)", "\n".join(end))
+    assert targets, f"where does a reader of {page} go from there?"
+    for target in targets:
+        assert (ROOT / page).parent.joinpath(target).resolve() != (ROOT / page).resolve()
