@@ -56,8 +56,9 @@ time-outs, and avoided by taking locks in one order.""",
 Pure Python does not, and takes as long in threads as in one.""",
     "window": """A window that tests a URL under load, and answers to its user all the while.
 
-Tk has the main thread, the loop has another one. Enter starts a test, Escape stops it, Ctrl-L goes
-to the URL, Ctrl-Q leaves. Needs an interpreter with tkinter, and a display.""",
+Tk has the main thread, the loop has another one, or is a guest of Tk's (--guest). Enter starts a
+test, Escape stops it, Ctrl-L goes to the URL, Ctrl-Q leaves. Needs an
+interpreter with tkinter, and a display.""",
 }
 
 
@@ -86,6 +87,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     numbers.add_argument("--workers", type=int, default=WORKERS, help=f"(default: {WORKERS})")
     window.add_argument("--url", help="to begin with (default: that of a slow site of its own)")
     window.add_argument("--delay", type=float, default=0.02, help="of that site (default: 0.02)")
+    window.add_argument("--guest", action="store_true", help="one thread for both; needs ferrio")
     return parser.parse_args(arguments)
 
 
@@ -93,10 +95,10 @@ if __name__ == "__main__":
     options = parse(sys.argv[1:])
     try:
         if options.program == "window":
-            # Tk wants the main thread; so the loop gets another one.
+            # Tk wants the main thread; so the loop gets another one, or is a guest.
             import window
 
-            window.run(options.url, options.delay)
+            window.run(options.url, options.delay, guest=options.guest)
         else:
             asyncio.run(main(options))
     except KeyboardInterrupt:

@@ -2,15 +2,20 @@
 
 Tk has the main thread, the loop has another one. Neither calls into the other: the window gives
 work to the loop by `run_coroutine_threadsafe`, and looks every few milliseconds how far that is.
+
+Or the loop is a guest in Tk's thread, see `loop_guest.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import tkinter as tk
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from tkinter import ttk
+from typing import Any, Protocol
 
 from load_test import Tally, load
 from loop_thread import LoopThread
@@ -21,14 +26,20 @@ LOOK_MS = 30
 BARS = 60
 
 
+class Worker(Protocol):
+    """Somebody who runs coroutines."""
+
+    def submit(self, coroutine: Coroutine[Any, Any, None]) -> Future[None] | asyncio.Task[None]: ...
+
+
 class Window:
     """URL, requests and connections above; what came of them below. Enter starts, Escape stops."""
 
-    def __init__(self, root: tk.Tk, thread: LoopThread, url: str) -> None:
+    def __init__(self, root: tk.Tk, worker: Worker, url: str) -> None:
         self._root = root
-        self._thread = thread
+        self._worker = worker
         self._tally: Tally | None = None
-        self._work: Future[None] | None = None
+        self._work: Future[None] | asyncio.Task[None] | None = None
         self._last_look = time.perf_counter()
         #: Seconds for which the window was longest kept from looking, while a test went on.
         self._longest_pause = 0.0
@@ -60,7 +71,6 @@ class Window:
         root.bind("<Control-q>", lambda event: self._close())
         root.protocol("WM_DELETE_WINDOW", self._close)
         self._url.focus_force()
-        root.after(LOOK_MS, self._look)
 
     def _field(self, frame: ttk.Frame, row: int, name: str, value: str) -> ttk.Entry:
         ttk.Label(frame, text=name).grid(row=row, column=0, sticky="w", padx=(0, 12))
@@ -94,23 +104,28 @@ class Window:
             return
         self._longest_pause = 0.0
         self._tally = Tally(requests)
-        self._work = self._thread.submit(load(self._url.get(), connections, self._tally))
+        self._work = self._worker.submit(load(self._url.get(), connections, self._tally))
         self._button["text"] = "Stop"
+        self._last_look = time.perf_counter()
+        self._root.after(LOOK_MS, self._look)
 
     def _stop(self) -> None:
         if self._work is not None:
             self._work.cancel()
 
     def _look(self) -> None:
+        """Again and again, while a test goes on."""
+        if self._tally is None or self._work is None:
+            return
         now = time.perf_counter()
         pause, self._last_look = now - self._last_look, now
-        if self._tally is not None and self._work is not None:
-            self._longest_pause = max(self._longest_pause, pause - LOOK_MS / 1e3)
-            self._show(self._tally)
-            # The future of a task that was cancelled is done before the task is.
-            if self._work.done() and self._tally.took is not None:
-                self._finish(self._tally, self._work)
-        self._root.after(LOOK_MS, self._look)
+        self._longest_pause = max(self._longest_pause, pause - LOOK_MS / 1e3)
+        self._show(self._tally)
+        # The future of a task that was cancelled is done before the task is.
+        if self._work.done() and self._tally.took is not None:
+            self._finish(self._tally, self._work)
+        else:
+            self._root.after(LOOK_MS, self._look)
 
     def _show(self, tally: Tally) -> None:
         self._bar["value"] = 100 * tally.done / tally.planned
@@ -139,7 +154,7 @@ class Window:
         text = f"{1e3 * longest:.0f} ms"
         self._canvas.create_text(width - 4, height + 9, anchor="e", text=text)
 
-    def _finish(self, tally: Tally, work: Future[None]) -> None:
+    def _finish(self, tally: Tally, work: Future[None] | asyncio.Task[None]) -> None:
         self._work = None
         self._button["text"] = "Start"
         how = "stopped" if work.cancelled() else "done"
@@ -159,18 +174,26 @@ class Window:
         self._root.destroy()
 
 
-def run(url: str | None, delay: float) -> None:
+def run(url: str | None, delay: float, *, guest: bool) -> None:
     """Shows the window until it is closed; without `url`, for a site of our own."""
-    with slow_site(delay) as own, LoopThread() as thread:
-        kind = thread.submit(loop_class()).result()
-        print(f"running on {kind}", flush=True)
+    with contextlib.ExitStack() as stack:
+        own = url or stack.enter_context(slow_site(delay))
         root = tk.Tk()
-        Window(root, thread, url or own)
+        worker: Worker
+        if guest:
+            from loop_guest import LoopGuest
+
+            worker = stack.enter_context(LoopGuest(root))
+            kind = type(worker.loop)
+        else:
+            worker = stack.enter_context(LoopThread())
+            kind = worker.submit(loop_class()).result()
+        print(f"running on {kind.__module__}.{kind.__qualname__}", flush=True)
+        Window(root, worker, own)
         print("window: open", flush=True)
         root.mainloop()
     print("window: closed")
 
 
-async def loop_class() -> str:
-    loop = type(asyncio.get_running_loop())
-    return f"{loop.__module__}.{loop.__qualname__}"
+async def loop_class() -> type[asyncio.AbstractEventLoop]:
+    return type(asyncio.get_running_loop())

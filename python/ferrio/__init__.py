@@ -20,6 +20,7 @@ from ._server import Server
 from ._tasks import Future, Task
 
 if TYPE_CHECKING:
+    from . import guest as guest
     from ._policy import EventLoopPolicy as EventLoopPolicy
     from ._until_signal import Shutdown as Shutdown
     from ._until_signal import serve_until_signal as serve_until_signal
@@ -31,6 +32,7 @@ __all__ = [
     "Shutdown",
     "Task",
     "__version__",
+    "guest",
     "install",
     "new_event_loop",
     "run",
@@ -54,6 +56,10 @@ def __getattr__(name: str) -> Any:
         from . import _until_signal
 
         return getattr(_until_signal, name)
+    if name == "guest":
+        import importlib
+
+        return importlib.import_module(".guest", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -413,6 +413,13 @@ class BaseLoop:
         """Block, where `run_forever` has called a function for that."""
     def _wait_by(self, selector: BaseSelector) -> None:
         """Have the loop wait by way of this selector, which becomes the loop's."""
+    def _begin_guest(self) -> None:
+        """Run from now on, in turns of this thread: see `ferrio.guest`."""
+    def _guest_turn(self) -> bool:
+        """Run a turn that does not wait; True if there is to be another one at once."""
+    def _guest_wait(self) -> None:
+        """Block, in whatever thread, until there is something for a turn to do."""
+    def _end_guest(self) -> None: ...
     @staticmethod
     def _before_exit() -> None: ...
     def _after_fork(self) -> None:

@@ -221,7 +221,10 @@ class Termination:
         # The kernel keeps from it what it does not handle, so it cannot die by a signal.
         signal.signal(signum, exit_at_once if is_first_process else signal.SIG_DFL)
         self.received = True
-        if asyncio._get_running_loop() is None:
+        # A guest's loop runs between its turns, too.
+        guest = sys.modules.get("ferrio.guest")
+        has_guest = guest is not None and guest.is_running_in_main_thread()
+        if asyncio._get_running_loop() is None and not has_guest:
             signal.raise_signal(signum)
             return
         if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL, None):

@@ -143,9 +143,13 @@ class OpenWindow:
         return any(colour == BLUE for _, colour in colours or [])
 
 
-@pytest.fixture
-def window(tk_python: str, loop: LoopName) -> Iterator[OpenWindow]:
+@pytest.fixture(params=["ferrio", "asyncio", "guest"])
+def window(tk_python: str, request: pytest.FixtureRequest) -> Iterator[OpenWindow]:
+    is_guest = request.param == "guest"
+    # A guest's loop is ferrio's, whatever else is run on.
+    loop: LoopName = "ferrio" if is_guest else request.param
     command = [tk_python, "-m", "ferrio", "run", "--loop", loop, "examples/threads", "window"]
+    command += ["--guest"] * is_guest
     with (
         Site() as site,
         Display() as display,

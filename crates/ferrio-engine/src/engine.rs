@@ -49,6 +49,8 @@ pub struct Engine<T, S> {
     mailbox: Arc<Mailbox<Letter<T>>>,
     /// Between two turns, so that each need not allocate. Empty.
     letters: Vec<Letter<T>>,
+    /// A wait is under way that the host's own thread may have to end, see [`Engine::lend_wait`].
+    is_lent: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -102,6 +104,7 @@ impl<T, S> Engine<T, S> {
             reactor: Reactor::new(driver),
             mailbox: Arc::new(mailbox),
             letters: Vec::new(),
+            is_lent: false,
             _not_sync: PhantomData,
         }
     }
@@ -116,6 +119,7 @@ impl<T, S> Engine<T, S> {
     #[inline]
     pub fn push(&mut self, item: T) {
         self.ready.push(item);
+        self.end_lent_wait();
     }
 
     /// How many entries are ready: what this step is to run.
@@ -142,7 +146,9 @@ impl<T, S> Engine<T, S> {
     /// Puts `item` on the ready queue in the first turn that begins at or after `deadline`. Never
     /// early; in order of deadline, and of adding where deadlines are equal.
     pub fn add_timer(&mut self, deadline: Instant, item: T) -> TimerKey {
-        self.timers.add(deadline, Due::Item(item))
+        let key = self.timers.add(deadline, Due::Item(item));
+        self.end_lent_wait();
+        key
     }
 
     /// Takes a timer back, in constant time on average however many are pending. `None` if it is on
@@ -335,8 +341,16 @@ impl<T, S> Engine<T, S> {
         self.reactor.begin_wait(if may_block { timeout } else { Some(Duration::ZERO) })
     }
 
+    /// As [`begin_wait`](Self::begin_wait), for a wait that another thread makes while the host's own
+    /// goes on: what the host pushes and schedules meanwhile ends it, as the inbox does.
+    pub fn lend_wait(&mut self, timeout: Timeout, now: Instant) -> Wait {
+        self.is_lent = true;
+        self.begin_wait(timeout, now)
+    }
+
     /// Takes back a wait, blocked or not, with the events it brought.
     pub fn end_wait(&mut self, wait: Wait) {
+        self.is_lent = false;
         self.mailbox.end_sleep();
         self.reactor.end_wait(wait);
     }
@@ -397,6 +411,13 @@ impl<T, S> Engine<T, S> {
         let timers = self.timers.drain().into_iter().filter_map(Due::item).collect();
         let sources = self.reactor.close().into_iter().filter_map(Source::host).collect();
         Drained { ready, timers, sources }
+    }
+
+    #[inline]
+    fn end_lent_wait(&self) {
+        if self.is_lent {
+            self.mailbox.wake();
+        }
     }
 
     fn host_sources(&self) -> impl Iterator<Item = (Key, &S)> {
@@ -487,6 +508,7 @@ impl<T: Send + 'static, S> Engine<T, S> {
         let inbox = self.inbox();
         let (runnable, task) = async_task::spawn(future, move |step| inbox.push_task(step));
         self.ready.push_task(runnable);
+        self.end_lent_wait();
         task
     }
 }

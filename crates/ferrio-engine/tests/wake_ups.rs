@@ -86,3 +86,23 @@ fn a_closed_engine_refuses_and_gives_back() {
         assert!(engine.close().ready.is_empty());
     });
 }
+
+#[test]
+fn what_the_host_adds_ends_a_wait_that_was_lent() {
+    on_every_driver(|driver| {
+        let mut engine: Engine<u8, ()> = Engine::new(driver).unwrap();
+        for add in [(|engine| engine.push(1)) as fn(&mut Engine<u8, ()>), |engine| {
+            engine.add_timer(Instant::now(), 1);
+        }] {
+            let mut wait = engine.lend_wait(Timeout::Forever, Instant::now());
+            let waiter = thread::spawn(move || wait.block().map(|_| wait));
+            add(&mut engine);
+            engine.end_wait(waiter.join().unwrap().unwrap());
+            assert_eq!(turn(&mut engine, HANG, |_, _, (), _| {}), [1]);
+        }
+        // Nobody has to be roused when it is back.
+        engine.push(2);
+        assert!(!engine.inbox().is_notified());
+        assert_eq!(turn(&mut engine, HANG, |_, _, (), _| {}), [2]);
+    });
+}

@@ -17,10 +17,12 @@ use crate::item::{Item, Source};
 use crate::names;
 use crate::transport::listener::Readable;
 
-/// What `run_forever` found and has to put back.
+/// What running found in this thread and has to put back.
 #[derive(Default)]
 pub(crate) struct RunState {
     asyncgen_hooks: Option<Py<PyAny>>,
+    /// Whose guest this loop is; none for a loop that runs by itself.
+    outer: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -89,6 +91,7 @@ impl Loop {
     /// Ends `run_forever` after the current turn.
     fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.stop_as_guest();
     }
 
     /// Closes the loop: drops what is scheduled, frees its descriptors, shuts the default
@@ -229,8 +232,13 @@ impl Loop {
 
     /// One turn: look for events, run what is ready, handle signals.
     fn turn(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
         self.wait(slf)?;
+        self.run_ready(slf)
+    }
+
+    /// The rest of a turn, after the look for events: steps 3 to 5 of ARCHITECTURE.md.
+    pub(super) fn run_ready(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let own = self.own_time(slf)?;
         let woken = self.open(py, |state| {
             // The clock costs as much as a callback's call; without timers nobody asks it.
@@ -358,7 +366,7 @@ impl Loop {
 
     /// Looks for events. If there is nothing to do, tells at what time that was. Timers go by `own`
     /// where the program has a clock of its own.
-    fn idle(&self, py: Python<'_>, own: Option<Instant>) -> PyResult<Option<Instant>> {
+    pub(super) fn idle(&self, py: Python<'_>, own: Option<Instant>) -> PyResult<Option<Instant>> {
         let stopping = self.stopping.load(Ordering::Relaxed);
         let idle = self.open(py, |state| -> std::io::Result<Option<Instant>> {
             let is_ready = state.engine.is_ready();
@@ -394,16 +402,36 @@ impl Loop {
 
 /// `_run_forever_setup`.
 fn begin(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    let this = looop.get();
+    if !this.selector.is_there() {
+        this.whereabouts.begin(looop.py())?;
+    }
+    this.thread.store(thread_ident(), Ordering::Relaxed);
+    enter(looop)
+}
+
+/// `_run_forever_cleanup`: all of it, whatever part of it fails.
+fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    let this = looop.get();
+    this.stopping.store(false, Ordering::Relaxed);
+    this.thread.store(0, Ordering::Relaxed);
+    this.whereabouts.end();
+    let left = leave(looop);
+    let unsettled = signals::unsettle(looop);
+    left.and(unsettled)
+}
+
+/// This thread belongs to the loop from now on: `get_running_loop()`, asynchronous generators.
+pub(super) fn enter(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let py = looop.py();
     let this = looop.get();
+    let outer = names::running_loop(py)?.call0()?;
+    let outer = (!outer.is_none()).then(|| outer.unbind());
+    this.run.with(py, |run| run.outer = outer);
     set_origin_tracking(looop, this.is_debug())?;
     let sys = names::sys(py)?;
     let hooks = sys.call_method0(intern!(py, "get_asyncgen_hooks"))?;
     this.run.with(py, |run| run.asyncgen_hooks = Some(hooks.unbind()));
-    if !this.selector.is_there() {
-        this.whereabouts.begin(py)?;
-    }
-    this.thread.store(thread_ident(), Ordering::Relaxed);
     let hooks = make::dict(py)?;
     hooks.set_item(
         intern!(py, "firstiter"),
@@ -417,24 +445,20 @@ fn begin(looop: &Bound<'_, Loop>) -> PyResult<()> {
     names::set_running_loop(py)?.call1((looop,)).map(drop)
 }
 
-/// `_run_forever_cleanup`: all of it, whatever part of it fails.
-fn end(looop: &Bound<'_, Loop>) -> PyResult<()> {
+/// The thread is what it was before [`enter`]: all of it, whatever part of it fails.
+pub(super) fn leave(looop: &Bound<'_, Loop>) -> PyResult<()> {
     let py = looop.py();
-    let this = looop.get();
-    this.stopping.store(false, Ordering::Relaxed);
-    this.thread.store(0, Ordering::Relaxed);
-    this.whereabouts.end();
-    let leave = || names::set_running_loop(py)?.call1((py.None(),)).map(drop);
+    let found = looop.get().run.with(py, std::mem::take);
+    let restore = || names::set_running_loop(py)?.call1((&found.outer,)).map(drop);
     // CPython 3.11 makes an object for it. Without a second attempt, no loop of this thread could
     // run again.
-    let left = leave().or_else(|_| leave());
+    let left = restore().or_else(|_| restore());
     let untracked = set_origin_tracking(looop, false);
-    let unsettled = signals::unsettle(looop);
-    let restored = match this.run.with(py, |run| run.asyncgen_hooks.take()) {
+    let restored = match found.asyncgen_hooks {
         Some(hooks) => restore_asyncgen_hooks(hooks.into_bound(py)),
         None => Ok(()),
     };
-    left.and(untracked).and(unsettled).and(restored)
+    left.and(untracked).and(restored)
 }
 
 fn restore_asyncgen_hooks(hooks: Bound<'_, PyAny>) -> PyResult<()> {
@@ -449,13 +473,18 @@ fn set_origin_tracking(looop: &Bound<'_, Loop>, enabled: bool) -> PyResult<()> {
 }
 
 fn check_running(looop: &Bound<'_, Loop>) -> PyResult<()> {
-    if looop.get().is_running() {
-        return Err(PyRuntimeError::with_text("This event loop is already running"));
-    }
+    check_not_running(looop)?;
     if !names::running_loop(looop.py())?.call0()?.is_none() {
         return Err(PyRuntimeError::with_text(
             "Cannot run the event loop while another loop is running",
         ));
+    }
+    Ok(())
+}
+
+pub(super) fn check_not_running(looop: &Bound<'_, Loop>) -> PyResult<()> {
+    if looop.get().is_running() {
+        return Err(PyRuntimeError::with_text("This event loop is already running"));
     }
     Ok(())
 }

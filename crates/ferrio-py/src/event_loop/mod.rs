@@ -14,6 +14,7 @@ mod connect;
 mod contention;
 mod executor;
 mod exit;
+mod guest;
 mod lifecycle;
 mod names;
 mod opening;
@@ -82,6 +83,7 @@ pub(crate) struct Loop {
     contention: contention::Contention,
     whereabouts: exit::Whereabouts,
     selector: selector::Selector,
+    guest: guest::Guest,
     run: GilCell<lifecycle::RunState>,
     /// Where streams receive before the size of the data is known. Kept, because memory of this
     /// size that is allocated for each read costs 15 to 20 µs of page faults.
@@ -144,6 +146,7 @@ impl Loop {
             contention: contention::Contention::new(),
             whereabouts: exit::Whereabouts::new(),
             selector: selector::Selector::new(),
+            guest: guest::Guest::new(),
             run: GilCell::new(lifecycle::RunState::default()),
             read_buffer: GilCell::new(Box::default()),
             tls_workspaces: GilCell::new(Vec::new()),
