@@ -18,7 +18,9 @@ from typing import Any
 
 import service
 from aiohttp import ClientSession, web
-from peer import Peer, PeerError, RejectedError
+from errors import PeerError, RejectedError
+from guards import new_guard
+from peer import Peer
 from yarl import URL
 
 PAGE_SECONDS = 1.0
@@ -115,18 +117,24 @@ async def add_to_cart(request: web.Request) -> web.Response:
 async def peers(request: web.Request) -> web.Response:
     return web.json_response(
         {
-            name: asdict(peer.counts) | {"breaker": peer.breaker.state.value}
+            name: asdict(peer.counts) | {"breaker": peer.guard.state}
             for name, peer in request.app[PEERS].items()
         }
     )
 
 
-def make_app(bases: dict[str, URL]) -> web.Application:
-    """`bases`: where the product, favourites, cart and inventory services are."""
+def make_app(bases: dict[str, URL], way: str) -> web.Application:
+    """`bases`: where the product, favourites, cart and inventory services are.
+
+    `way`: how calls to them are guarded, one of guards.WAYS.
+    """
 
     async def with_peers(app: web.Application) -> AsyncIterator[None]:
         async with ClientSession() as session:
-            app[PEERS] = {name: Peer(name, base, session) for name, base in bases.items()}
+            app[PEERS] = {
+                name: Peer(name, base, session, new_guard(way, name))
+                for name, base in bases.items()
+            }
             yield
 
     app = service.new_app()

@@ -9,32 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientError, ClientSession
-from breaker import Breaker, BreakerOpenError
-from retry import retry
+from errors import RejectedError, SparedError, UnavailableError
+from guards import Guard
 from yarl import URL
 
-ATTEMPTS = 3
 ATTEMPT_SECONDS = 0.6
-FIRST_PAUSE_SECONDS = 0.05
-
-FAILURES = 5
-RESET_SECONDS = 1.0
-
-
-class PeerError(Exception):
-    """There is no answer to work with."""
-
-
-class UnavailableError(PeerError):
-    """The service did not answer in time, or said that it cannot."""
-
-
-class SparedError(PeerError):
-    """The service was not asked: it has failed too often just now."""
-
-
-class RejectedError(PeerError):
-    """The service is well, and the request was wrong (a status of 4xx)."""
 
 
 @dataclass
@@ -48,11 +27,11 @@ class Counts:
 
 
 class Peer:
-    """One service. All calls to it share one breaker."""
+    """One service. All calls to it share one guard, which decides whether they are made."""
 
-    def __init__(self, name: str, base: URL, session: ClientSession) -> None:
+    def __init__(self, name: str, base: URL, session: ClientSession, guard: Guard) -> None:
         self.name = name
-        self.breaker = Breaker(FAILURES, RESET_SECONDS)
+        self.guard = guard
         self.counts = Counts()
         self._base = base
         self._session = session
@@ -63,9 +42,7 @@ class Peer:
         async def attempt() -> Any:
             return await self._attempt("GET", path, None)
 
-        return await retry(
-            attempt, UnavailableError, attempts=ATTEMPTS, first_pause=FIRST_PAUSE_SECONDS
-        )
+        return await self.guard.repeated(attempt)
 
     async def post(self, path: str, body: object) -> Any:
         """The JSON that answers `body`. Raises a PeerError if there is none.
@@ -76,11 +53,11 @@ class Peer:
 
     async def _attempt(self, method: str, path: str, body: object) -> Any:
         try:
-            with self.breaker.guard():
+            with self.guard.attempt():
                 status, answer = await self._ask(method, path, body)
-        except BreakerOpenError:
+        except SparedError:
             self.counts.spared += 1
-            raise SparedError(f"{self.name} is being left alone") from None
+            raise
         except (ClientError, TimeoutError, OSError) as error:
             self.counts.failed += 1
             raise UnavailableError(f"{self.name}: {type(error).__name__}") from error

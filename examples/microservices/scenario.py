@@ -109,8 +109,10 @@ class Visit:
         return f"{self._supervisor.services[name].base}{path}"
 
 
-async def run() -> None:
-    async with Supervisor() as supervisor:
+async def run(way: str) -> None:
+    """The visit, with calls that are guarded by one of guards.WAYS."""
+    print(f"\nretry and breaker by {way}:", flush=True)
+    async with Supervisor(0, way) as supervisor:
         for name in (*BEHIND, "frontend"):
             service = supervisor.services[name]
             print(f"  {name:11} {service.base} process {service.process.pid} {service.loop}")

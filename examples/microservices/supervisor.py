@@ -37,8 +37,10 @@ class Service:
 class Supervisor:
     """The services behind, and the frontend before them, for the time of an `async with`."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int, way: str) -> None:
+        """`way`: how the frontend's calls are guarded."""
         self._port = port
+        self._way = way
         self.services: dict[str, Service] = {}
 
     async def __aenter__(self) -> Supervisor:
@@ -47,7 +49,7 @@ class Supervisor:
                 for name in BEHIND:
                     group.create_task(self._start(name, 0))
             bases = [f"--{name}={self.services[name].base}" for name in BEHIND]
-            await self._start("frontend", self._port, *bases)
+            await self._start("frontend", self._port, f"--by={self._way}", *bases)
         except BaseException:
             await self._end_all()
             raise

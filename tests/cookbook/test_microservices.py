@@ -18,8 +18,9 @@ import pytest
 from .conftest import CLASSES, PATIENCE, ROOT, Cookbook, LoopName, Running
 
 
-def test_the_shop_copes(cookbook: Cookbook, loop: LoopName) -> None:
-    output = cookbook("microservices", loop=loop).stdout
+@pytest.mark.parametrize("way", ["hand", "libraries"])
+def test_the_shop_copes(cookbook: Cookbook, loop: LoopName, way: str) -> None:
+    output = cookbook("microservices", "--by", way, loop=loop).stdout
     assert output.startswith(f"running on {CLASSES[loop]}\n")
     services = re.findall(r"^  (\w+) +http://\S+ process (\d+) (\S+)$", output, re.MULTILINE)
     assert [name for name, _, _ in services] == [
@@ -48,6 +49,39 @@ def test_the_shop_copes(cookbook: Cookbook, loop: LoopName) -> None:
 
     assert re.search(r"the product service is killed +\d+ ms  503, no page", output)
     assert output.endswith("all services have ended\n")
+
+
+def test_what_is_cancelled_does_not_open_the_breaker_of_the_library() -> None:
+    """Its context manager goes around awaits, and several calls at once."""
+    pybreaker = pytest.importorskip("pybreaker", reason="`make cookbook` installs it")
+    breaker = pybreaker.CircuitBreaker(
+        fail_max=2, exclude=[asyncio.CancelledError], throw_new_error_on_trip=False
+    )
+
+    async def call(seconds: float, error: type[Exception] | None = None) -> None:
+        with breaker.calling():
+            await asyncio.sleep(seconds)
+            if error is not None:
+                raise error
+
+    async def main() -> None:
+        hanging = [asyncio.create_task(call(3600)) for _ in range(5)]
+        await asyncio.sleep(0)
+        # The others are still inside: it holds no lock while they are.
+        await call(0)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        assert breaker.current_state == "closed"
+        results = await asyncio.gather(
+            call(0, OSError), call(0, OSError), call(0.01), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [OSError, OSError, type(None)]
+        assert breaker.current_state == "open"
+        with pytest.raises(pybreaker.CircuitBreakerError):
+            await call(0)
+
+    asyncio.run(main())
 
 
 def test_ctrl_c_ends_all_services(cookbook: Cookbook, loop: LoopName) -> None:
