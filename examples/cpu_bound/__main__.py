@@ -1,10 +1,9 @@
-"""Work for the processor: processes, map and reduce, a loop in each process, and Dask.
+"""Work for the processor: processes, map and reduce, and a loop in each process.
 
     python examples/cpu_bound               all of it, small
     python examples/cpu_bound pool          the loop, threads and processes compared
     python examples/cpu_bound mapreduce     map and reduce with a progress bar
     python examples/cpu_bound loops         one loop in each process
-    python examples/cpu_bound dask          the same map and reduce on Dask
 
 `ferrio run` in place of `python` runs the same on ferrio.
 """
@@ -40,25 +39,15 @@ async def main(options: argparse.Namespace) -> None:
                 await mapreduce.run(path, options.lines, uses, options.workers)
         case "loops":
             await loops.run(options.documents, options.workers, options.connections)
-        case "dask":
-            import on_dask
-
-            with data_set(options.lines, options.keep) as (path, uses):
-                await on_dask.run(path, uses, options.workers, options.scheduler)
         case _:
             await run_all()
 
 
 async def run_all() -> None:
-    # Dask takes a second to import, so only where it is used.
-    import on_dask
-
     await pool.run(60_000, WORKERS)
     await loops.run(400, WORKERS, 10)
     with data_set(300_000, None) as (path, uses):
-        counted = await mapreduce.run(path, 300_000, uses, WORKERS)
-        if await on_dask.run(path, uses, WORKERS, None) != counted:
-            raise AssertionError("Dask has counted something else")
+        await mapreduce.run(path, 300_000, uses, WORKERS)
 
 
 @contextlib.contextmanager
@@ -99,15 +88,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     many = add("loops", loops.__doc__ or "")
     many.add_argument("--documents", type=int, default=5000, help="to fetch (default: 5000)")
     many.add_argument("--connections", type=int, default=20, help="of each process (default: 20)")
-    dask = add("dask", "The same map and reduce on Dask: another executor, the rest stays.")
-    dask.add_argument(
-        "--scheduler", help="address of one that runs (default: a cluster of its own)"
+    words.add_argument(
+        "--lines", type=int, default=3_000_000, help="of the data set (default: 3000000)"
     )
-    for program in (words, dask):
-        program.add_argument(
-            "--lines", type=int, default=3_000_000, help="of the data set (default: 3000000)"
-        )
-        program.add_argument("--keep", type=Path, help="write the data set to this file")
+    words.add_argument("--keep", type=Path, help="write the data set to this file")
     return parser.parse_args(arguments)
 
 

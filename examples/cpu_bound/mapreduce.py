@@ -74,8 +74,8 @@ async def with_progress(work: asyncio.Future[T], counter: Synchronized[int], tot
     return await work
 
 
-async def run(path: Path, lines: int, uses: int, workers: int) -> str:
-    """Counts the words of a corpus with that many lines and uses; returns the summary."""
+async def run(path: Path, lines: int, uses: int, workers: int) -> None:
+    """Counts the words of a corpus with that many lines and uses."""
     start = time.perf_counter()
     counted = count_words(path, 0, path.stat().st_size)
     alone = time.perf_counter() - start
@@ -97,4 +97,3 @@ async def run(path: Path, lines: int, uses: int, workers: int) -> str:
         f" {len(pieces)} pieces, {counter.value} lines"
     )
     print(f"mapreduce: {summary(result)}")
-    return summary(result)

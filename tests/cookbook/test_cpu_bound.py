@@ -1,4 +1,4 @@
-"""examples/cpu_bound, end to end: real processes, and Dask's own."""
+"""examples/cpu_bound, end to end: real processes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from .conftest import CLASSES, Cookbook, LoopName
 
 
 def test_everything_without_arguments(cookbook: Cookbook, loop: LoopName) -> None:
     done = cookbook("cpu_bound", loop=loop, timeout=110)
     assert done.stderr == ""
-    for name in ("pool", "loops", "mapreduce", "dask"):
+    for name in ("pool", "loops", "mapreduce"):
         assert f"\n{name}: " in done.stdout
 
 
@@ -26,13 +24,12 @@ def test_pool_counts_the_same_in_the_loop_in_threads_and_in_processes(
     assert "all found 1229 primes below 10000" in output
 
 
-@pytest.mark.parametrize("engine", ["mapreduce", "dask"])
 def test_map_and_reduce_count_what_is_in_the_file(
-    cookbook: Cookbook, loop: LoopName, engine: str, tmp_path: Path
+    cookbook: Cookbook, loop: LoopName, tmp_path: Path
 ) -> None:
     file = tmp_path / "words.tsv"
     options = ("--lines", "30000", "--workers", "2", "--keep", str(file))
-    output = cookbook("cpu_bound", engine, *options, loop=loop).stdout
+    output = cookbook("cpu_bound", "mapreduce", *options, loop=loop).stdout
 
     uses: Counter[str] = Counter()
     lines = file.read_text().splitlines()
@@ -43,9 +40,8 @@ def test_map_and_reduce_count_what_is_in_the_file(
     most = sorted(uses, key=lambda word: (-uses[word], word))[:3]
     summary = f"{len(uses)} words, {uses.total()} uses; most used: "
     summary += ", ".join(f"{word} {uses[word]}" for word in most)
-    assert f"{engine}: {summary}" in output.splitlines()
-    if engine == "mapreduce":
-        assert "8 pieces, 30000 lines" in output
+    assert f"mapreduce: {summary}" in output.splitlines()
+    assert "8 pieces, 30000 lines" in output
 
 
 def test_each_process_has_a_loop_of_the_same_class(cookbook: Cookbook, loop: LoopName) -> None:
