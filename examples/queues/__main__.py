@@ -13,36 +13,50 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
+import importlib
 import sys
+from pathlib import Path
+from typing import Any
 
-import background
-import checkout
-import crawler
-import lifo
-import priorities
+import parts
+
+#: All of it, small: the programs in their order, and what they are told.
+SMALL: dict[str, tuple[float, ...]] = {
+    "checkout": (60, 8, 0.002),
+    "background": (80, 2, 50, 0),
+    "crawler": (400, 4, 10, 2),
+    "priorities": (),
+    "lifo": (3, 8),
+}
 
 
 async def main(options: argparse.Namespace) -> None:
     loop = type(asyncio.get_running_loop())
     print(f"running on {loop.__module__}.{loop.__qualname__}", flush=True)
-    match options.program:
-        case "checkout":
-            await checkout.run(options.customers, options.length, options.pace)
-        case "background":
-            await background.run(options.reports, options.workers, options.limit, options.port)
-        case "crawler":
-            await crawler.run(options.pages, options.depth, options.workers, options.timeout)
-        case "priorities":
-            await priorities.run()
-        case "lifo":
-            await lifo.run(options.width, options.depth)
-        case _:
-            await checkout.run(60, 8, 0.002)
-            await background.run(80, 2, 50, 0)
-            await crawler.run(400, 4, 10, 2)
-            await priorities.run()
-            await lifo.run(3, 8)
+    if options.program is not None:
+        parts.require(options.program)
+        # What each is told are its options, in the order in which they are declared.
+        told = [value for name, value in vars(options).items() if name != "program"]
+        await program(options.program).run(*told)
+        return
+    lacking = parts.lacking()
+    for name, told in SMALL.items():
+        if name not in lacking:
+            await program(name).run(*told)
+    parts.report()
+
+
+def program(name: str) -> Any:
+    """Imported when it runs: some need a package, and the others can do without it."""
+    return importlib.import_module(name)
+
+
+def about(name: str) -> str:
+    """What a program's file says about itself."""
+    source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(source)) or ""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -51,8 +65,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     programs = parser.add_subparsers(dest="program", metavar="PROGRAM")
 
-    def add(name: str, module: object) -> argparse.ArgumentParser:
-        text = module.__doc__ or ""
+    def add(name: str) -> argparse.ArgumentParser:
+        text = about(name)
         return programs.add_parser(
             name,
             help=text.partition("\n")[0],
@@ -60,24 +74,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    shop = add("checkout", checkout)
+    shop = add("checkout")
     shop.add_argument("--customers", type=int, default=200, help="of a day (default: 200)")
     shop.add_argument("--length", type=int, default=10, help="places in the line (default: 10)")
     shop.add_argument("--pace", type=float, default=0.005, help="seconds an item (default: 0.005)")
-    web = add("background", background)
+    web = add("background")
     web.add_argument("--reports", type=int, default=200, help="handed in at once (default: 200)")
     web.add_argument(
         "--workers", type=int, default=4, help="reports worked on at once (default: 4)"
     )
     web.add_argument("--limit", type=int, default=100, help="reports that may wait (default: 100)")
     web.add_argument("--port", type=int, default=0, help="to listen on (default: any)")
-    pages = add("crawler", crawler)
+    pages = add("crawler")
     pages.add_argument("--pages", type=int, default=2000, help="of the site (default: 2000)")
     pages.add_argument("--depth", type=int, default=4, help="links to follow (default: 4)")
     pages.add_argument("--workers", type=int, default=20, help="fetches at once (default: 20)")
     pages.add_argument("--timeout", type=float, default=2, help="seconds for a page (default: 2)")
-    add("priorities", priorities)
-    tree = add("lifo", lifo)
+    add("priorities")
+    tree = add("lifo")
     tree.add_argument("--width", type=int, default=3, help="children of a node (default: 3)")
     tree.add_argument("--depth", type=int, default=9, help="levels below the first (default: 9)")
     return parser.parse_args(arguments)

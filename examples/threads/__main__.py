@@ -15,29 +15,53 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
+
+import parts
 
 WORKERS = os.cpu_count() or 2
 
 
 async def main(options: argparse.Namespace) -> None:
-    import fetch
-    import locks
-    import number_work
-
     loop = type(asyncio.get_running_loop())
     print(f"running on {loop.__module__}.{loop.__qualname__}", flush=True)
-    match options.program:
-        case "fetch":
-            await fetch.run(options.count, options.delay, options.workers)
-        case "locks":
-            await locks.run(options.threads, options.times)
-        case "numbers":
-            await number_work.run(options.passwords, options.rounds, options.rows, options.workers)
-        case _:
-            await fetch.run(60, 0.01, 30)
-            await locks.run(4, 2000)
-            await number_work.run(16, 60_000, 4000, WORKERS)
-            print("window: needs a display and somebody to use it: examples/threads window")
+    if options.program is not None:
+        await programs(options)[options.program]()
+        return
+    lacking = parts.lacking()
+    for name, run in programs(None).items():
+        if name not in lacking:
+            await run()
+    parts.report()
+    print("window: needs a display and somebody to use it: examples/threads window")
+
+
+def programs(options: argparse.Namespace | None) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Those without a window, told what `options` say, or, without any, to be quick."""
+
+    # Each is imported when it runs: it may need a package that the others can do without.
+    async def fetch() -> None:
+        import fetch
+
+        told = (
+            (60, 0.01, 30) if options is None else (options.count, options.delay, options.workers)
+        )
+        await fetch.run(*told)
+
+    async def locks() -> None:
+        import locks
+
+        await locks.run(*((4, 2000) if options is None else (options.threads, options.times)))
+
+    async def numbers() -> None:
+        import number_work
+
+        told = (16, 60_000, 4000, WORKERS)
+        if options is not None:
+            told = (options.passwords, options.rounds, options.rows, options.workers)
+        await number_work.run(*told)
+
+    return {"fetch": fetch, "locks": locks, "numbers": numbers}
 
 
 #: What each program is about. They are imported only when they run: the window can do without
@@ -93,6 +117,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 if __name__ == "__main__":
     options = parse(sys.argv[1:])
+    if options.program is not None:
+        parts.require(options.program)
     try:
         if options.program == "window":
             # Tk wants the main thread; so the loop gets another one, or is a guest.

@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 
 import load
+import parts
 import serving
 import tour
 from database import open_database
@@ -27,6 +28,7 @@ async def main(options: argparse.Namespace) -> None:
     loop = type(asyncio.get_running_loop())
     print(f"running on {loop.__module__}.{loop.__qualname__}", flush=True)
     if options.command == "serve":
+        parts.require(options.name)
         if options.until_eof:
             await serving.end_with_input()
         if options.name == "counter":
@@ -35,6 +37,8 @@ async def main(options: argparse.Namespace) -> None:
             async with open_database(options.dsn) as dsn:
                 await serving.serve(options.name, options.port, dsn)
         return
+    if options.plot is not None:
+        parts.require("plot")
     async with open_database(options.dsn) as dsn:
         if options.command in ("tour", None):
             print("\ntour: each application is used once")
@@ -42,6 +46,8 @@ async def main(options: argparse.Namespace) -> None:
         if options.command in ("load", None):
             print(f"\nload: {options.requests} requests to each, {options.crowd} at a time")
             await load.run(dsn, options.requests, options.crowd, options.plot)
+    if options.command is None:
+        parts.report()
 
 
 def positive(text: str) -> int:

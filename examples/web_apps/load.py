@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import parts
 from aiohttp import ClientSession, TCPConnector
 from processes import started
 from serving import REST
@@ -49,7 +50,10 @@ class Result:
 
 async def run(dsn: str, requests: int, crowd: int, plot: Path | None) -> None:
     results = []
+    lacking = parts.lacking()
     for name in REST:
+        if name in lacking:
+            continue
         async with started(name, dsn) as base:
             # Not measured: pools fill, caches warm up, modules are imported.
             await put_load_on(name, base, 4 * crowd, crowd)

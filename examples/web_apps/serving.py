@@ -6,11 +6,9 @@ import asyncio
 import importlib
 import os
 import signal
-import socket
 import sys
 from typing import Any
 
-import uvicorn
 from aiohttp import web
 
 #: Application, and the module with its `make_app`.
@@ -33,7 +31,9 @@ async def serve(name: str, port: int, dsn: str | None) -> None:
     if name == "aiohttp":
         await serve_aiohttp(name, app, port)
     else:
-        await serve_asgi(name, app, port)
+        from uvicorn_server import serve_asgi
+
+        await serve_asgi(app, name, port, announce)
 
 
 async def serve_aiohttp(name: str, app: web.Application, port: int) -> None:
@@ -49,35 +49,6 @@ async def serve_aiohttp(name: str, app: web.Application, port: int) -> None:
         await told_to_end.wait()
     finally:
         await runner.cleanup()
-
-
-async def serve_asgi(name: str, app: Any, port: int) -> None:
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=port,
-        # The loop is there already: it runs us.
-        loop="none",
-        # Django does not know of it, and says so in a log.
-        lifespan="off" if name == "django" else "on",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    await Server(name, config).serve()
-
-
-class Server(uvicorn.Server):
-    """Says where it is, once it is there."""
-
-    def __init__(self, name: str, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._name = name
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            announce(self._name, self.servers[0].sockets[0].getsockname())
 
 
 def announce(name: str, address: tuple[Any, ...]) -> None:
