@@ -90,7 +90,7 @@ ferrio, and run on plain asyncio as well.
 
 COOKBOOK_COMMANDS = """\
 commands:
-  ferrio cookbook                  list the recipes
+  ferrio cookbook [list]           the recipes, what they need and how long they take
   ferrio cookbook show NAME        a recipe's README and its files
   ferrio cookbook show NAME FILE   one of its files
   ferrio cookbook run NAME [args]  run it as `ferrio run` would, with its options
@@ -156,7 +156,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         "cookbook",
         description=COOKBOOK_DESCRIPTION,
         epilog=COOKBOOK_COMMANDS,
-        usage="ferrio cookbook [-h] [show NAME [FILE] | run [options] NAME [args ...]]",
+        usage="ferrio cookbook [-h] [list | show NAME [FILE] | run [options] NAME [args ...]]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -216,6 +216,11 @@ def add_cookbook_commands(cookbook: argparse.ArgumentParser) -> None:
     """What can be done with recipes; `ferrio cookbook` alone lists them."""
     commands = cookbook.add_subparsers(
         prog="ferrio cookbook", dest="cookbook_command", metavar="COMMAND", help=argparse.SUPPRESS
+    )
+    commands.add_parser(
+        "list",
+        description="List the recipes, what they need and how long they take.",
+        allow_abbrev=False,
     )
     show = commands.add_parser(
         "show", description="Print a recipe's README and what files it has.", allow_abbrev=False

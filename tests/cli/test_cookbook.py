@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from ferrio import _cookbook
+from ferrio import _cookbook, _run
 from ferrio._choice import Choice
-from ferrio._cookbook import Requirement, first_sentence, release
+from ferrio._cookbook import first_sentence
+from ferrio._cookbook.commands import Reader
+from ferrio._cookbook.requirement import Requirement, install_command, release
 
 from .command import FERRIO, Command
 
@@ -40,6 +45,7 @@ def test_the_installed_package_has_every_recipe_of_the_repository(tmp_path: Path
     assert (outcome.status, outcome.stderr) == (0, "")
     listed = re.findall(r"^  (\w+) ", outcome.stdout, re.MULTILINE)
     assert sorted(listed) == FOLDERS
+    assert COOKBOOK.run(["list"], cwd=tmp_path).stdout == outcome.stdout
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -48,6 +54,8 @@ def test_recipes_of_the_repository(name: str, tmp_path: Path) -> None:
     recipe = _cookbook.recipe_named(name)
     assert recipe.summary.endswith(".")
     assert all(requirement.text for requirement in recipe.requirements())
+    assert all(need.what for need in recipe.needs())
+    assert recipe.seconds() is not None, f"make cookbook-durations ARGS={name}"
     for path in recipe.files:
         assert path.read_bytes() == (EXAMPLES / name / path.relative_to(recipe.folder)).read_bytes()
 
@@ -88,12 +96,124 @@ def test_show_prints_the_readme_and_what_each_file_is(
     assert _cookbook.show("sockets", None) == 0
     output = capsys.readouterr().out
     assert output.startswith("# sockets\n\nAll about\n`sockets`.")
-    assert output.endswith(
+    assert (
         f"Files in {kitchen / 'sockets'}:\n\n"
         "  README.md\n"
         "  __main__.py  Greets.\n"
         "  a_part.py    A part of it.\n"
+    ) in output
+
+
+def test_the_list_says_how_long_it_takes_and_what_it_needs(
+    kitchen: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    write_recipe(kitchen, "sockets")
+    write_recipe(kitchen, "queues", "pytest>=1\nno-such-package  # for: crawler, background\n")
+    (kitchen / "queues" / "recipe.toml").write_text(
+        '[needs]\n"a server" = []\n"a display" = ["crawler"]\n'
     )
+    (kitchen / "durations.toml").write_text("[seconds]\nqueues = 3.6\n")
+    assert _cookbook.list_recipes() == 0
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "  sockets  All about sockets.",
+        "  queues   All about queues.",
+        "           - 4 s; needs pytest, a server; for crawler: no-such-package (not installed), a",
+        "             display; for background: no-such-package (not installed)",
+    ]
+
+
+README = """\
+# queues
+
+```console
+$ ferrio run examples/queues                      # all
+$ ferrio run --loop asyncio examples/queues       # on asyncio
+$ ferrio run examples/queues crawler --pages 5
+$ python examples/postgres/embedded.py            # a server
+```
+
+`python examples/queues` runs it, too; see examples/queues/crawler.py.
+
+[`Crawler.crawl` in crawler.py](crawler.py "code: Crawler.crawl; marked: join")
+"""
+
+
+@pytest.mark.parametrize("command", ["ferrio", "python -m ferrio"])
+def test_commands_of_an_installed_recipe_can_be_typed_anywhere(
+    command: str, tmp_path: Path
+) -> None:
+    reader = Reader(tmp_path, Path("/site/_recipes"), command, "python3")
+    width = len("$  cookbook run --loop asyncio queues") + len(command)
+    width = max(width, len("$ python3 /site/_recipes/postgres/embedded.py"))
+    assert reader.rewritten("queues", README) == (
+        "# queues\n\n```console\n"
+        f"{f'$ {command} cookbook run queues':<{width}}  # all\n"
+        f"{f'$ {command} cookbook run --loop asyncio queues':<{width}}  # on asyncio\n"
+        f"$ {command} cookbook run queues crawler --pages 5\n"
+        f"{'$ python3 /site/_recipes/postgres/embedded.py':<{width}}  # a server\n"
+        "```\n\n"
+        "`python3 /site/_recipes/queues` runs it, too; see examples/queues/crawler.py.\n\n"
+        f"`Crawler.crawl` in crawler.py: `{command} cookbook show queues crawler.py`\n"
+    )
+
+
+def test_commands_in_a_clone_stay_as_they_are_written(tmp_path: Path) -> None:
+    for name in ("queues", "postgres"):
+        (tmp_path / "examples" / name).mkdir(parents=True)
+        (tmp_path / "examples" / name / "__main__.py").touch()
+    reader = Reader(tmp_path, Path("/site/_recipes"), "ferrio", "python")
+    commands = README.partition("\n[")[0]
+    words = [line.split("  #")[0].rstrip() for line in commands.splitlines()]
+    shown = reader.rewritten("queues", commands).splitlines()
+    assert [line.split("  #")[0].rstrip() for line in shown] == words
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_no_command_of_a_readme_names_what_is_not_there(name: str, tmp_path: Path) -> None:
+    """Of an installed recipe, followed anywhere."""
+    recipe = _cookbook.recipe_named(name)
+    text = Reader(tmp_path, _cookbook.RECIPES, "ferrio", "python").rewritten(name, recipe.readme)
+    for command in re.findall(r"^\$ (.*)", text, re.MULTILINE):
+        assert "examples/" not in command
+    for named in re.findall(r"python (/\S+/_recipes/[\w./]+)", text):
+        assert Path(named).exists()
+
+
+@pytest.mark.parametrize("in_clone", [True, False])
+def test_what_show_says_to_type_works(in_clone: bool, tmp_path: Path) -> None:
+    """By `ferrio` where that is on PATH, and else as it was called."""
+    folder = EXAMPLES.parent if in_clone else tmp_path
+    bare = {"PATH": "/usr/bin:/bin"}
+    for command, environment in [
+        (Command([FERRIO, "cookbook"], {}), {"PATH": f"{Path(FERRIO).parent}:/usr/bin:/bin"}),
+        (Command([FERRIO, "cookbook"], bare), bare),
+        (Command([sys.executable, "-m", "ferrio", "cookbook"], bare), bare),
+    ]:
+        command = Command(command.words, environment)
+        shown = command.run(["show", "concurrency"], cwd=folder).stdout
+        section = shown.partition("To run it here")[2].splitlines()
+        for_all, for_help = [line.strip() for line in section if line.startswith("  ")]
+        assert for_help == f"{for_all} --help"
+        assert ("examples/concurrency" in for_all) is in_clone
+        done = subprocess.run(
+            for_help, shell=True, cwd=folder, env=os.environ | environment, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"usage: " in done.stdout
+
+
+def test_packages_are_installed_by_what_this_environment_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    needed = [Requirement.parse("aiohttp>=3.10"), Requirement.parse("numpy")]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    python = sys.executable
+    assert install_command(needed) == f"{python} -m pip install 'aiohttp>=3.10' 'numpy'"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert install_command(needed).startswith(f"{python} -m ensurepip && {python} -m pip install")
+    (tmp_path / "uv").touch(0o755)
+    assert install_command(needed) == (f"uv pip install --python {python} 'aiohttp>=3.10' 'numpy'")
 
 
 def test_show_prints_a_file(kitchen: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,8 +264,9 @@ def test_help(tmp_path: Path) -> None:
 
 
 def test_missing_packages_are_named_with_the_command_that_installs_them(
-    kitchen: Path, capsys: pytest.CaptureFixture[str]
+    kitchen: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", "")
     write_recipe(
         kitchen,
         "sockets",
@@ -167,7 +288,19 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
         "'pytest>=4000' 'no-such-package-anywhere[extra]>=1.5'\n"
     )
     assert _cookbook.show("sockets", None) == 0
-    assert "'no-such-package-anywhere[extra]>=1.5'" in capsys.readouterr().out
+    section = capsys.readouterr().out.partition("To run it here")[2]
+    assert section.splitlines()[2] == (
+        f"  {sys.executable} -m pip install 'pytest>=4000' 'no-such-package-anywhere[extra]>=1.5'"
+    )
+
+
+def test_a_recipe_runs_without_the_packages_of_its_parts(
+    kitchen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says itself what it leaves out: tests/cookbook/test_parts.py."""
+    write_recipe(kitchen, "sockets", "no-such-package  # for: crawler\n")
+    monkeypatch.setattr(_run, "run", lambda program, arguments, **options: len(arguments))
+    assert _cookbook.run("sockets", ["crawler", "--pages=2"], choice=Choice()) == 2
 
 
 @pytest.mark.parametrize(
