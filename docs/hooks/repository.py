@@ -88,7 +88,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         if FENCE.match(line):
             is_code = not is_code
         lines.append(line if is_code else with_links(line, source, page.file, files))
-    return "".join(lines).replace(EXAMPLES, list_of_examples())
+    markdown = "".join(lines).replace(EXAMPLES, list_of_examples())
+    return f"{markdown}\n{next_example(source)}" if source in pages() else markdown
 
 
 def with_links(line: str, source: str, page: File, files: Files) -> str:
@@ -112,7 +113,7 @@ def in_site(target: str, source: str, page: str, files: Files) -> str:
     file = ROOT / path
     if path in pages():
         place = pages()[path]
-    elif files.get_file_from_path(path.removeprefix("docs/")) and path.startswith("docs/"):
+    elif is_in_site(path, files):
         place = path.removeprefix("docs/")
     elif file.suffix in IMAGES and file.exists():
         place = picture_in_site(file)
@@ -121,6 +122,15 @@ def in_site(target: str, source: str, page: str, files: Files) -> str:
     else:
         raise PluginError(f"{source}: link to {target}, but there is no {path}")
     return os.path.relpath(place, PurePosixPath(page).parent) + suffix
+
+
+def is_in_site(path: str, files: Files) -> bool:
+    """Whether `path`, in the repository, is a file of `docs` that the site takes as it is."""
+    found = files.get_file_from_path(path.removeprefix("docs/"))
+    # Hooks stand there, too, and are left out.
+    if not path.startswith("docs/") or found is None:
+        return False
+    return found.inclusion is not InclusionLevel.EXCLUDED
 
 
 def project() -> dict[str, Any]:
@@ -170,6 +180,19 @@ def linked_sources() -> Iterator[Path]:
             is_page = path in pages() or (path.startswith("docs/") and file.suffix == ".md")
             if file.exists() and not is_page and file.suffix not in IMAGES:
                 yield file
+
+
+def next_example(source: str) -> str:
+    """The way on from the how-to page that `source` is; empty for other pages."""
+    readmes = examples()
+    if ROOT / source not in readmes:
+        return ""
+    place = readmes.index(ROOT / source) + 1
+    if place == len(readmes):
+        return "Next: [all of the how-to pages](index.md).\n"
+    following = readmes[place]
+    summary = first_sentence(following.read_text())
+    return f"Next: [{title(following)}]({following.parent.name}.md). {summary}\n"
 
 
 def title(readme: Path) -> str:
