@@ -16,7 +16,7 @@ docs: docs-environment ## build the documentation site into .build/site
 docs-serve: docs-environment
 	$(MKDOCS) serve
 
-docs-test: venv ## run the code blocks of the documentation
+docs-test: venv servers ## run the code blocks of the documentation
 	$(VENV)/bin/python -m pytest tests/docs $(ARGS)
 
 docs-environment:

@@ -51,6 +51,7 @@ class Directives:
     background: dict[str, Background] = field(default_factory=dict)
     """For the commands that have this word in them."""
     numbers_vary: bool = False
+    postgres: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def directives(said: list[str], where: str) -> Directives:
             background[match["word"] or ""] = Background(match["ready"], ended_by)
         elif words == "numbers vary":
             found["numbers_vary"] = True
+        elif words == "a Postgres server":
+            found["postgres"] = True
         else:
             raise ValueError(f"{where}: nobody knows what this test comment means: {words}")
     return Directives(**found)  # type: ignore[arg-type]

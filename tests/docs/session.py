@@ -46,6 +46,8 @@ class Session:
     def __init__(self, page: Path, folder: Path, ports: Sequence[str] = PORTS) -> None:
         self._folder = folder
         self._beside: Beside | None = None
+        self._postgres: subprocess.Popen[str] | None = None
+        self._environment: dict[str, str] = {}
         self._ports = {port: free_port() for port in ports}
         (folder / "examples").symlink_to(ROOT / "examples")
         surroundings = SURROUNDINGS / str(page.with_suffix("")).replace("/", "-")
@@ -61,10 +63,17 @@ class Session:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._end_beside(check=error is None)
+        try:
+            self._end_beside(check=error is None)
+        finally:
+            if self._postgres is not None:
+                # It ends with its input.
+                self._postgres.communicate(timeout=PATIENCE)
 
     def run(self, block: Block) -> None:
         """Raises AssertionError, with all there is to know, if `block` does not do what it says."""
+        if block.directives.postgres:
+            self._start_postgres()
         match block.language:
             case _ if block.title is not None:
                 (self._folder / block.title).write_text(self._with_free_ports(block.text))
@@ -77,6 +86,20 @@ class Session:
                     self._run_command(block, command)
             case other:
                 raise ValueError(f"{block}: nobody knows how to run {other}")
+
+    def _start_postgres(self) -> None:
+        """A private server for this page: that of examples/postgres."""
+        assert self._postgres is None, "the page has one already"
+        self._postgres = subprocess.Popen(
+            [sys.executable, ROOT / "examples" / "postgres" / "embedded.py"],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._postgres.stdout is not None
+        dsn = self._postgres.stdout.readline().strip()
+        assert dsn, "no Postgres server: it has said why"
+        self._environment["DATABASE_URL"] = dsn
 
     def _run_fragment(self, block: Block) -> None:
         fragment = self._folder / f"line_{block.line}.py"
@@ -134,7 +157,7 @@ class Session:
         process = subprocess.Popen(
             ["bash", "-c", f"exec {words}"],
             cwd=self._folder,
-            env=environment(),
+            env=environment() | self._environment,
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -161,7 +184,7 @@ class Session:
         return subprocess.run(
             command,
             cwd=cwd or self._folder,
-            env=environment(),
+            env=environment() | self._environment,
             input=stdin,
             text=True,
             stdout=subprocess.PIPE,

@@ -24,6 +24,7 @@ print("hello")
 <!-- test: exit status 3 -->
 <!-- test: background serve until listening on -->
 <!-- test: background until it is ready, ended by SIGTERM -->
+<!-- test: a Postgres server -->
 
 ```console
 $ python hello.py
@@ -43,6 +44,7 @@ def test_blocks_are_found_with_what_is_said_about_them() -> None:
     assert (hello.language, hello.title, hello.line) == ("python", "hello.py", 3)
     assert hello.text == 'print("hello")\n\n'
     assert hello.directives.exit_status == 0
+    assert (hello.directives.postgres, console.directives.postgres) == (False, True)
     assert (console.language, console.title) == ("console", None)
     assert (console.directives.since, console.directives.exit_status) == ((3, 12), 3)
     assert console.directives.background == {
