@@ -14,3 +14,4 @@ include examples/cookbook.mk
 include fuzz/fuzz.mk
 include bench/bench.mk
 include docs/docs.mk
+include release/release.mk

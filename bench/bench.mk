@@ -7,7 +7,8 @@
 #   make bench-growth ARGS=--quick              how costs grow with connections, timers and tasks
 #   make bench-growth-figures PYTHON=python3.14 the same in full, with tables and plot of bench/README.md
 
-LOAD_GENERATOR := target/release/ferrio-load
+# What the wheel carries, too: `make venv` has built it.
+LOAD_GENERATOR := target/load/ferrio-load
 BENCH = $(VENV)/bin/python -m ferrio._bench --load-generator $(LOAD_GENERATOR)
 BENCH_RESULTS = bench/results/$(notdir $(VENV))
 GROWTH_RESULTS = bench/results/growth-$(notdir $(VENV)).json
@@ -56,7 +57,9 @@ bench-test: ## test the load generator
 	cargo test -p ferrio-load
 
 bench-tools: venv
-	@cargo build --quiet --release -p ferrio-load
-	@$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary \
+	@$(PYTHON) bench/load/progress.py 'the load generator' \
+	  cargo build --quiet --locked --profile load --package ferrio-load
+	@$(PYTHON) bench/load/progress.py 'installing what it is measured beside' \
+	  $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary \
 	  --requirement bench/requirements.txt
 	@command -v wrk >/dev/null || echo 'without wrk (apt-get install wrk) there are no web rows'

@@ -26,7 +26,7 @@ test: engine pytest conformance ## every test there is, on $(PYTHON)
 # What CPython's version cannot change: tables, plots and the programs that measure, pages, recipes,
 # and the engine, which knows no Python. .ci/run tests it on one version.
 UNVERSIONED = tests/bench tests/docs tests/cli/test_command.py tests/cli/test_cookbook.py \
-  tests/cli/test_examples.py
+  tests/cli/test_examples.py tests/release
 
 test-version: pytest conformance ## the tests that another version of CPython may change, on $(PYTHON)
 test-version: LEFT_OUT = $(UNVERSIONED:%=--ignore=%)
@@ -116,9 +116,9 @@ memcheck: venv ## the engine's unit tests and a program on ferrio, under valgrin
 	  --config 'target."cfg(unix)".runner="$(VALGRIND) $(LEAKS)"'
 	PYTHONMALLOC=malloc $(VALGRIND) $(VENV)/bin/python -m tests.stress.memcheck
 
-lint: lint-rust lint-python lint-stubs deny ## formatting, clippy, ruff, mypy, stubs against the binary, dependencies
+lint: lint-rust lint-python lint-stubs lint-workflows deny ## formatting, clippy, ruff, mypy, stubs against the binary, workflows, dependencies
 
-.PHONY: lint-environment lint-rust lint-python lint-stubs
+.PHONY: lint-environment lint-rust lint-python lint-stubs lint-workflows
 lint-environment:
 	@$(PYTHON) tests/setup/environment.py --lint --docs --profile $(PROFILE)
 
@@ -138,12 +138,16 @@ lint-python: lint-environment
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py python/_ferrio_pytest.py tests/bench tests/conformance tests/docs tests/fuzzing tests/setup \
-	  tests/suites tests/typing bench fuzz docs/hooks --exclude /surroundings/ --exclude $(OTHERS_PACKAGES)
+	  tests/release tests/suites tests/typing bench fuzz release docs/hooks --exclude /surroundings/ --exclude $(OTHERS_PACKAGES)
 	$(VENV)/bin/mypy --strict $(TESTS_MYPY) tests/entry tests/cli tests/parity tests/loops.py \
 	  tests/certificates.py tests/conftest.py
 
 lint-stubs: lint-environment
 	$(VENV)/bin/python -m mypy.stubtest ferrio._ferrio
+
+# Syntax, schema and what an attacker could make of them. What it would ask the forge is left out.
+lint-workflows: lint-environment
+	$(VENV)/bin/zizmor --offline --strict-collection --quiet .github/workflows
 
 # Advisories are in a database on GitHub, which may be out of reach: make deny ARGS=advisories
 deny: lint-environment ## licences, sources and duplicates among what is built in

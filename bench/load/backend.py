@@ -6,6 +6,8 @@ file (`tool.maturin.include`). Where it cannot be built, the wheel does without,
 says that a Python client makes the load.
 
     python bench/load/backend.py        builds the program into the package's folder, or fails
+
+What it is at is printed, for `pip install -v`: pip shows nothing of it otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import progress
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "python" / "ferrio" / "_bench" / "ferrio-load"
@@ -35,11 +39,19 @@ def build() -> None:
 
 
 def build_wheel(*arguments: Any, **options: Any) -> str:
+    say("1 of 2: ferrio-load, by which `ferrio bench` makes its load")
     try:
-        build()
+        with progress.ticking("ferrio: ferrio-load"):
+            build()
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"ferrio bench will use its Python client: no ferrio-load ({error})", file=sys.stderr)
-    return str(maturin().build_wheel(*arguments, **options))
+    say("2 of 2: the extension module; its last crate, ferrio-py, takes most of the time")
+    with progress.ticking("ferrio: the extension module"):
+        return str(maturin().build_wheel(*arguments, **options))
+
+
+def say(what: str) -> None:
+    print(f"ferrio: {what}", file=sys.stderr, flush=True)
 
 
 def __getattr__(name: str) -> Any:

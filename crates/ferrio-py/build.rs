@@ -13,13 +13,13 @@ fn main() {
     println!("cargo::rustc-env=FERRIO_RUSTC={}", rustc_version().unwrap_or_default());
 }
 
-/// Has every segment of the library begin at a page of its own. By default LLD, which rustc links
-/// with, lets the end of one and the beginning of the next share a page of the file, so that code
-/// begins in the middle of a page. The libunwind in `py-spy --native` takes the beginning of the
-/// mapping for that of the code, finds nothing where it looks, and gives up on the whole process.
-/// Linkers that do so anyway ignore the option.
+/// Has every segment of the library begin at a page of its own, code among them: `ffi/page.rs` says
+/// what for, and does it where `.text` is the first section of code. Linkers that do so anyway
+/// ignore the option; zig, by which `make wheels` has a linker for every platform, refuses it.
 fn unwindable() {
-    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+    println!("cargo::rerun-if-env-changed=ZIG_COMMAND");
+    let by_zig = env::var_os("ZIG_COMMAND").is_some();
+    if !by_zig && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         println!("cargo::rustc-link-arg-cdylib=-Wl,-z,separate-loadable-segments");
     }
 }

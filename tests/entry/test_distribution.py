@@ -18,6 +18,7 @@ REQUIREMENTS = [
     *ROOT.glob("tests/requirements*.txt"),
     ROOT / "tests" / "suites" / "requirements.txt",
     ROOT / "bench" / "requirements.txt",
+    ROOT / "release" / "requirements.txt",
 ]
 
 

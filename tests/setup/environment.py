@@ -25,6 +25,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench" / "load"))
+import progress  # noqa: E402 - it stands beside the build backend, which must find it too
+
 BUILD = ROOT / ".build"
 # A debug build of CPython has extensions of its own, and no package has wheels for it.
 IS_DEBUG = hasattr(sys, "gettotalrefcount")
@@ -254,9 +257,9 @@ def pip(*arguments: str | Path) -> None:
 def run(command: Sequence[str | Path]) -> None:
     # maturin looks for an active environment; ours is the interpreter it is told about.
     environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    if done.returncode != 0:
-        sys.exit(f"[{VERSION}] failed ({done.returncode}): {' '.join(map(str, command))}")
+    status = progress.run(command, f"[{VERSION}] so far", cwd=ROOT, env=environment)
+    if status != 0:
+        sys.exit(f"[{VERSION}] failed ({status}): {' '.join(map(str, command))}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ pub(crate) mod interpreter;
 pub(crate) mod iter;
 pub(crate) mod make;
 pub(crate) mod overrides;
+mod page;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod raise;
