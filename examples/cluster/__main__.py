@@ -1,11 +1,11 @@
 """Map and reduce on Dask: from a pool of processes to a cluster, and what that costs.
 
-    python examples/cluster                 all of it, small
-    python examples/cluster one             the process pool, and a cluster on this machine
-    python examples/cluster two             ... on two machines, the second one simulated
-    python examples/cluster connect ADDRESS a cluster that runs already
+    ferrio run examples/cluster                 all of it, small
+    ferrio run examples/cluster one             the process pool, and a cluster on this machine
+    ferrio run examples/cluster two             ... on two machines, the second one simulated
+    ferrio run examples/cluster connect ADDRESS a cluster that runs already
 
-`ferrio run` in place of `python` runs the same on ferrio, scheduler and workers included. The job
+`python` in place of `ferrio run` runs the same on asyncio, scheduler and workers included. The job
 is that of examples/cpu_bound: how often each word is used in a large file.
 """
 

@@ -1,11 +1,11 @@
 """Work for the processor: processes, map and reduce, and a loop in each process.
 
-    python examples/cpu_bound               all of it, small
-    python examples/cpu_bound pool          the loop, threads and processes compared
-    python examples/cpu_bound mapreduce     map and reduce with a progress bar
-    python examples/cpu_bound loops         one loop in each process
+    ferrio run examples/cpu_bound               all of it, small
+    ferrio run examples/cpu_bound pool          the loop, threads and processes compared
+    ferrio run examples/cpu_bound mapreduce     map and reduce with a progress bar
+    ferrio run examples/cpu_bound loops         one loop in each process
 
-`ferrio run` in place of `python` runs the same on ferrio.
+`python` in place of `ferrio run` runs the same on asyncio.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An encyclopedia of invented articles: an aiohttp service, and a crowd of visitors that uses it.
 
-    python examples/encyclopedia              on asyncio
+    ferrio run examples/encyclopedia              on asyncio
     ferrio run examples/encyclopedia          on ferrio
 
 A program as people write them, on nothing but asyncio and aiohttp: HTML pages with ETags, JSON, a

@@ -1,13 +1,13 @@
 """A shop for garden seeds as five services, each a process, and what it does when one fails.
 
-    python examples/microservices               starts all, visits the shop, breaks it on the way,
-                                                once for each way to guard its calls
-    python examples/microservices --by hand     ... for one of them: hand or libraries
-    python examples/microservices up            starts all, until Ctrl-C
-    curl localhost:8000/users/1/shop            ... and this is the page
+    ferrio run examples/microservices               starts all, visits the shop, and breaks it,
+                                                    once for each way to guard its calls
+    ferrio run examples/microservices --by hand     ... for one of them: hand or libraries
+    ferrio run examples/microservices up            starts all, until Ctrl-C
+    curl localhost:8000/users/1/shop                ... and this is the page
 
 The services are `product`, `favourites`, `cart` and `inventory`, and `frontend`, which makes pages
-out of what the four know. `python examples/microservices service --help` starts one by itself.
+out of what the four know. `ferrio run examples/microservices service --help` starts one by itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Postgres with asyncpg, from the schema to streaming cursors, on the rides of a tram network.
 
-    python examples/postgres                      all programs, on a private server
-    python examples/postgres load --rides 200000
-    python examples/postgres --dsn postgresql://me@localhost/scratch
+    ferrio run examples/postgres                      all programs, on a private server
+    ferrio run examples/postgres load --rides 200000
+    ferrio run examples/postgres --dsn postgresql://me@localhost/scratch
 
 Without --dsn (or the variable DATABASE_URL) a private server is started and deleted in the end; see
 embedded.py for where it comes from. Everything happens in a Postgres schema named cookbook_trams,

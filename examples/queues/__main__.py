@@ -1,13 +1,13 @@
 """Queues: a line with an end, work for later, work that makes work, priorities, stacks.
 
-    python examples/queues               all of it, small
-    python examples/queues checkout      customers and cashiers
-    python examples/queues background    a web server that answers at once and works afterwards
-    python examples/queues crawler       a crawler with a depth limit
-    python examples/queues priorities    priorities with ties
-    python examples/queues lifo          the last first
+    ferrio run examples/queues               all of it, small
+    ferrio run examples/queues checkout      customers and cashiers
+    ferrio run examples/queues background    a web server that answers at once and works afterwards
+    ferrio run examples/queues crawler       a crawler with a depth limit
+    ferrio run examples/queues priorities    priorities with ties
+    ferrio run examples/queues lifo          the last first
 
-`ferrio run` in place of `python` runs the same on ferrio.
+`python` in place of `ferrio run` runs the same on asyncio.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Streams and protocols: an HTTP client, input that does not block, a chat for the whole screen.
 
-    python examples/streams                     all that needs no keyboard
-    python examples/streams http [URL ...]      an HTTP client by protocol, and by streams
-    python examples/streams countdowns          type while things go on
-    python examples/streams serve               a chat server ...
-    python examples/streams chat ada            ... and its client, on the whole screen
-    python examples/streams crowd               a hundred chat clients at once
+    ferrio run examples/streams                     all that needs no keyboard
+    ferrio run examples/streams http [URL ...]      an HTTP client by protocol, and by streams
+    ferrio run examples/streams countdowns          type while things go on
+    ferrio run examples/streams serve               a chat server ...
+    ferrio run examples/streams chat ada            ... and its client, on the whole screen
+    ferrio run examples/streams crowd               a hundred chat clients at once
 
-`ferrio run` in place of `python` runs the same on ferrio.
+`python` in place of `ferrio run` runs the same on asyncio.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Subprocesses: reading along, talking, many at once, and getting rid of them.
 
-    python examples/subprocesses                      all of it, small
-    python examples/subprocesses follow [COMMAND ...] output line by line
-    python examples/subprocesses talk                 a conversation, and a pipeline
-    python examples/subprocesses encrypt --tool gpg   a hundred encryptions, a few at a time
-    python examples/subprocesses patience             time-outs, SIGTERM, SIGKILL, process groups
+    ferrio run examples/subprocesses                      all of it, small
+    ferrio run examples/subprocesses follow [COMMAND ...] output line by line
+    ferrio run examples/subprocesses talk                 a conversation, and a pipeline
+    ferrio run examples/subprocesses encrypt --tool gpg   a hundred encryptions, a few at a time
+    ferrio run examples/subprocesses patience             time-outs, SIGTERM, SIGKILL, groups
 
-`ferrio run` in place of `python` runs the same on ferrio. Needs a Unix, openssl or gpg.
+`python` in place of `ferrio run` runs the same on asyncio. Needs a Unix, openssl or gpg.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Threads beside the loop: blocking libraries, locks, number work, and a window.
 
-    python examples/threads             all of it that needs no display
-    python examples/threads fetch       requests, a blocking library, in threads
-    python examples/threads locks       lost updates, reentrant locks, deadlocks
-    python examples/threads numbers     hashing and NumPy on several cores
-    python examples/threads window      a window that tests a URL under load
+    ferrio run examples/threads             all of it that needs no display
+    ferrio run examples/threads fetch       requests, a blocking library, in threads
+    ferrio run examples/threads locks       lost updates, reentrant locks, deadlocks
+    ferrio run examples/threads numbers     hashing and NumPy on several cores
+    ferrio run examples/threads window      a window that tests a URL under load
 
-`ferrio run` in place of `python` runs the same on ferrio.
+`python` in place of `ferrio run` runs the same on asyncio.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def main(options: argparse.Namespace) -> None:
         if name not in lacking:
             await run()
     parts.report()
-    print("window: needs a display and somebody to use it: examples/threads window")
+    print(f"window: needs a display and somebody to use it: {sys.argv[0]} window")
 
 
 def programs(options: argparse.Namespace | None) -> dict[str, Callable[[], Awaitable[None]]]:

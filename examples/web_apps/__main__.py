@@ -1,9 +1,9 @@
 """A library of tools as a web application, three times, and a page that counts; all under load.
 
-    python examples/web_apps                    a tour of all, then a small load
-    python examples/web_apps serve starlette    one: aiohttp, starlette, django or counter
-    python examples/web_apps serve counter      ... http://127.0.0.1:8000 in two windows
-    python examples/web_apps load --requests 5000 --plot load.svg
+    ferrio run examples/web_apps                    a tour of all, then a small load
+    ferrio run examples/web_apps serve starlette    one: aiohttp, starlette, django or counter
+    ferrio run examples/web_apps serve counter      ... http://127.0.0.1:8000 in two windows
+    ferrio run examples/web_apps load --requests 5000 --plot load.svg
 
 Without --dsn (or the variable DATABASE_URL) a private Postgres is started and deleted in the end;
 see examples/postgres/embedded.py for where it comes from.

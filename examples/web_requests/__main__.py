@@ -1,9 +1,9 @@
 """Concurrent web requests: many ways to ask a site for thousands of pages, and what each costs.
 
-    python examples/web_requests                    all programs, on a site of their own
-    python examples/web_requests polite --pages 3000
-    python examples/web_requests serve --port 8080  only the site, for a browser or for --url
-    python examples/web_requests gather --url http://127.0.0.1:8080
+    ferrio run examples/web_requests                    all programs, on a site of their own
+    ferrio run examples/web_requests polite --pages 3000
+    ferrio run examples/web_requests serve --port 8080  only the site, for a browser or for --url
+    ferrio run examples/web_requests gather --url http://127.0.0.1:8080
 
 The site is generated and local: nothing else is ever asked.
 """

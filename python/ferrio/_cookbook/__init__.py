@@ -7,10 +7,12 @@ it needs packages, and a `recipe.toml` if it needs anything else. The wheel carr
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -171,4 +173,18 @@ def run(
             status=1,
         )
     program = _run.Script(str(recipe.folder))
-    return _run.run(program, arguments, choice=choice, children=children)
+    with help_rewritten(recipe) if {"-h", "--help"} & {*arguments} else nullcontext():
+        return _run.run(program, arguments, choice=choice, children=children)
+
+
+@contextmanager
+def help_rewritten(recipe: Recipe) -> Iterator[None]:
+    """What a recipe says of itself is written for a clone, as its README is."""
+    # Later, the command line is the recipe's.
+    reader = Reader.here(RECIPES)
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            yield
+    finally:
+        print(reader.rewritten(recipe.name, said.getvalue()), end="")

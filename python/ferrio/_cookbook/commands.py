@@ -22,7 +22,9 @@ RUN = re.compile(
     r"examples/(?P<name>\w+)\b(?!/)"
 )
 #: `python examples/NAME` and `python examples/NAME/FILE`.
-PYTHON = re.compile(r"\bpython (?P<options>(?:-\w+ )*)examples/(?P<path>\w+(?:/[\w.]+)*)")
+PYTHON = re.compile(r"\bpython (?P<options>(?:-\w+ )*)(?=examples/)")
+#: A path in a clone, wherever else it is named.
+PATH = re.compile(r"(?<![\w/.])examples/(?P<path>\w+(?:/[\w.]*\w)*)")
 #: A command of a console block, and the comment behind it.
 COMMENTED = re.compile(r"(?P<command>\$ .*?\S) {2,}(?P<comment># .*)")
 #: A link in whose place the site has the code: docs/hooks/excerpts.py.
@@ -63,9 +65,8 @@ class Reader:
         show = f"{self.ferrio} cookbook show {name}"
         readme = CODE.sub(lambda code: f"{code['label']}: `{show} {code['file']}`", readme)
         readme = RUN.sub(lambda found: self.run_command(found["name"], found["options"]), readme)
-        readme = PYTHON.sub(
-            lambda found: f"{self.python} {found['options']}{self.path(found['path'])}", readme
-        )
+        readme = PYTHON.sub(lambda found: f"{self.python} {found['options']}", readme)
+        readme = PATH.sub(lambda found: self.path(found["path"]), readme)
         return FENCE.sub(lambda block: aligned(block[0]), readme)
 
     def _is_clone_of(self, name: str) -> bool:
