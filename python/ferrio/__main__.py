@@ -93,6 +93,7 @@ commands:
   ferrio cookbook [list]           the recipes, what they need and how long they take
   ferrio cookbook show NAME        a recipe's README and its files
   ferrio cookbook show NAME FILE   one of its files
+  ferrio cookbook copy NAME        copy it into the folder examples, to be changed
   ferrio cookbook run NAME [args]  run it as `ferrio run` would, with its options
 
 examples:
@@ -156,7 +157,8 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         "cookbook",
         description=COOKBOOK_DESCRIPTION,
         epilog=COOKBOOK_COMMANDS,
-        usage="ferrio cookbook [-h] [list | show NAME [FILE] | run [options] NAME [args ...]]",
+        usage="ferrio cookbook [-h] [list | show NAME [FILE] | copy NAME |\n"
+        "                       run [options] NAME [args ...]]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -227,6 +229,12 @@ def add_cookbook_commands(cookbook: argparse.ArgumentParser) -> None:
     )
     show.add_argument("name", metavar="NAME", help="a name that `ferrio cookbook` lists")
     show.add_argument("file", metavar="FILE", nargs="?", help="a file of the recipe, to be printed")
+    copy = commands.add_parser(
+        "copy",
+        description="Copy a recipe into the folder `examples` here, to be changed.",
+        allow_abbrev=False,
+    )
+    copy.add_argument("name", metavar="NAME", help="a name that `ferrio cookbook` lists")
     run = commands.add_parser(
         "run",
         description="Run a recipe on ferrio, as `ferrio run` would run its folder.",
@@ -370,6 +378,8 @@ def cookbook(options: argparse.Namespace) -> int:
 
     if options.cookbook_command == "show":
         return _cookbook.show(options.name, options.file)
+    if options.cookbook_command == "copy":
+        return _cookbook.copy(options.name)
     return _cookbook.list_recipes()
 
 

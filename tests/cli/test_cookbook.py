@@ -225,6 +225,32 @@ def test_show_prints_a_file(kitchen: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == '"""Greets. And more."""\nprint("hello")\n'
 
 
+def test_a_copy_runs_by_the_commands_of_its_readme(tmp_path: Path) -> None:
+    outcome = COOKBOOK.run(["copy", "cluster"], cwd=tmp_path)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert outcome.stdout == (
+        f"copied examples/cluster\ncopied examples/cpu_bound\n\n  {FERRIO} run examples/cluster\n"
+    )
+    program = tmp_path / "examples" / "cluster" / "__main__.py"
+    assert program.read_bytes() == (EXAMPLES / "cluster" / "__main__.py").read_bytes()
+    again = COOKBOOK.run(["copy", "cluster"], cwd=tmp_path)
+    assert (again.status, again.stdout) == (1, "")
+    assert again.stderr.startswith("ferrio cookbook: examples/cluster is there already")
+
+    other = COOKBOOK.run(["copy", "concurrency"], cwd=tmp_path)
+    assert other.status == 0
+    command = Command([FERRIO, "run"]).run(["examples/concurrency", "sequential"], cwd=tmp_path)
+    assert (command.status, command.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_recipe_names_the_recipes_whose_files_it_uses(name: str) -> None:
+    texts = [file.read_text() for file in (EXAMPLES / name).glob("*.py")]
+    used = {other for text in texts for other in re.findall(r'parents\[1\] / "(\w+)"', text)}
+    beside = {recipe.name for recipe in _cookbook.recipe_named(name).beside()}
+    assert beside == used
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

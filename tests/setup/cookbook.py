@@ -69,6 +69,9 @@ def install_programs() -> None:
     missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
     if missing and servers.can_apt_install():
         servers.apt_install(missing)
+    if shutil.which("ip") is None and servers.can_apt_install():
+        # For examples/cluster, which does without if it has to, and always if we are not root.
+        servers.apt_install(["iproute2"])
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         packages = " ".join(PROGRAMS[program] for program in missing)

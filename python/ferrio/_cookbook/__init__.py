@@ -22,7 +22,7 @@ from .commands import Reader
 from .recipe import Recipe, first_sentence, purpose
 from .requirement import install_command
 
-__all__ = ["READING_ORDER", "first_sentence", "list_recipes", "recipes", "run", "show"]
+__all__ = ["READING_ORDER", "copy", "first_sentence", "list_recipes", "recipes", "run", "show"]
 
 RECIPES = Path(__file__).parent.parent / "_recipes"
 
@@ -139,6 +139,25 @@ def show(name: str, file: str | None) -> int:
         print(f"  {install_command(missing)}")
     print(f"  {reader.run_command(recipe.name)}")
     print(f"  {reader.run_command(recipe.name)} --help")
+    return 0
+
+
+def copy(name: str) -> int:
+    """`ferrio cookbook copy`; the exit status.
+
+    Into `examples`, as in a clone: the commands of the README can then be typed as they stand.
+    """
+    recipe = recipe_named(name)
+    target = Path("examples", recipe.name)
+    if target.exists():
+        fail(f"{target} is there already: remove it, or copy in another folder", status=1)
+    for copied in (recipe, *recipe.beside()):
+        place = Path("examples", copied.name)
+        if not place.exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(copied.folder, place, ignore=ignored)
+            print(f"copied {place}")
+    print(f"\n  {Reader.here(RECIPES).run_command(recipe.name)}")
     return 0
 
 

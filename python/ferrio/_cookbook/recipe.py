@@ -7,6 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .requirement import Requirement
 
@@ -69,11 +70,19 @@ class Recipe:
             Need(requirement.name, requirement.parts, not requirement.is_met)
             for requirement in self.requirements()
         ]
+        more = self._facts().get("needs", {})
+        return [*needs, *(Need(what, tuple(parts)) for what, parts in more.items())]
+
+    def beside(self) -> list[Recipe]:
+        """Other recipes whose files it uses, which have to stand beside it."""
+        return [Recipe(self.folder.parent / name) for name in self._facts().get("beside", [])]
+
+    def _facts(self) -> dict[str, Any]:
+        """What its recipe.toml says; empty if it has none."""
         try:
-            more = tomllib.loads((self.folder / "recipe.toml").read_text(encoding="utf-8"))
+            return tomllib.loads((self.folder / "recipe.toml").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return needs
-        return [*needs, *(Need(what, tuple(parts)) for what, parts in more["needs"].items())]
+            return {}
 
     def seconds(self) -> float | None:
         """What it took without arguments when that was measured; None if it never was."""
