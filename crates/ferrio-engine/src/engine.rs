@@ -388,8 +388,7 @@ impl<T, S> Engine<T, S> {
     ///
     /// # Errors
     ///
-    /// EMFILE, ENOMEM; `Unsupported` for other drivers than epoll. The engine answers EBADF from
-    /// then on.
+    /// EMFILE, ENOMEM. The engine answers EBADF from then on.
     pub fn unshare(&mut self) -> io::Result<()> {
         self.reactor.unshare()
     }

@@ -228,10 +228,20 @@ impl<S> Reactor<S> {
     /// In the child of a fork, see [`Engine::unshare`](crate::Engine::unshare).
     pub(crate) fn unshare(&mut self) -> io::Result<()> {
         let Some(driver) = &self.driver else { return Ok(()) };
-        if let Err(error) = driver.unshare() {
-            // Nothing may be changed in what is the parent's.
-            self.driver = None;
-            return Err(error);
+        let driver = match driver.unshare() {
+            Ok(None) => Arc::clone(driver),
+            Ok(Some(own)) => Arc::new(own),
+            Err(error) => {
+                // Nothing may be changed in what is the parent's.
+                self.driver = None;
+                self.idle_wait = None;
+                return Err(error);
+            }
+        };
+        if self.driver.as_ref().is_some_and(|old| !Arc::ptr_eq(old, &driver)) {
+            // What it had to tell, the new one has, too.
+            self.idle_wait = None;
+            self.stray = None;
         }
         let mut attached = 0;
         for (key, source) in self.sources.iter_mut() {
@@ -243,6 +253,7 @@ impl<S> Reactor<S> {
             }
         }
         self.attached = attached;
+        self.driver = Some(driver);
         Ok(())
     }
 

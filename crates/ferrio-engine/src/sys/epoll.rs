@@ -21,8 +21,8 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
-use super::borrowed;
 use super::faults::{self, Call};
+use super::{borrowed, take_number};
 use crate::mailbox::Wake;
 use crate::reactor::{Interest, Readiness, Trigger};
 
@@ -55,8 +55,8 @@ impl Epoll {
     pub(crate) fn unshare(&self) -> io::Result<()> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        take_number(&epoll, &self.epoll)?;
-        take_number(&waker, &self.waker.eventfd)?;
+        take_number(epoll.as_fd(), self.epoll.as_fd())?;
+        take_number(waker.as_fd(), self.waker.eventfd.as_fd())?;
         let flags = EventFlags::IN | EventFlags::ET;
         Ok(epoll::add(&self.epoll, &self.waker.eventfd, EventData::new_u64(WAKER_TOKEN), flags)?)
     }
@@ -144,14 +144,6 @@ impl Epoll {
         };
         epoll::wait(&self.epoll, spare_capacity(&mut events.list), Some(&timeout))
     }
-}
-
-/// Has `number` lead to what `new` leads to; what it led to before is closed.
-fn take_number(new: &OwnedFd, number: &OwnedFd) -> io::Result<()> {
-    // SAFETY: both are open descriptors of ours. The one that is replaced is used as a number only,
-    // for calls that do not care which instance or eventfd it is.
-    let replaced = unsafe { libc::dup3(new.as_raw_fd(), number.as_raw_fd(), libc::O_CLOEXEC) };
-    if replaced < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Rounds up, and down only at the end of what the call can take: 24 days, after which the host

@@ -25,12 +25,11 @@ mod simulated;
 mod socket;
 
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 
 use faults::Call;
 
@@ -64,6 +63,31 @@ pub enum DriverKind {
     /// The `polling` crate: kqueue on macOS and the BSDs. On Linux for tests.
     #[cfg_attr(not(any(target_os = "linux", target_os = "android")), default)]
     Portable,
+}
+
+impl DriverKind {
+    /// Those that this system has, the default first.
+    pub const ALL: &'static [Self] = &[
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Self::Epoll,
+        Self::Portable,
+    ];
+
+    /// What a user calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Epoll => "epoll",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// The one with this name; `None` if this system has none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
 }
 
 #[derive(Debug)]
@@ -170,13 +194,13 @@ impl Driver {
     }
 
     /// In the child of a fork: gives up what is shared with the parent and begins anew, without a
-    /// registration. The portable driver cannot.
-    pub(crate) fn unshare(&self) -> io::Result<()> {
+    /// registration. Returns what takes this one's place if it cannot stay.
+    pub(crate) fn unshare(&self) -> io::Result<Option<Self>> {
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            Self::Epoll(epoll) => epoll.unshare(),
-            Self::Portable(_) => Err(io::ErrorKind::Unsupported.into()),
-            Self::Simulated(_) => Ok(()),
+            Self::Epoll(epoll) => epoll.unshare().map(|()| None),
+            Self::Portable(portable) => portable.unshared().map(|new| Some(Self::Portable(new))),
+            Self::Simulated(_) => Ok(None),
         }
     }
 
@@ -186,7 +210,8 @@ impl Driver {
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Self::Epoll(epoll) => Some(epoll.renewed().map(Self::Epoll)),
-            Self::Portable(_) | Self::Simulated(_) => None,
+            Self::Portable(portable) => Some(portable.renewed().map(Self::Portable)),
+            Self::Simulated(_) => None,
         }
     }
 }
@@ -248,10 +273,49 @@ fn borrowed<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
+/// Has `number` lead to what `new` leads to, close-on-exec; what it led to before is closed.
+fn take_number(new: BorrowedFd<'_>, number: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open descriptors of ours. The one that is replaced is used as a number only,
+    // for calls that do not care which of its kind it is.
+    if unsafe { libc::dup2(new.as_raw_fd(), number.as_raw_fd()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(rustix::io::fcntl_setfd(number, rustix::io::FdFlags::CLOEXEC)?)
+}
+
 /// The clock behind [`Instant::now`](crate::Instant::now).
+#[cfg(not(target_vendor = "apple"))]
 pub(crate) fn monotonic_nanos() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+
     let time = clock_gettime(ClockId::Monotonic);
     // Seconds since boot and a count below 10^9: neither is negative, and the product lasts 584
     // years.
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// That of `time.monotonic`, with which programs compare (`Python/pytime.c`): it stands still while
+/// the machine sleeps, and CLOCK_MONOTONIC of this system goes on.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn monotonic_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a clock that there is, and a place to write its time to.
+    unsafe { libc::clock_gettime(libc::CLOCK_UPTIME_RAW, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_driver_is_found_by_its_name() {
+        assert_eq!(DriverKind::ALL.first(), Some(&DriverKind::default()));
+        for &kind in DriverKind::ALL {
+            assert_eq!(DriverKind::named(kind.name()), Some(kind));
+        }
+        for name in ["", "Portable", "kqueue"] {
+            assert_eq!(DriverKind::named(name), None);
+        }
+    }
 }

@@ -15,8 +15,7 @@ pub(crate) const HANG: Duration = Duration::from_secs(20);
 
 /// The very same test on each driver that this platform has.
 pub(crate) fn on_every_driver(test: impl Fn(DriverKind)) {
-    test(DriverKind::default());
-    test(DriverKind::Portable);
+    DriverKind::ALL.iter().copied().for_each(test);
 }
 
 /// One turn, waiting at most `limit`; returns the items that it ran. Futures' steps are run.
