@@ -66,6 +66,8 @@ pub(crate) fn getnameinfo(address: &SocketAddr, flags: c_int) -> Result<NameInfo
             ((&raw const v6).cast::<libc::sockaddr>(), size_of_val(&v6))
         }
     };
+    // The lengths are of another type on each system.
+    //
     // SAFETY: `pointer` is to a socket address of `len` bytes that lives in this function; the
     // buffers are writable for the lengths given with them.
     let code = unsafe {
@@ -73,9 +75,9 @@ pub(crate) fn getnameinfo(address: &SocketAddr, flags: c_int) -> Result<NameInfo
             pointer,
             len as libc::socklen_t,
             host.as_mut_ptr().cast(),
-            host.len() as libc::socklen_t,
+            host.len() as _,
             service.as_mut_ptr().cast(),
-            service.len() as libc::socklen_t,
+            service.len() as _,
             flags,
         )
     };
@@ -143,6 +145,17 @@ fn sockaddr_in(address: &SocketAddrV4) -> libc::sockaddr_in {
     // SAFETY: plain numbers, for which all zeros is a value (some systems have fields that Linux
     // has not).
     let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    // These compare it with the length that they are given.
+    #[cfg(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
+    {
+        raw.sin_len = size_of_val(&raw) as u8;
+    }
     raw.sin_family = libc::AF_INET as libc::sa_family_t;
     raw.sin_port = address.port().to_be();
     raw.sin_addr.s_addr = u32::from(*address.ip()).to_be();
@@ -152,6 +165,16 @@ fn sockaddr_in(address: &SocketAddrV4) -> libc::sockaddr_in {
 fn sockaddr_in6(address: &SocketAddrV6) -> libc::sockaddr_in6 {
     // SAFETY: as above.
     let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+    #[cfg(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
+    {
+        raw.sin6_len = size_of_val(&raw) as u8;
+    }
     raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
     raw.sin6_port = address.port().to_be();
     raw.sin6_flowinfo = address.flowinfo().to_be();

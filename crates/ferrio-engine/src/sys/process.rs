@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use super::faults::{self, Call};
 use crate::process::Exit;
 

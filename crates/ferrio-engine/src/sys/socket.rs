@@ -246,7 +246,8 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Address), Err
     let (connection, peer) = net::acceptfrom(listener)?;
     rustix::io::fcntl_setfd(&connection, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&connection, true)?;
-    net::sockopt::set_socket_nosigpipe(&connection, true)?;
+    // EINVAL if the peer is gone already, which is for the connection's user to find out.
+    let _ = net::sockopt::set_socket_nosigpipe(&connection, true);
     Ok((connection, peer.map_or(Address::Unnamed, |peer| address(&peer))))
 }
 

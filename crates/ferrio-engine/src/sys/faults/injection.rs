@@ -178,8 +178,11 @@ fn faults(call: Call) -> (&'static [Fault], &'static [Fault]) {
         ),
         Call::Shutdown => (NOTHING, &[Error(Errno::NOTCONN)]),
         Call::Poll => (&[Error(Errno::INTR)], &[Error(Errno::NOMEM)]),
-        Call::Pipe | Call::PidfdOpen | Call::CreateDriver => (NOTHING, MAKES_DESCRIPTOR),
+        Call::Pipe | Call::CreateDriver => (NOTHING, MAKES_DESCRIPTOR),
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Call::PidfdOpen => (NOTHING, MAKES_DESCRIPTOR),
         Call::Duplicate => (NOTHING, &[Error(Errno::MFILE)]),
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         Call::WaitId => (&[Error(Errno::INTR)], NOTHING),
         Call::Register => (NOTHING, &[Error(Errno::NOMEM), Error(Errno::NOSPC)]),
         Call::Wait => (&[Error(Errno::INTR)], NOTHING),

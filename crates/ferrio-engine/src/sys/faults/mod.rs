@@ -42,7 +42,9 @@ pub(super) enum Call {
     Poll,
     Pipe,
     Duplicate,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     PidfdOpen,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     WaitId,
     CreateDriver,
     Register,
