@@ -151,3 +151,31 @@ fn sending_to_a_reset_peer_is_an_error_and_no_signal() {
         assert_eq!(stream.buffered_bytes(), 0);
     });
 }
+
+#[test]
+fn doubts_about_a_short_read_are_settled_without_another_one() {
+    on_every_driver(|driver| {
+        let (mut engine, mut stream, mut peer) = connection(driver);
+        let mut buf = [0; 1024];
+        peer.write_all(b"question").unwrap();
+        wait_readable(&mut engine, &mut stream);
+        // Whatever this driver says of the end: it may have come.
+        stream.on_event(Readiness::READ_CLOSED);
+        assert_eq!(stream.read(&mut buf).unwrap(), Read::Data(8));
+        assert!(stream.is_readable());
+        stream.resolve_doubt();
+        assert!(!stream.is_readable());
+
+        // What comes after that is an event of its own, and the end is something to read.
+        peer.write_all(b"more").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        wait_readable(&mut engine, &mut stream);
+        stream.on_event(Readiness::READ_CLOSED);
+        assert_eq!(stream.read(&mut buf).unwrap(), Read::Data(4));
+        while !stream.is_eof() {
+            stream.resolve_doubt();
+            wait_readable(&mut engine, &mut stream);
+            stream.read(&mut buf).unwrap();
+        }
+    });
+}

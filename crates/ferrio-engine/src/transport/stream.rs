@@ -635,6 +635,14 @@ impl<B: AsRef<[u8]>, I: Io> Stream<B, I> {
 }
 
 impl<B: AsRef<[u8]>, F: AsFd> Stream<B, F> {
+    /// Asks the kernel, where the last event has left it in doubt, whether there is anything to
+    /// read: for those to whom a read that finds nothing would show. `poll` is what asyncio goes by.
+    pub fn resolve_doubt(&mut self) {
+        if self.input == Input::Doubtful && !sys::is_readable(self.io.as_fd()) {
+            self.input = Input::Exhausted;
+        }
+    }
+
     /// As [`read`](Self::read), into memory that need not be initialised: after `Data(n)` the first
     /// `n` bytes are.
     ///

@@ -244,6 +244,8 @@ impl StreamTransport {
         drop(view);
         match received {
             Ok(Read::Data(count)) => {
+                // Otherwise there would be a call of `get_buffer()` for nothing.
+                self.with(py, |state| state.stream.resolve_doubt());
                 let count = make::count(py, count)?;
                 match call_method1(py, protocol, intern!(py, "buffer_updated"), count.as_any()) {
                     Ok(_) => Ok(()),
