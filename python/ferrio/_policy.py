@@ -21,8 +21,8 @@ class EventLoopPolicy(Base):
     """asyncio's default policy, child watchers included, except that its loops are ferrio's."""
 
     # asyncio's own name for it: the default policy's methods look here. A class, as there: programs
-    # derive from it.
-    _loop_factory: Callable[[], asyncio.AbstractEventLoop] = Loop
+    # derive from it. On Windows its type says of which class.
+    _loop_factory: Callable[[], asyncio.AbstractEventLoop] = Loop  # type: ignore[assignment, misc, unused-ignore]
 
     # What makes loops of that class for `install()`.
     _loop_maker: Callable[[], asyncio.AbstractEventLoop] | None = None

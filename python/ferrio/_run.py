@@ -250,7 +250,7 @@ def is_of_the_interrupted(exit: SystemExit) -> bool:
 
 def end_by(signum: signal.Signals) -> int:
     """Have the process end by `signum` after its shutdown; the status in case that it survives."""
-    if os.name == "posix":
+    if sys.platform != "win32":
         _ferrio.die_after_shutdown(signum)
     return 128 + signum
 
@@ -280,7 +280,7 @@ def _prepend_path(entry: str) -> None:
 
 
 def _execute_source(path: str, main: Any) -> None:
-    if os.name == "posix":
+    if sys.platform != "win32":
         _ferrio.run_file(path, main.__dict__)
     else:
         with io.open_code(path) as file:

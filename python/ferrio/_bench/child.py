@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .cpus import pin
+
 # Imports `_bench` as a package of its own, not as `ferrio._bench`: importing the parent would load
 # ferrio's extension module into the processes of its peers. The path is taken out again lest
 # something else in that directory be found as a top-level module.
@@ -61,7 +63,7 @@ class Child:
         if cpus is not None:
             # From outside rather than by a `preexec_fn`, which is unsafe beside the progress bar's
             # thread. The new process has one thread yet; those it starts later inherit the mask.
-            os.sched_setaffinity(self._process.pid, cpus)
+            pin(self._process.pid, cpus)
         self._lines: list[bytes] = []
         self._partial = b""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class Placement:
         the same.
         """
         return min(2, len(self.load or ())) or 1
+
+
+def pin(pid: int, cpus: Iterable[int]) -> None:
+    """Has a process run on these CPUs; where that cannot be said, no `Placement` has any."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(pid, cpus)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..child import ChildError
+from ..cpus import pin
 
 EMBEDDED = Path(__file__).parents[2] / "_recipes" / "postgres" / "embedded.py"
 
@@ -47,7 +47,7 @@ def started(cpus: frozenset[int] | None) -> tuple[subprocess.Popen[str], str]:
     atexit.register(process.communicate)
     if cpus is not None:
         # At once: what it starts inherits the mask.
-        os.sched_setaffinity(process.pid, cpus)
+        pin(process.pid, cpus)
     assert process.stdout is not None
     dsn = process.stdout.readline().strip()
     if not dsn:

@@ -19,6 +19,7 @@ import threading
 import time
 
 from .. import allocator, descriptors, loops
+from ..cpus import pin
 from .address import Address
 
 KINDS = ("protocol", "buffered", "streams", "sockets", "datagram")
@@ -34,7 +35,7 @@ class Computing(threading.Thread):
 
     def run(self) -> None:
         if self.cpu is not None:
-            os.sched_setaffinity(0, {self.cpu})
+            pin(0, {self.cpu})
         while True:
             for number in range(1000):
                 number * number

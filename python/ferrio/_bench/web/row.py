@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ import sys
 from dataclasses import dataclass
 
 from ..child import Child, ChildError
-from ..cpus import CpuTime
+from ..cpus import CpuTime, pin
 from ..row import Effort, Measurement
 
 CONNECTIONS = 50
@@ -84,7 +83,7 @@ def wrk(url: str, seconds: int, effort: Effort) -> WrkReport:
     argv = ["wrk", "--latency", f"-t{threads}", f"-c{CONNECTIONS}", f"-d{seconds}s", url]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if effort.placement.load is not None:
-        os.sched_setaffinity(process.pid, effort.placement.load)
+        pin(process.pid, effort.placement.load)
     text, _ = process.communicate(timeout=seconds + 30)
     return parse(text)
 
