@@ -27,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if loops.is_portable():
+        # asyncio on those systems is the measure.
+        loops.give_up_pidfds()
     try:
         loops.check_name(config.getoption("--loop"))
     except ValueError as error:
@@ -44,7 +47,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"loop under test: {config.getoption('--loop')}"
+    driver = ", on the portable driver" if loops.is_portable() else ""
+    return f"loop under test: {config.getoption('--loop')}{driver}"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

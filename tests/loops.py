@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import Callable
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -34,3 +35,17 @@ def factory_named(name: str) -> Factory:
     module, _, attribute = check_name(name).partition(":")
     factory: Factory = getattr(importlib.import_module(module), attribute)
     return factory
+
+
+def is_portable() -> bool:
+    """Are ferrio's loops to wait as they do on systems other than Linux?"""
+    return os.environ.get("FERRIO_DRIVER") == "portable"
+
+
+def give_up_pidfds() -> None:
+    """Has asyncio's loops wait for children as they do on systems other than Linux: by threads."""
+    from asyncio import unix_events
+
+    # 3.11 does so everywhere.
+    if hasattr(unix_events, "can_use_pidfd"):
+        unix_events.can_use_pidfd = lambda: False

@@ -16,7 +16,8 @@ PROFILE ?= release
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] \
   + "d" * hasattr(sys, "gettotalrefcount"))')
 
-.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem soak sanitize races miri lint deny free-threaded clean
+.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem portable \
+  portable-quick soak sanitize races miri lint deny free-threaded cross-check clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -51,6 +52,21 @@ conformance: venv ## CPython's own tests of asyncio, and with it, on ferrio
 
 ecosystem: venv ## the own suites of aiohttp, anyio..., on asyncio and on ferrio: half an hour
 	$(VENV)/bin/python -m tests.suites $(ARGS)
+
+# What other systems run on, as far as Linux has it: no epoll of our own, no pidfd.
+PORTABLE = FERRIO_DRIVER=portable $(VENV)/bin/python -m
+
+portable: venv ## parity, stress and CPython's own tests on the driver that macOS and the BSDs have
+	$(PORTABLE) pytest --numprocesses 2 tests/entry/test_driver.py tests/parity tests/stress $(ARGS)
+	$(PORTABLE) tests.conformance
+
+# What the drivers do differently: waiting, waking, signals, forks, children, ends of connections.
+portable-quick: venv ## the part of these that takes a few seconds
+	$(PORTABLE) pytest --numprocesses 2 $(PORTABLE_QUICK) $(ARGS)
+
+PORTABLE_QUICK = tests/entry/test_driver.py $(addprefix tests/parity/test_,$(addsuffix .py, \
+  arguments buffered_protocol datagram lifecycle pipes readers sendfile server signals sockets \
+  streams subprocess tcp timers unix written_at_once))
 
 # No $(MAKE) in it: `make --dry-run` runs a line that has that, and the documentation is tested so.
 # Each test by itself, so that its figures are its own; timeouts are for hangs, on a machine that
@@ -139,6 +155,8 @@ lint-python: lint-environment
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict python/ferrio python/_ferrio_start.py python/_ferrio_pytest.py tests/bench tests/conformance tests/docs tests/fuzzing tests/setup \
 	  tests/release tests/suites tests/typing bench fuzz release docs/hooks --exclude /surroundings/ --exclude $(OTHERS_PACKAGES)
+	$(VENV)/bin/mypy --strict --platform darwin python/ferrio
+	$(VENV)/bin/mypy --strict --platform win32 python/ferrio/__init__.py python/ferrio/aio python/ferrio/testing.py
 	$(VENV)/bin/mypy --strict $(TESTS_MYPY) tests/entry tests/cli tests/parity tests/loops.py \
 	  tests/certificates.py tests/conftest.py
 
@@ -157,6 +175,10 @@ deny: lint-environment ## licences, sources and duplicates among what is built i
 free-threaded: ## cargo check for a free-threaded CPython 3.14
 	PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$(abspath tests/setup/free-threaded.cfg) \
 	  cargo check --locked --package ferrio-py --target-dir target/free-threaded
+
+# As far as it goes without their standard libraries: the file says how far.
+cross-check: ## cargo check for macOS and FreeBSD
+	python3 tests/setup/other_systems.py $(ARGS)
 
 clean: ## remove everything that was built
 	rm -rf .build target

@@ -136,7 +136,10 @@ class BaseLoop:
     Not for use by itself: `ferrio.Loop` completes it to an `asyncio.AbstractEventLoop`.
     """
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
+    def __new__(cls, *_args: object, **kwargs: object) -> Self: ...
+    @property
+    def _driver(self) -> str:
+        """What it waits with: "epoll" or "portable"."""
 
     # asyncio's private names that programs read.
     @property
@@ -618,7 +621,7 @@ class Coroutine(Generic[_T_co]):
     def cr_await(self) -> None: ...
 
 def build_info() -> dict[str, str]:
-    """What was fixed when this module was built, by name: profile, target, compiler, driver."""
+    """What was fixed when this module was built, by name: profile, target, compiler, drivers."""
 
 def track_coroutine_origins() -> None:
     """From now on coroutines ask how deep their origin is to be tracked (`cr_origin`)."""

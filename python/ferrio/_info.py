@@ -62,7 +62,16 @@ def gather() -> dict[str, Section]:
 
 
 def ferrio_section() -> Section:
-    return {"version": __version__, **_ferrio.build_info(), "module": _ferrio.__file__}
+    loop = new_event_loop()
+    # What is in force, FERRIO_DRIVER included.
+    driver = loop._driver
+    loop.close()
+    return {
+        "version": __version__,
+        **_ferrio.build_info(),
+        "driver": driver,
+        "module": _ferrio.__file__,
+    }
 
 
 def accelerations() -> Section:

@@ -60,6 +60,13 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         c_tasks: True has tasks and futures be `asyncio.Task` and `asyncio.Future` themselves
             instead of `ferrio.Task` and `ferrio.Future`, which inherit from them. None leaves it to
             `ferrio run --c-tasks` and to the environment variable FERRIO_C_TASKS.
+        driver: What the loop waits for events with. "epoll" is the default on Linux. "portable"
+            does without what Linux alone has (threads wait for child processes, for one): it is
+            the default on other systems, and there to try a program as they would run it. None
+            leaves it to the environment variable FERRIO_DRIVER, and to the system.
+
+    Raises:
+        ValueError: This system has no such driver.
     """
 
     # Where its users find it.
@@ -86,8 +93,14 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
     slow_callback_duration: float
     """Debug mode logs callbacks that take longer than this, in seconds: 0.1 at first."""
 
-    def __init__(self, *, c_tasks: bool | None = None) -> None:
+    def __init__(self, *, c_tasks: bool | None = None, driver: str | None = None) -> None:
         super().__init__()
+        if driver is not None and driver != self._driver:
+            # `__new__` has seen the arguments of the subclass, and no other.
+            raise TypeError(
+                f"{type(self).__name__} was made with the driver {self._driver!r}, and its "
+                f"__init__ asks for {driver!r}: give driver= to the class itself, or to its __new__"
+            )
         self._c_tasks = _tasks.c_tasks if c_tasks is None else c_tasks
         self.slow_callback_duration = 0.1
         # The names are asyncio's (Lib/asyncio/base_events.py): its functions below use them, and
@@ -163,6 +176,11 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
             removed: bool = _UnixSelectorEventLoop.remove_signal_handler(self, sig)
             self._wakeup_fd_changed()
             return removed
+
+    else:
+        # As asyncio's loops there: not implemented.
+        add_signal_handler = asyncio.AbstractEventLoop.add_signal_handler
+        remove_signal_handler = asyncio.AbstractEventLoop.remove_signal_handler
 
     # Names.
     _ensure_resolved = BaseEventLoop._ensure_resolved  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ else:
 prepare: Callable[[asyncio.AbstractEventLoop], object] = id
 
 
-def new_event_loop(*, c_tasks: bool | None = None) -> Loop:
+def new_event_loop(*, c_tasks: bool | None = None, driver: str | None = None) -> Loop:
     """A new loop: what to give as `loop_factory` to whoever asks for one.
 
     Like `asyncio.new_event_loop()` it makes the loop and nothing else: the loop is nobody's current
@@ -33,8 +33,12 @@ def new_event_loop(*, c_tasks: bool | None = None) -> Loop:
 
     Args:
         c_tasks: As for `Loop`.
+        driver: As for `Loop`.
+
+    Raises:
+        ValueError: This system has no such driver.
     """
-    loop = Loop(c_tasks=c_tasks)
+    loop = Loop(c_tasks=c_tasks, driver=driver)
     prepare(loop)
     return loop
 

@@ -6,7 +6,7 @@ import contextlib
 import signal as signals
 import sys
 import threading
-from asyncio import unix_events
+from asyncio import events, unix_events
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +34,13 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
         try:
             self._child = self._loop._watch_child(pid, self._child_exited)
         except OSError:
-            # An old kernel, a container that forbids it, or no descriptor to be had.
-            waiter = threads()
-            waiter.add_child_handler(pid, self._thread_waited, self._loop)
+            # Not Linux, an old one, a container that forbids it, or no descriptor to be had.
+            watcher = watcher_of_the_program()
+            if watcher is None:
+                threads().add_child_handler(pid, self._thread_waited, self._loop)
+                return
+            with watcher:
+                watcher.add_child_handler(pid, self._thread_waited, self._loop)
 
     async def _connect_pipes(self, waiter: Any) -> None:
         # Closed meanwhile, by whoever has given the child up: asyncio leaves open what it connects
@@ -71,14 +75,15 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
         self._exit_waiters = self._exit_waiters and []
 
     def _thread_waited(self, pid: int, returncode: int, loop: Any) -> None:
-        # In the waiting thread, except on versions whose threads leave it to the loop.
+        # In the waiting thread, or wherever else the watcher is told.
         loop.call_soon_threadsafe(self._process_exited, returncode)
 
     def send_signal(self, signal: int) -> None:
         self._check_proc()
         if self._returncode is not None:
             return
-        if self._child is None:
+        # Nowhere else is there a child that has a descriptor.
+        if sys.platform != "linux" or self._child is None:
             super().send_signal(signal)
             return
         # What Popen would do.
@@ -92,6 +97,19 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
     def kill(self) -> None:
         self.send_signal(signals.SIGKILL)
 
+
+def watcher_of_the_program() -> Any:
+    """The watcher that the program has given to the policy (up to 3.13), None if there is none.
+
+    One that waits for any child would take ours from the thread that waits for it.
+    """
+    found = getattr(getattr(events, "_event_loop_policy", None), "_watcher", None)
+    if found is None or type(found).__name__ in DEFAULT_WATCHERS or not found.is_active():
+        return None
+    return found
+
+
+DEFAULT_WATCHERS = ("PidfdChildWatcher", "ThreadedChildWatcher")
 
 _threads: Any = None
 _threads_lock = threading.Lock()

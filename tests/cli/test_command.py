@@ -113,6 +113,18 @@ def test_info_as_json() -> None:
     assert info["accelerations"]["debug_mode_off"] is True
 
 
+def test_info_shows_which_driver_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRIO_DRIVER", "portable")
+    _, text, _ = run("info", "--json")
+    section = json.loads(text)["ferrio"]
+    assert section["driver"] == "portable"
+    assert section["driver"] in section["drivers"].split(", ")
+    monkeypatch.setenv("FERRIO_DRIVER", "kqueue")
+    status, stdout, stderr = run("info")
+    assert (status, stdout) == (1, "")
+    assert "FERRIO_DRIVER: there is no driver 'kqueue' on this system" in stderr
+
+
 def test_info_denies_no_feature() -> None:
     assert FEATURES
     assert all(FEATURES.values())

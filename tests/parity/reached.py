@@ -25,6 +25,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests import loops
 from tests.certificates import Certificates
 
 _getframe = sys._getframe
@@ -462,6 +463,8 @@ def run(name: str, factory: Any, calls: Calls) -> list[str]:
 def main() -> None:
     # asyncio's answers, if there are any.
     known: dict[str, list[str]] = json.loads(sys.stdin.read() or "{}")
+    if loops.is_portable():
+        loops.give_up_pidfds()
     calls = Calls()
     found = names()
     which = sys.argv[1]

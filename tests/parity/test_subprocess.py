@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests import loops
+
 from .peers import verbose
 from .trace import Trace
 from .twin import Loop, twin
@@ -312,6 +314,7 @@ def test_loop_of_another_thread(trace: Trace, factory: Any) -> None:
     thread.join()
 
 
+@pytest.mark.skipif(loops.is_portable(), reason="a thread waits for the child, and may be first")
 @since_312
 @twin
 def test_closed_loop(trace: Trace, loop: Loop) -> None:

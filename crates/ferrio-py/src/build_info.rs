@@ -9,13 +9,14 @@ use crate::ffi::make;
 /// What was fixed when this module was built, by name.
 ///
 /// `profile` is "release" or "debug" (assertions on, much slower), `target` the Rust target triple,
-/// `rustc` the compiler's version, `driver` what loops wait for events with.
+/// `rustc` the compiler's version, `drivers` what loops can wait for events with, the default first.
 #[pyfunction]
 pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = make::dict(py)?;
     info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     info.set_item("target", env!("FERRIO_TARGET"))?;
     info.set_item("rustc", env!("FERRIO_RUSTC"))?;
-    info.set_item("driver", format!("{:?}", DriverKind::default()).to_lowercase())?;
+    let drivers: Vec<&str> = DriverKind::ALL.iter().map(|kind| kind.name()).collect();
+    info.set_item("drivers", drivers.join(", "))?;
     Ok(info)
 }

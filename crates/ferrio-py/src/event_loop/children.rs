@@ -5,9 +5,10 @@
 //! there are no such descriptors, `python/ferrio/_subprocess.py` has asyncio's threads wait.
 
 use std::ffi::c_int;
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use ferrio_engine::{Child, Exit, Interest, Key, Readiness, Trigger};
+use ferrio_engine::{Child, DriverKind, Exit, Interest, Key, Readiness, Trigger};
 use pyo3::ffi as raw;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -39,13 +40,17 @@ impl Loop {
     /// waited for it. Nobody may have done so yet.
     ///
     /// # Errors
-    /// OSError where children cannot be waited for by descriptor.
+    /// OSError where children cannot be waited for by descriptor, as with the portable driver.
     fn _watch_child(
         slf: &Bound<'_, Self>,
         pid: i32,
         callback: Py<PyAny>,
     ) -> PyResult<Py<ChildWatch>> {
         let py = slf.py();
+        // Like everything else that other systems do not have, whatever this one is.
+        if slf.get().driver == DriverKind::Portable {
+            return Err(os_error(io::ErrorKind::Unsupported.into()));
+        }
         let child = Child::open(pid).map_err(os_error)?;
         let fd = child.as_raw_fd();
         let watch = Py::new(py, ChildWatch { child, state: GilCell::new(None) })?;

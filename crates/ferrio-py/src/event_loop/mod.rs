@@ -12,6 +12,7 @@ pub(crate) mod children;
 pub(crate) mod clock;
 mod connect;
 mod contention;
+mod driver;
 mod executor;
 mod exit;
 mod guest;
@@ -59,6 +60,8 @@ pub(crate) struct Loop {
     /// None once closed.
     state: GilCell<Option<State>>,
     inbox: Inbox<Item>,
+    /// What the engine waits with.
+    driver: DriverKind,
     closed: AtomicBool,
     stopping: AtomicBool,
     debug: AtomicBool,
@@ -114,12 +117,13 @@ pub(crate) struct State {
 #[pymethods]
 impl Loop {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **kwargs))]
     fn new(
         _args: &Bound<'_, pyo3::types::PyTuple>,
-        _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+        kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
     ) -> PyResult<Loop> {
-        let engine = Engine::new(DriverKind::default())?;
+        let driver = driver::asked_for(kwargs)?;
+        let engine = Engine::new(driver)?;
         let inbox = engine.inbox();
         Ok(Loop {
             state: GilCell::new(Some(State {
@@ -130,6 +134,7 @@ impl Loop {
                 transports: HashMap::new(),
             })),
             inbox,
+            driver,
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             debug: AtomicBool::new(false),

@@ -217,6 +217,7 @@ const NAMES: &[&str] = &[
     "detach",
     "do_handshake",
     "done",
+    "driver",
     "empty",
     "encode",
     "eof_received",
