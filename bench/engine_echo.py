@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The engine's echo server beside a bare epoll server in C: CPU time of a request, in pairs.
+"""The engine's echo servers beside a bare epoll server in C: CPU time of a request, in pairs.
 
     python3 bench/engine_echo.py                      # 1 KiB, 50 connections, 9 rounds
     python3 bench/engine_echo.py --rounds 21 --size 65536 --connections 20
 
-Builds both servers and the load generator, then takes rounds: both servers are started afresh, in
+Builds the servers (examples/echo.rs, and examples/session_echo.rs, which is the same as a Session)
+and the load generator, then takes rounds: all servers are started afresh, in
 alternating order, each on a CPU of its own with the load on the others. The server's CPU clock
 (user and system, nanoseconds, from the scheduler) is read exactly around the measured requests.
 Shown are medians, and the median of the ratios within rounds with the least and the most of them.
@@ -31,7 +32,8 @@ LOAD = TARGET / "ferrio-load"
 
 def build() -> None:
     cargo = ["cargo", "build", "--quiet", "--release"]
-    subprocess.run([*cargo, "-p", "ferrio-engine", "--example", "echo"], cwd=ROOT, check=True)
+    examples = ["--example", "echo", "--example", "session_echo"]
+    subprocess.run([*cargo, "-p", "ferrio-engine", *examples], cwd=ROOT, check=True)
     subprocess.run([*cargo, "-p", "ferrio-load"], cwd=ROOT, check=True)
     compiler = os.environ.get("CC", "cc")
     source = ROOT / "bench" / "c" / "epoll_echo.c"
@@ -74,8 +76,11 @@ def measure(server: Path, options: argparse.Namespace) -> float:
                 before = cpu_ns(process.pid)
                 load.stdin.write("\n")
                 load.stdin.flush()
-                last = load.stdout.read().strip().splitlines()[-1]
+                last = load.stdout.readline().strip()
                 after = cpu_ns(process.pid)
+                # Its connections end when we are done with the clock.
+                load.stdin.close()
+                load.wait()
             if load.returncode != 0:
                 sys.exit(f"the load generator failed on {server.name}: {last}")
             requests: int = json.loads(last)["requests"]
@@ -96,21 +101,23 @@ def main() -> None:
     options = parser.parse_args()
     build()
 
-    servers = {"C": C_SERVER, "engine": TARGET / "examples" / "echo"}
+    examples = TARGET / "examples"
+    servers = {"C": C_SERVER, "engine": examples / "echo", "session": examples / "session_echo"}
     results: dict[str, list[float]] = {name: [] for name in servers}
     for turn in range(options.rounds):
         order = list(servers) if turn % 2 == 0 else list(reversed(servers))
         for name in order:
             results[name].append(measure(servers[name], options))
-        c, engine = results["C"][-1], results["engine"][-1]
-        print(f"round {turn + 1}: C {c:.3f}, engine {engine:.3f} µs, ratio {engine / c:.3f}")
+        figures = ", ".join(f"{name} {values[-1]:.3f}" for name, values in results.items())
+        print(f"round {turn + 1}: {figures} µs", flush=True)
 
-    ratios = sorted(e / c for e, c in zip(results["engine"], results["C"], strict=True))
     for name, values in results.items():
         low, high = min(values), max(values)
         print(f"{name:>7}: {statistics.median(values):.3f} µs a request ({low:.3f} to {high:.3f})")
-    middle = statistics.median(ratios)
-    print(f"  ratio: {middle:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), {len(ratios)} rounds")
+    for one, other in (("engine", "C"), ("session", "engine")):
+        ratios = sorted(a / b for a, b in zip(results[one], results[other], strict=True))
+        middle = statistics.median(ratios)
+        print(f"{one} to {other}: {middle:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@
 //! | `reactor/` | [`Interest`], [`Readiness`], the registry of sources |
 //! | `task/` | [`Sleep`] and [`Watched`], for Rust futures |
 //! | `transport/` | [`Stream`], [`WriteBuffer`], [`ReadBuffer`], [`DatagramQueue`], [`Listener`]: state machines; [`Records`] of TLS |
+//! | `session/` | [`session::Session`]: protocols in Rust, and what drives them |
 //! | `net/` | addresses and names; `pool.rs`: [`Pool`], threads for calls that block |
 //! | `signal.rs` | [`SignalPipe`]; `process.rs`: [`Child`] |
 //! | `sys/` | drivers; every system call and all `unsafe` |
@@ -75,6 +76,7 @@ mod pool;
 mod process;
 mod reactor;
 mod ready;
+pub mod session;
 mod signal;
 mod slots;
 mod sync;
