@@ -3,6 +3,9 @@
 `ferrio_start.pth` beside it is read by every interpreter that starts with this folder among its
 site-packages, and imports this module where the environment variable FERRIO_RUN says so. A child
 that never imports asyncio pays for no more than what is here.
+
+It is there before pytest is, which would warn of asserts that it can no longer rewrite:
+PYTEST_DONT_REWRITE.
 """
 
 import sys

@@ -5,7 +5,8 @@
     asyncio.Runner(loop_factory=ferrio.new_event_loop)
     ferrio.install(); asyncio.run(main())                      every later loop of the process
 
-Importing this package changes nothing in the process.
+Importing this package changes nothing in the process. (PYTEST_DONT_REWRITE: under `ferrio run` it
+is imported before pytest.)
 """
 
 from __future__ import annotations

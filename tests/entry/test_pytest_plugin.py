@@ -51,6 +51,27 @@ def test_tests_run_on_ferrio_if_asked_to(workers: list[str], tmp_path: Path) -> 
     assert "\nferrio: " in done.stdout
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("ferrio_run", [False, True], ids=["--ferrio", "ferrio run"])
+def test_pytest_has_nothing_to_warn_of(
+    ferrio_run: bool, workers: list[str], tmp_path: Path
+) -> None:
+    """It would, of modules of a plugin's that are imported before it can rewrite their asserts."""
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
+    options = ["-p", "no:cacheprovider", "-W", "error::pytest.PytestAssertRewriteWarning", *workers]
+    before = ["ferrio", "run", "-m", "pytest"] if ferrio_run else ["pytest", "--ferrio"]
+    done = subprocess.run(
+        [sys.executable, "-m", *before, *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 def test_nothing_changes_otherwise(tmp_path: Path) -> None:
     source = ON_FERRIO.replace(
         "asyncio.run(main()) == EXPECTED", "{n[:7] for n in asyncio.run(main())} <= EXPECTED"
