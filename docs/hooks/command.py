@@ -13,7 +13,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 PAGE = "reference/command.md"
-COMMANDS = ("run", "compare", "cookbook", "bench", "info")
+COMMANDS = ("run", "compare", "cookbook", "bench", "jupyter", "info")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

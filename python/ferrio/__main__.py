@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import _choice
 
-COMMANDS = ("run", "compare", "cookbook", "bench", "info")
+COMMANDS = ("run", "compare", "cookbook", "bench", "jupyter", "info")
 
 VERSION = f"ferrio {__version__}"
 
@@ -27,6 +27,7 @@ commands:
   compare   run a program on asyncio, uvloop and ferrio, and show what it takes on each
   cookbook  list, show and run programs for everything that asyncio is used for
   bench     measure ferrio beside asyncio, uvloop and other loops on this machine
+  jupyter   install a kernel for notebooks that runs on ferrio
   info      show versions, driver and features: what to put into a bug report
 """
 
@@ -174,6 +175,12 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
         _bench.add_arguments(bench)
 
+    jupyter = commands.add_parser("jupyter", allow_abbrev=False)
+    if command == "jupyter":
+        from . import _jupyter
+
+        _jupyter.add_arguments(jupyter)
+
     info = commands.add_parser("info", description=INFO_DESCRIPTION, allow_abbrev=False)
     info.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
@@ -304,6 +311,10 @@ def say(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             from . import _bench
 
             return _bench.run(options)
+        case "jupyter":
+            from . import _jupyter
+
+            return _jupyter.run(options)
         case "info":
             from . import _info
 
