@@ -16,8 +16,8 @@ PROFILE ?= release
 VENV = .build/venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] \
   + "d" * hasattr(sys, "gettotalrefcount"))')
 
-.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem portable \
-  portable-quick soak sanitize races miri lint deny free-threaded cross-check clean
+.PHONY: venv test test-version test-all engine servers pytest conformance ecosystem deployment \
+  portable portable-quick soak sanitize races miri lint deny free-threaded cross-check clean
 
 venv: ## build ferrio for $(PYTHON) into .build/venv/X.Y
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE)
@@ -87,6 +87,11 @@ endif
 fuzz-python: ## random programs, and odd arguments for every attribute, a minute each
 	@$(PYTHON) tests/setup/environment.py $(ASSERTIONS_BUILD)
 	$(ASSERTING) $(ARGS)
+
+# On an environment of its own, see tests/setup/deployment.py.
+deployment: venv ## what the pages about servers and tools say to type, with those servers and tools
+	@$(VENV)/bin/python -m tests.setup.deployment
+	$(VENV:.build/venv/%=.build/deployment/%)/bin/python -m pytest tests/deployment --numprocesses 2 $(ARGS)
 
 soak: ## tests/stress at full length, half an hour, and two of fuzzing, on $(PYTHON); figures at the end
 	@$(PYTHON) tests/setup/environment.py --profile $(PROFILE) --faults

@@ -10,6 +10,7 @@ A comment in front of a block says how it is to be run, if that is not plain:
                                               such command comes, or the page ends
     <!-- test: background WORD until TEXT --> only the command that has this word in it does
     <!-- test: background until TEXT, ended by SIGTERM -->
+    <!-- test: also background until TEXT --> beside what runs there already
     <!-- test: numbers vary -->               any number of the output stands for any other
 """
 
@@ -24,7 +25,8 @@ from pathlib import Path
 FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<language>[\w+-]*)(?P<attributes>.*)")
 TITLE = re.compile(r'\btitle="([^"]*)"')
 BACKGROUND = re.compile(
-    r"background (?:(?P<word>\S+) )??until (?P<ready>.+?)(?:, ended by (?P<signal>SIG\w+))?"
+    r"(?P<also>also )?background (?:(?P<word>\S+) )??until (?P<ready>.+?)"
+    r"(?:, ended by (?P<signal>SIG\w+))?"
 )
 DIRECTIVE = re.compile(r"\s*<!-- test: (.*?) -->\s*")
 
@@ -37,6 +39,8 @@ class Background:
     """What it prints before the page goes on."""
     ended_by: signal.Signals = signal.SIGINT
     """What it gets in the end."""
+    ends_others: bool = True
+    """Does what runs there already end before?"""
     own_port: str | None = None
     """Where it serves unless it is told another port, as it is here: that one may be taken."""
 
@@ -117,7 +121,9 @@ def directives(said: list[str], where: str) -> Directives:
             found["exit_status"] = int(match[1])
         elif match := BACKGROUND.fullmatch(words):
             ended_by = signal.Signals[match["signal"] or "SIGINT"]
-            background[match["word"] or ""] = Background(match["ready"], ended_by)
+            background[match["word"] or ""] = Background(
+                match["ready"], ended_by, ends_others=not match["also"]
+            )
         elif words == "numbers vary":
             found["numbers_vary"] = True
         elif words == "a Postgres server":

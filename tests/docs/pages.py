@@ -19,6 +19,14 @@ def pages() -> list[Path]:
     return sorted(page.relative_to(ROOT) for page in found)
 
 
+#: Folders of pages about servers and tools, which tests/deployment follows: it has these installed.
+ELSEWHERE = ("docs/deploy/", "docs/tools/")
+
+
+def is_elsewhere(page: Path) -> bool:
+    return page.as_posix().startswith(ELSEWHERE)
+
+
 def is_run(block: Block) -> bool:
     """Whether a block is there to be run, or is a file for one that is, and can be run."""
     is_program = block.language in ("python", "console") or block.title is not None

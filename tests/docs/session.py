@@ -30,26 +30,33 @@ PATIENCE = 300
 #: can be read, is what these find out.
 CHECKED = {"make": "make --dry-run", ".ci/run": "bash -n .ci/run"}
 
+#: What a page says to install is what it is tested with.
+INSTALLED = {"pip install": "pip install --dry-run --no-index --quiet"}
+
 #: Ports that the pages of docs/ name.
 PORTS = ("8080", "8888")
 
 
 class Session:
-    """What the blocks of one page are run in: a folder, and the program that still runs beside.
+    """What the blocks of one page are run in: a folder, and the programs that still run beside.
 
-    The folder holds what the page takes for granted, from `surroundings/PAGE`, and the examples.
-    There, `fragments.py` is what Python blocks without a file name begin with.
+    The folder holds what the page takes for granted, from `surroundings/PAGE`. There,
+    `fragments.py` is what Python blocks without a file name begin with.
 
     ports: in whose place free ones are put, wherever the page names them.
+    examples: whether the folder holds those of the repository, too.
     """
 
-    def __init__(self, page: Path, folder: Path, ports: Sequence[str] = PORTS) -> None:
+    def __init__(
+        self, page: Path, folder: Path, ports: Sequence[str] = PORTS, *, examples: bool = True
+    ) -> None:
         self._folder = folder
-        self._beside: Beside | None = None
+        self._beside: list[Beside] = []
         self._postgres: subprocess.Popen[str] | None = None
         self._environment: dict[str, str] = {}
         self._ports = {port: free_port() for port in ports}
-        (folder / "examples").symlink_to(ROOT / "examples")
+        if examples:
+            (folder / "examples").symlink_to(ROOT / "examples")
         surroundings = SURROUNDINGS / str(page.with_suffix("")).replace("/", "-")
         if surroundings.is_dir():
             shutil.copytree(surroundings, folder, dirs_exist_ok=True)
@@ -124,16 +131,17 @@ class Session:
 
     def _run_command(self, block: Block, command: Command) -> None:
         words = self._with_free_ports(command.words)
-        if words.startswith(tuple(CHECKED)):
-            word = words.split()[0]
-            words = words.replace(word, CHECKED[word], 1)
-            done = self._finish(["bash", "-c", words], cwd=ROOT)
-            assert done.returncode == 0, report(block, done)
-            return
+        for beginning, checked in (CHECKED | INSTALLED).items():
+            if words.startswith(beginning):
+                words = words.replace(beginning, checked, 1)
+                done = self._finish(["bash", "-c", words], cwd=ROOT)
+                assert done.returncode == 0, report(block, done)
+                return
         for word, background in block.directives.background.items():
             if re.search(rf"\b{word}\b", command.words):
-                self._end_beside()
-                self._beside = self._start(block, command, background)
+                if background.ends_others:
+                    self._end_beside()
+                self._beside.append(self._start(block, command, background))
                 return
         done = self._finish(["bash", "-c", words])
         assert done.returncode == block.directives.exit_status, report(block, done)
@@ -173,9 +181,14 @@ class Session:
         return beside
 
     def _end_beside(self, *, check: bool = True) -> None:
-        if self._beside is not None:
-            beside, self._beside = self._beside, None
-            beside.end(check=check)
+        errors = []
+        while self._beside:
+            try:
+                self._beside.pop().end(check=check)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _finish(
         self, command: list[str], *, stdin: str = "", cwd: Path | None = None

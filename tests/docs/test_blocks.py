@@ -23,7 +23,7 @@ print("hello")
 <!-- test: since 3.12 -->
 <!-- test: exit status 3 -->
 <!-- test: background serve until listening on -->
-<!-- test: background until it is ready, ended by SIGTERM -->
+<!-- test: also background until it is ready, ended by SIGTERM -->
 <!-- test: a Postgres server -->
 
 ```console
@@ -49,7 +49,7 @@ def test_blocks_are_found_with_what_is_said_about_them() -> None:
     assert (console.directives.since, console.directives.exit_status) == ((3, 12), 3)
     assert console.directives.background == {
         "serve": Background("listening on"),
-        "": Background("it is ready", signal.SIGTERM),
+        "": Background("it is ready", signal.SIGTERM, ends_others=False),
     }
     assert (text.language, text.text) == ("text", "```console\n")
 
