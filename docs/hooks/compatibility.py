@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
+from tests.docs.pages import is_elsewhere
 from tests.suites import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "compatibility.md"
 #: Of tests/requirements.txt, what does not run on a loop.
 TOOLS = {"maturin", "matplotlib", "pytest", "pytest-timeout", "pytest-xdist", "rich", "uvloop"}
+INSTALLATION = re.compile(r"^\$ pip install (.+)$", re.M)
 REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)(?:\[[^]]*\])?\s*[=>~]=\s*(?P<version>[\w.]+)", re.M)
 
 
@@ -38,6 +41,9 @@ def packages() -> Iterator[str]:
     """A table of the packages, by name, and of what is run with each."""
     suites = catalogue.load()
     tested = requirements(ROOT / "tests" / "requirements.txt")
+    told = pages()
+    pinned = requirements(ROOT / "tests" / "deployment" / "requirements.txt")
+    tested = {name: pinned[name] for name in told if name in pinned} | tested
     used: dict[str, list[str]] = {}
     for needed in sorted((ROOT / "examples").glob("*/requirements.txt")):
         if not needed.with_name("README.md").exists():
@@ -54,12 +60,25 @@ def packages() -> Iterator[str]:
             how.append(f"[programs of ours](../{file})")
         if name in suites:
             how.append("own tests")
+        how += [f"[page]({page})" for page in told.get(name, [])]
         how += [
             f"[example](../examples/{example}/README.md) `{example}`"
             for example in used.get(name, [])
         ]
         if how:
             yield f"| {name} | {tested[name]} | {', '.join(how)} |"
+
+
+def pages() -> dict[str, list[str]]:
+    """The pages that say how to install a package, by its name. tests/deployment follows them."""
+    found: dict[str, list[str]] = {}
+    for page in sorted((ROOT / "docs").glob("*/*.md")):
+        if is_elsewhere(page.relative_to(ROOT)):
+            for words in INSTALLATION.findall(page.read_text()):
+                for word in shlex.split(words):
+                    name = word.partition("[")[0].lower()
+                    found.setdefault(name, []).append(str(page.relative_to(ROOT / "docs")))
+    return found
 
 
 def differences() -> Iterator[str]:

@@ -513,6 +513,53 @@ while True:
     time.sleep(0.01)
 """
 
+#: What nobody waits for: a child of its own, and one that a child has left behind.
+FAMILY = """
+import asyncio, os
+
+def zombie():
+    return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+async def main():
+    print("ready", flush=True)
+    child = await asyncio.create_subprocess_exec("true")
+    while child.returncode is None:
+        await asyncio.sleep(0.01)
+    try:
+        print("left of the child:", zombie())
+    except ChildProcessError:
+        print("left of the child: nothing")
+    shell = await asyncio.create_subprocess_shell(
+        "sleep 0.1 >/dev/null & echo $!", stdout=asyncio.subprocess.PIPE
+    )
+    orphan, _ = await shell.communicate()
+    while not zombie():
+        await asyncio.sleep(0.01)
+    print("left of the orphan:", zombie().si_pid == int(orphan))
+asyncio.run(main())
+"""
+
+#: A program without a word on SIGTERM.
+HEEDLESS = """
+import asyncio, os, signal
+signal.signal(signal.SIGUSR1, lambda *args: os._exit(7))
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+SERVICE = """
+import asyncio, ferrio
+async def say_ready():
+    print("ready", flush=True)
+async def main():
+    server = await asyncio.start_server(lambda *args: None, "127.0.0.1", 0)
+    done = await ferrio.serve_until_signal(server, say_ready())
+    print(done.signal.name, done.drained)
+ferrio.run(main())
+"""
+
 #: To the first process of a container the kernel gives no signal that it does not handle.
 FIRST_PROCESS = ["unshare", "--pid", "--fork", "--kill-child"]
 
@@ -530,11 +577,31 @@ class TestFirstProcess:
     """PID 1, as in containers: the exit status says what the signal cannot."""
 
     @contextmanager
-    def first(self, source: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-        form = ferrio_run()
+    def first(
+        self, source: str, cwd: Path, form: Command | None = None
+    ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+        form = form or ferrio_run()
         with started(Command([*FIRST_PROCESS, *form.words]), source, cwd) as process:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
             yield process, int(children)
+
+    @pytest.mark.parametrize("loop", ["ferrio", "asyncio"])
+    def test_children_are_waited_for_and_orphans_are_not(self, loop: str, tmp_path: Path) -> None:
+        with self.first(FAMILY, tmp_path, ferrio_run("--loop", loop)) as (process, _):
+            status, lines, stderr = ending(process)
+        assert (status, stderr) == (0, "")
+        assert lines == ["left of the child: nothing", "left of the orphan: True"]
+
+    def test_the_kernel_keeps_sigterm_from_who_does_not_handle_it(self, tmp_path: Path) -> None:
+        with self.first(HEEDLESS, tmp_path, python()) as (process, pid):
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGUSR1)
+            assert ending(process) == (7, [], "")
+
+    def test_a_service_ends_in_good_order(self, tmp_path: Path) -> None:
+        with self.first(SERVICE, tmp_path, python()) as (process, pid):
+            os.kill(pid, signal.SIGTERM)
+            assert ending(process) == (0, ["SIGTERM True"], "")
 
     def test_dies_after_cleaning_up(self, tmp_path: Path) -> None:
         with self.first(TIDY, tmp_path) as (process, pid):

@@ -35,10 +35,3 @@ def test_the_page_is_right(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
         for block in blocks_of(page, (ROOT / page).read_text()):
             if is_run(block):
                 session.run(block)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
-def test_the_page_leads_to_another(page: Path) -> None:
-    *_, last = (ROOT / page).read_text().strip().split("\n\n")
-    assert last.startswith("Next: "), page
-    assert "](" in last, page
