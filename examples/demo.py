@@ -66,13 +66,15 @@ def main() -> int:
 
     title(4, f"done in {time.monotonic() - start:.0f} s. What to type next:")
     command = (ENVIRONMENT / "bin" / "ferrio").relative_to(ROOT)
-    for words, what in {
+    next_steps = {
         f"{command} compare YOUR_PROGRAM.py": "what your program would gain",
         f"{command} run YOUR_PROGRAM.py": "and to run it on ferrio",
         f"{command} cookbook": "programs for everything asyncio is used for",
         f"pip install {args.wheel or '.'}": "into an environment of yours",
-    }.items():
-        print(f"  {words:52} {what}")
+    }
+    width = max(map(len, next_steps))
+    for words, what in next_steps.items():
+        print(f"  {words:{width}}  {what}")
     print("\nRead on in docs/tutorial/index.md and docs/usage.md; `make docs` builds all pages.")
     return 0
 
