@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -139,3 +140,23 @@ def test_importing_the_command_runs_nothing(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == b"imported\n"
+
+
+def test_jupyter_says_what_to_type() -> None:
+    status, text, _ = run("jupyter")
+    assert status == 0
+    assert run("jupyter", "--help") == (0, text, "")
+    for word in ("ferrio jupyter install", "--user", "ferrio jupyter uninstall", "kernelspec list"):
+        assert word in text
+    status, text, _ = run("jupyter", "install", "--help")
+    assert status == 0
+    for word in ("--name", "--display-name", "--user", "--prefix", "--debug", "--loop-only"):
+        assert word in text
+
+
+def test_jupyter_without_ipykernel_says_what_to_install(tmp_path: Path) -> None:
+    if importlib.util.find_spec("ipykernel") is not None:
+        pytest.skip("ipykernel is installed; tests/deployment hides it")
+    status, stdout, stderr = run("jupyter", "install", "--prefix", str(tmp_path))
+    assert (status, stdout) == (1, "")
+    assert f"{sys.executable} -m pip install ipykernel" in stderr
