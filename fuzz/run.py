@@ -26,7 +26,7 @@ ROOT = FOLDER.parent
 CORPUS = FOLDER / "corpus"
 # What a run starts from and finds: new histories, and those that fail.
 FOUND = ROOT / ".build" / "fuzz"
-TARGETS = ("engine", "stream", "write_buffer", "read_buffer", "records", "datagrams")
+TARGETS = ("engine", "stream", "write_buffer", "read_buffer", "records", "datagrams", "session")
 
 # Longer histories find no more, only later.
 MAX_LEN_BYTES = 512

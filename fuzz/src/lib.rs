@@ -7,8 +7,10 @@
 pub mod datagrams;
 pub mod engine;
 mod input;
+mod kernel;
 pub mod read_buffer;
 pub mod records;
+pub mod session;
 pub mod stream;
 pub mod write_buffer;
 
@@ -16,11 +18,12 @@ pub mod write_buffer;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("engine", engine::check),
     ("stream", stream::check),
     ("write_buffer", write_buffer::check),
     ("read_buffer", read_buffer::check),
     ("records", records::check),
     ("datagrams", datagrams::check),
+    ("session", session::check),
 ];

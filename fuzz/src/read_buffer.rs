@@ -36,8 +36,7 @@ pub fn check(bytes: &[u8]) {
             6 => {
                 let len = input.below(5);
                 let seed = input.byte();
-                let separator: Vec<u8> =
-                    (0..len).map(|index| b'a' + (seed >> index & 1)).collect();
+                let separator: Vec<u8> = (0..len).map(|index| b'a' + (seed >> index & 1)).collect();
                 let from = input.size();
                 let expected = (len > 0 && from <= flat.len())
                     .then(|| flat[from..].windows(len.max(1)).position(|it| it == separator))

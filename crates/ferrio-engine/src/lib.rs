@@ -68,6 +68,8 @@
 //! | `signal.rs` | [`SignalPipe`]; `process.rs`: [`Child`] |
 //! | `sys/` | drivers; every system call and all `unsafe` |
 
+#![warn(missing_docs)]
+
 mod engine;
 mod inbox;
 mod mailbox;
