@@ -41,8 +41,9 @@ def pids_that_answer(server: Server, count: int) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
-@pytest.mark.parametrize("worker", ["UvicornWorker", "UvicornH11Worker"])
+@pytest.mark.parametrize(
+    ("worker", "preload"), [("UvicornWorker", ["--preload"]), ("UvicornH11Worker", [])]
+)
 def test_it_is_on_ferrio(worker: str, preload: list[str], tmp_path: Path) -> None:
     words = [word.replace("UvicornWorker", worker) for word in GUNICORN]
     with serving([*words, *preload, "app:app"], tmp_path, run=PYTHON) as server:

@@ -51,8 +51,9 @@ def test_tests_run_on_ferrio_if_asked_to(workers: list[str], tmp_path: Path) -> 
     assert "\nferrio: " in done.stdout
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
-@pytest.mark.parametrize("ferrio_run", [False, True], ids=["--ferrio", "ferrio run"])
+@pytest.mark.parametrize(
+    ("ferrio_run", "workers"), [(False, ["-n", "1"]), (True, []), (True, ["-n", "1"])], ids=str
+)
 def test_pytest_has_nothing_to_warn_of(
     ferrio_run: bool, workers: list[str], tmp_path: Path
 ) -> None:
