@@ -71,7 +71,7 @@ class Excerpt:
         return (
             f'````{language} title="{self.path.name}" linenums="{self.line}"{marked}\n'
             f"{self.text}\n````\n\n"
-            f"The whole of [{self.path.name}]({self.path.name}).\n"
+            f"The whole of [`{self.path.name}`]({self.path.name}).\n"
         )
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .conftest import CLASSES, PATIENCE, Cookbook, LoopName
 
@@ -79,10 +80,10 @@ def test_without_root_it_runs_on_one_machine(cookbook: Cookbook, tmp_path: Path)
 
 
 @contextlib.contextmanager
-def dask(*arguments: str, folder: Path) -> Iterator[None]:
+def dask(*arguments: str, folder: Path, loop: LoopName) -> Iterator[None]:
     """Dask's own command, for the time of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments],
+        [sys.executable, "-m", "ferrio", "run", "--loop", loop, "-m", "dask", *arguments],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -94,13 +95,26 @@ def dask(*arguments: str, folder: Path) -> Iterator[None]:
         process.wait(PATIENCE)
 
 
+def loops_of(address: str) -> set[str]:
+    """The classes of the loops that scheduler and workers run on."""
+    from distributed import Client
+
+    def kind(dask_worker: Any = None, dask_scheduler: Any = None) -> str:
+        loop = type((dask_worker or dask_scheduler).loop.asyncio_loop)
+        return f"{loop.__module__}.{loop.__qualname__}"
+
+    with Client(address) as client:
+        client.wait_for_workers(1)
+        return {*client.run(kind).values(), client.run_on_scheduler(kind)}
+
+
 def test_a_cluster_that_runs(cookbook: Cookbook, loop: LoopName, tmp_path: Path) -> None:
     """Started by Dask's own commands, which know nothing of the program: it sends its modules."""
     file = tmp_path / "scheduler.json"
     options = ("--no-dashboard", "--scheduler-file", str(file))
     with (
-        dask("scheduler", "--port", "0", *options, folder=tmp_path),
-        dask("worker", "--nthreads", "1", *options, folder=tmp_path),
+        dask("scheduler", "--port", "0", *options, folder=tmp_path, loop=loop),
+        dask("worker", "--nthreads", "1", *options, folder=tmp_path, loop=loop),
     ):
         deadline = time.monotonic() + PATIENCE
         while not (file.exists() and file.read_text().strip()):
@@ -108,4 +122,6 @@ def test_a_cluster_that_runs(cookbook: Cookbook, loop: LoopName, tmp_path: Path)
             time.sleep(0.1)
         address = json.loads(file.read_text())["address"]
         done = cookbook("cluster", "connect", address, "--lines", LINES, loop=loop)
+        kinds = loops_of(address)
+    assert kinds == {CLASSES[loop]}
     assert re.search(r"^connect: 1 workers: \d+ ms, the same words$", done.stdout, re.M)

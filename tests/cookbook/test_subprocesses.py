@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,18 @@ def test_everything_without_arguments(cookbook: Cookbook, loop: LoopName) -> Non
     assert done.stderr == ""
     for name in ("follow", "talk", "encrypt", "patience"):
         assert f"\n{name}: " in done.stdout
+
+
+def test_without_openssl_and_gpg_the_rest_runs(cookbook: Cookbook, tmp_path: Path) -> None:
+    """A PATH that has what every Unix has, and neither of the two."""
+    for name in ("sh", "sort", "uniq", "sleep"):
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / name).symlink_to(program)
+    output = cookbook("subprocesses", PATH=str(tmp_path)).stdout
+    assert "\nencrypt: left out: it needs openssl or gpg" in output
+    assert "(Debian: apt-get install openssl)\n" in output
+    assert "\npatience: " in output
 
 
 def test_follow_loses_nothing_of_both_streams(cookbook: Cookbook, loop: LoopName) -> None:

@@ -67,7 +67,7 @@ def test_every_how_to_page_shows_code_that_is_there(readme: Path) -> None:
             rf"^ *(?:async )?(?:def|class) {link['name'].split('.')[-1]}\b", source, re.M
         )
         assert f'title="{link["file"]}"' in shown
-        assert f"The whole of [{link['file']}]({link['file']})." in shown
+        assert f"The whole of [`{link['file']}`]({link['file']})." in shown
 
 
 def test_a_method_comes_with_its_decorator_its_place_and_its_marks(folder: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_method_comes_with_its_decorator_its_place_and_its_marks(folder: Path)
         "    # Takes a while.\n"
         '    return "hot"\n'
         "````\n\n"
-        "The whole of [kettle.py](kettle.py).\n\n"
+        "The whole of [`kettle.py`](kettle.py).\n\n"
     )
 
 
