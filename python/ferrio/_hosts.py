@@ -21,6 +21,10 @@ class TkHost:
     They write into a pipe that Tk watches.
     """
 
+    _reading: int
+    _writing: int
+    _command: Any
+
     def __init__(self, root: Any) -> None:
         import tkinter
 
@@ -28,7 +32,7 @@ class TkHost:
         self._calls: deque[Callable[[], None]] = deque()
         #: Who writes has to find the pipe open, and not another file under its number.
         self._lock = threading.Lock()
-        if not hasattr(root.tk, "createfilehandler"):
+        if sys.platform == "win32" or not hasattr(root.tk, "createfilehandler"):
             raise RuntimeError("this Tk cannot wait for descriptors: it is not one for Unix")
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
