@@ -81,12 +81,13 @@ async def test_what_cannot_be_run(trace: Trace) -> None:
 @twin
 async def test_a_cancelled_call_does_not_stop_the_thread(trace: Trace) -> None:
     loop = asyncio.get_running_loop()
-    done = threading.Event()
-    future = loop.run_in_executor(None, lambda: (time.sleep(0.02), done.set()))
+    go, done = threading.Event(), threading.Event()
+    future = loop.run_in_executor(None, lambda: (go.wait(30), done.set()))
     await asyncio.sleep(0)
     future.cancel()
     with trace.raises():
         await future
+    go.set()
     trace("the thread went on", await loop.run_in_executor(None, done.wait, 5))
 
 
