@@ -8,12 +8,11 @@ import os
 from collections.abc import Iterator
 from unittest import mock
 
-from ferrio.__main__ import main
+from ferrio.__main__ import COMMANDS, main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 PAGE = "reference/command.md"
-COMMANDS = ("run", "compare", "cookbook", "bench", "jupyter", "info")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -45,7 +44,7 @@ def help_of(words: list[str]) -> str:
     """What the command prints with `--help`, at a width that does not depend on the terminal."""
     printed = io.StringIO()
     with (
-        mock.patch.dict(os.environ, COLUMNS="90", NO_COLOR="1"),
+        mock.patch.dict(os.environ, COLUMNS="80", NO_COLOR="1"),
         contextlib.redirect_stdout(printed),
         contextlib.suppress(SystemExit),
     ):

@@ -14,12 +14,31 @@ WITH_VALUE = "XW"
 LONG_WITH_VALUE = "--check-hash-based-pycs"
 
 #: Those of `ferrio run`.
-OWN_WITH_VALUE = ("--loop",)
-OWN = (*OWN_WITH_VALUE, "--debug", "--loop-only", "--c-tasks", "--keep-loops", "--no-children")
+OWN_WITH_VALUE = ("--loop", "--watch")
+#: A value may be attached to this one, and nothing else belongs to it.
+PROFILE = "--profile"
+OWN = (
+    *OWN_WITH_VALUE,
+    PROFILE,
+    "--debug",
+    "--loop-only",
+    "--c-tasks",
+    "--keep-loops",
+    "--no-children",
+    "--reload",
+)
 
 
 class MistakeError(Exception):
     """Something that cannot be meant so; the text says what to type instead."""
+
+
+class NoOptionError(Exception):
+    """A word that looks like an option and is none."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
 
 
 @dataclass
@@ -48,19 +67,22 @@ class CommandLine:
             if word == "-" or not word.startswith("-"):
                 rest.insert(0, word)
                 break
-            if word.startswith("--"):
-                line._take_long(word, rest)
-            else:
-                kind = line._take_short(word, rest) or kind
-                if kind[:1] == ["-c"] or len(kind) == 2:
-                    break
+            try:
+                if word.startswith("--"):
+                    line._take_long(word, rest)
+                else:
+                    kind = line._take_short(word, rest) or kind
+            except NoOptionError as mistake:
+                raise no_option(mistake.word, words, rest) from None
+            if kind[:1] == ["-c"] or len(kind) == 2:
+                break
         line.program = [*kind, *rest]
         return line
 
     def _take_long(self, word: str, rest: list[str]) -> None:
         name, has_value, _ = word.partition("=")
         if name in (*OWN, "--help", "--version"):
-            self.own.append(word)
+            self.own.append(f"{word}=" if word == PROFILE else word)
             if name in OWN_WITH_VALUE and not has_value and rest:
                 self.own.append(rest.pop(0))
         elif name == LONG_WITH_VALUE:
@@ -69,7 +91,7 @@ class CommandLine:
             self.interpreter += [word] if has_value else [word, *rest[:1]]
             del rest[: not has_value]
         else:
-            raise no_option(name, rest)
+            raise NoOptionError(word)
 
     def _take_short(self, word: str, rest: list[str]) -> list[str]:
         """Take a word such as `-Bu` or `-Xdev`; `-m` or `-c` with what is attached."""
@@ -90,16 +112,22 @@ class CommandLine:
             elif letter in ALONE:
                 self.interpreter.append(f"-{letter}")
             else:
-                raise no_option(word, rest)
+                raise NoOptionError(word)
         return []
 
 
-def no_option(word: str, rest: Sequence[str]) -> MistakeError:
+def no_option(word: str, words: Sequence[str], rest: Sequence[str]) -> MistakeError:
     import difflib
+    import shlex
 
-    like = difflib.get_close_matches(f"--{word.lstrip('-')}", OWN, 1)
+    name, sign, value = word.partition("=")
+    like = difflib.get_close_matches(f"--{name.lstrip('-')}", OWN, 1)
     if like:
-        return MistakeError(f"there is no option {word} (did you mean {like[0]}?)")
+        place = len(words) - len(rest) - 1
+        meant = [*words[:place], like[0] + sign + value, *rest]
+        return MistakeError(
+            f"there is no option {word}; did you mean: ferrio run {shlex.join(meant)}"
+        )
     program = next((each for each in rest if os.path.exists(each)), "FILE")
     return MistakeError(
         f"there is no option {word}; options of the program stand behind its name: "
@@ -132,27 +160,3 @@ def start_again(line: CommandLine) -> NoReturn:
     if os.name != "posix":  # where another process would be started, which nobody waits for
         raise MistakeError(f"options of the interpreter go to it: {shlex.join(words)}")
     os.execv(sys.executable, words)
-
-
-def advice(words: Sequence[str], commands: Sequence[str]) -> str | None:
-    """What to type instead of `ferrio WORDS`, whose first is no command; None if nobody knows."""
-    import difflib
-    import shlex
-
-    from . import _scripts
-
-    first = words[0]
-    try:
-        line = CommandLine.parse(words)
-    except MistakeError:
-        return None
-    if first.startswith("-") and line.program:
-        return f"to run a program: ferrio run {shlex.join(words)}"
-    like = difflib.get_close_matches(first, commands, 1)
-    if like and not os.path.exists(first):
-        meant = shlex.join(["ferrio", *like, *words[1:]])
-        return f"there is no command {first!r}; did you mean: {meant}"
-    is_file = os.path.exists(first) or first.endswith((".py", ".pyc", ".pyz")) or "/" in first
-    if is_file or _scripts.find(first) is not None:
-        return f"to run a program: ferrio run {shlex.join(words)}"
-    return None

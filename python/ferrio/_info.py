@@ -9,12 +9,23 @@ import platform
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
 from importlib import metadata
 
-from . import __version__, _ferrio, new_event_loop, run
+from . import Loop, __version__, _ferrio, aio, new_event_loop, run
+from ._waiting import replaced_selector
 
 #: Packages whose version matters to a bug report: other loops, and what programs mostly run on one.
 NEIGHBOURS = ("uvloop", "rloop", "zuvloop", "aiohttp", "uvicorn", "anyio", "pytest-asyncio")
+
+#: Variables that change what is run on what.
+VARIABLES = (
+    "FERRIO_RUN",
+    "FERRIO_C_TASKS",
+    "FERRIO_DRIVER",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONDEVMODE",
+)
 
 #: Seconds; far below the millisecond to which a wait is rounded where the kernel can do no better.
 SHORT_SLEEP = 0.0002
@@ -41,12 +52,95 @@ def print_info(*, as_json: bool) -> int:
     sections = gather()
     if as_json:
         print(json.dumps(sections, indent=2))
-        return 0
-    for title, section in sections.items():
-        print(title)
-        for name, value in section.items():
-            print(f"  {name.replace('_', ' '):<20} {shown(value)}")
+    else:
+        print("\n".join(text_of(sections)))
     return 0
+
+
+def text_of(sections: dict[str, Section]) -> Iterator[str]:
+    """The same in words, with what to do about what is not as it should be."""
+    ferrio, python, system = (sections[name] for name in ("ferrio", "python", "system"))
+    yield f"ferrio {ferrio['version']} on {python['implementation']} {python['version']}"
+    yield ""
+    yield "Speed"
+    yield from speed(ferrio, sections["accelerations"], python)
+    yield ""
+    yield "What is patched in this process"
+    yield from patches(sections["patched"])
+    yield ""
+    yield "Installed beside it"
+    there = [f"{name} {version}" for name, version in sections["installed"].items() if version]
+    yield line("packages", ", ".join(there) or "none that ferrio knows of")
+    yield line("python", f"{python['executable']}")
+    kinds = [
+        text
+        for name, text in (
+            ("free_threaded_build", "free-threaded"),
+            ("debug_build", "debug build"),
+            ("development_mode", "development mode"),
+        )
+        if python[name]
+    ]
+    yield line("", ", ".join([f"{python['compiler']}", *kinds]))
+    yield line("ferrio", f"{ferrio['module']}")
+    yield line("", f"built by rustc {ferrio['rustc']} for {ferrio['target']}")
+    usable = system["cpus_usable"] or system["cpus"]
+    yield line("system", f"{system['system']} {system['kernel']}, {system['machine']}")
+    library = system["c_library"] or "C library unknown"
+    yield line("", f"{library}, {usable} of {system['cpus']} processors")
+    yield ""
+    yield "Next"
+    yield line("a program", "ferrio run app.py")
+    yield line("what it gains", "ferrio compare app.py")
+    yield line("a bug report", "this text, and what `ferrio run --loop asyncio app.py` does")
+
+
+def speed(ferrio: Section, found: Section, python: Section) -> Iterator[str]:
+    if found["optimised_build"]:
+        yield line("build", "release, optimised")
+    else:
+        yield line("build", f"{ferrio['profile']}: not optimised, several times slower")
+        yield line("", "-> install a wheel, or `pip install .` in a clone")
+    if found["own_tasks"]:
+        yield line("tasks, futures", "ferrio's own, in Rust")
+    elif python["free_threaded_build"]:
+        yield line("tasks, futures", "asyncio's own: ferrio's need the GIL as yet")
+    else:
+        yield line("tasks, futures", "asyncio's own, which are slower")
+        yield line("", "-> without --c-tasks and FERRIO_C_TASKS they are ferrio's")
+    if not found["native_task_steps"]:
+        yield line("", "asyncio.Task is not the interpreter's: each step is a Python call")
+    if found["debug_mode_off"]:
+        yield line("debug mode", "off")
+    else:
+        yield line("debug mode", "on, which costs several times the time of each callback")
+        yield line("", "-> without -X dev and PYTHONASYNCIODEBUG it is off")
+    late = f"a sleep of {SHORT_SLEEP * 1e3} ms ended {found['oversleep_us']} us late"
+    if found["exact_timers"]:
+        yield line("timers", f"exact: {late}")
+    else:
+        yield line("timers", f"rounded to milliseconds: {late}")
+        yield line("", "-> Linux 5.11 or newer has epoll_pwait2; a container may forbid it")
+    kind = "Linux' own" if ferrio["driver"] == "epoll" else "for systems without epoll"
+    yield line("driver", f"{ferrio['driver']}, {kind}")
+
+
+def patches(found: Section) -> Iterator[str]:
+    loops = "ferrio's, for who names no other" if found["event_loops"] else "asyncio's own"
+    yield line("new loops", loops)
+    classes = "ferrio's" if found["asyncio_classes"] else "asyncio's own"
+    yield line("locks, streams ...", f"{classes} in the module asyncio")
+    if found["selectors"]:
+        yield line("selectors", f"{found['selectors']}'s, by which loops wait")
+    yield line("children", "on ferrio, too" if found["children"] else "on what they choose")
+    if found["environment"]:
+        yield line("environment", f"{found['environment']}")
+    if not (found["event_loops"] or found["asyncio_classes"]):
+        yield line("", "`ferrio run app.py` and ferrio.install(replace=True) change that")
+
+
+def line(name: str, text: str) -> str:
+    return f"  {name:<19} {text}".rstrip()
 
 
 def gather() -> dict[str, Section]:
@@ -55,6 +149,7 @@ def gather() -> dict[str, Section]:
         "ferrio": ferrio_section(),
         "features": dict(FEATURES),
         "accelerations": accelerations(),
+        "patched": patched(),
         "python": python_section(),
         "system": system_section(),
         "installed": installed(),
@@ -95,6 +190,21 @@ def accelerations() -> Section:
         # epoll_pwait2: Linux 5.11, and no seccomp filter that hides it.
         "exact_timers": oversleep < 0.0008,
         "oversleep_us": round(oversleep * 1e6),
+    }
+
+
+def patched() -> Section:
+    """What stands in the place of asyncio's own, here and now."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    selector = replaced_selector()
+    variables = [name for name in VARIABLES if os.environ.get(name)]
+    return {
+        "event_loops": isinstance(loop, Loop),
+        "asyncio_classes": asyncio.Lock is aio.Lock,
+        "selectors": None if selector is None else type(selector).__module__.partition(".")[0],
+        "children": bool(os.environ.get("FERRIO_RUN")),
+        "environment": " ".join(f"{name}={os.environ[name]}" for name in variables) or None,
     }
 
 
@@ -146,15 +256,3 @@ def installed() -> Section:
         except metadata.PackageNotFoundError:
             versions[name] = None
     return versions
-
-
-def shown(value: object) -> str:
-    match value:
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case None:
-            return "-"
-        case _:
-            return str(value)

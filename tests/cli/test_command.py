@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ferrio
 import pytest
-from ferrio._info import FEATURES
+from ferrio._info import FEATURES, text_of
 
 from .command import FERRIO, PATIENCE, clean_environment, decoded
 
@@ -22,7 +22,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [FERRIO, *arguments],
         capture_output=True,
-        env=clean_environment() | {"NO_COLOR": "1", "COLUMNS": "100"},
+        env=clean_environment() | {"NO_COLOR": "1", "COLUMNS": "80"},
         timeout=PATIENCE,
         check=False,
     )
@@ -46,7 +46,19 @@ def test_help_of_run_says_what_happens_in_the_end() -> None:
     assert status == 0
     for word in ("usage: ferrio run", "-m MODULE", "SIGTERM", "exit status:", "examples:"):
         assert word in text
-    assert max(map(len, text.splitlines())) <= 100
+
+
+EVERY_COMMAND = [
+    [], ["run"], ["compare"], ["cookbook"], ["cookbook", "show"], ["cookbook", "run"], ["bench"],
+    ["info"], ["completion"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+def test_help_fits_into_80_columns(command: list[str]) -> None:
+    status, text, stderr = run(*command, "--help")
+    assert (status, stderr) == (0, "")
+    assert [line for line in text.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("command", ["bench", "info"])
@@ -76,7 +88,10 @@ def test_a_reader_who_has_read_enough(command: list[str]) -> None:
 def test_unknown_command() -> None:
     status, stdout, stderr = run("walk")
     assert (status, stdout) == (2, "")
-    assert "invalid choice: 'walk'" in stderr
+    assert stderr == (
+        "ferrio: there is no command 'walk'; commands are run, compare, cookbook, bench, info, "
+        "completion; to run a program: ferrio run FILE\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,13 +114,51 @@ def test_info_as_text() -> None:
     assert (status, stderr) == (0, "")
     for word in (ferrio.__version__, platform.python_version(), platform.release(), "driver"):
         assert word in text
+    titles = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert titles[1:] == ["Speed", "What is patched in this process", "Installed beside it", "Next"]
+    assert "asyncio's own in the module asyncio" in text
+
+
+def test_info_says_what_is_slow_and_what_to_do_about_it() -> None:
+    found = {name: dict(section) for name, section in json.loads(run("info", "--json")[1]).items()}
+    found["accelerations"] = dict.fromkeys(found["accelerations"], False) | {"oversleep_us": 900}
+    found["ferrio"] |= {"profile": "debug", "driver": "portable"}
+    found["patched"] |= {"event_loops": True, "selectors": "gevent", "environment": "A=1"}
+    text = "\n".join(text_of(found))
+    for word in (
+        "debug: not optimised",
+        "-> install a wheel",
+        "asyncio's own, which are slower",
+        "-> without --c-tasks",
+        "on, which costs several times",
+        "rounded to milliseconds: a sleep of 0.2 ms ended 900 us late",
+        "-> Linux 5.11",
+        "portable, for systems without epoll",
+        "ferrio's, for who names no other",
+        "gevent's, by which loops wait",
+        "environment         A=1",
+    ):
+        assert word in text
+
+
+def test_info_says_what_is_patched() -> None:
+    status, text, _ = run("run", "-c", "from ferrio import _info; _info.print_info(as_json=False)")
+    assert status == 0
+    assert "new loops           ferrio's, for who names no other" in text
+    assert "locks, streams ...  ferrio's in the module asyncio" in text
+    assert "children            on ferrio, too" in text
+    assert "FERRIO_RUN=" in text
 
 
 def test_info_as_json() -> None:
     status, text, _ = run("info", "--json")
     info = json.loads(text)
     assert status == 0
-    assert set(info) == {"ferrio", "features", "accelerations", "python", "system", "installed"}
+    assert set(info) == {"ferrio", "features", "accelerations", "patched"} | {
+        "python",
+        "system",
+        "installed",
+    }
     assert info["ferrio"]["version"] == ferrio.__version__
     assert info["ferrio"]["profile"] in {"release", "debug"}
     assert info["ferrio"]["driver"] in {"epoll", "portable"}

@@ -62,7 +62,7 @@ def test_words_are_sorted(words: str, own: str, interpreter: str, program: str) 
     ],
 )
 def test_misspelt_options(words: str, like: str) -> None:
-    with pytest.raises(MistakeError, match=rf"did you mean {like}\?"):
+    with pytest.raises(MistakeError, match=f"did you mean: ferrio run {like} "):
         CommandLine.parse(words.split())
 
 
@@ -160,7 +160,7 @@ def test_without_site_packages(tmp_path: Path) -> None:
         ("benhc", "there is no command 'benhc'; did you mean: ferrio bench"),
         ("pytest -q", "to run a program: ferrio run pytest -q"),
         ("run --port 1 app.py", "behind its name: ferrio run app.py --port ..."),
-        ("run --degub app.py", "there is no option --degub (did you mean --debug?)"),
+        ("run --degub app.py", "did you mean: ferrio run --debug app.py"),
         ("run -Z app.py", "there is no option -Z"),
         ("run python app.py", "python is not needed: ferrio run app.py"),
         ("run python3 -m pytest", "python3 is not needed: ferrio run -m pytest"),

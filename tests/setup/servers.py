@@ -1,4 +1,5 @@
-"""The servers that tests/ecosystem and tests/cookbook talk to: a real Postgres and a real Redis.
+"""The servers that tests/ecosystem and tests/cookbook talk to, a real Postgres and a real Redis,
+and the shells that tests/cli types into.
 
     python tests/setup/servers.py       installs what is missing, or says how to
 
@@ -46,6 +47,9 @@ def main() -> None:
         missing.append("postgresql")
     if redis() is None:
         missing.append("redis-server")
+    if can_apt_install():
+        # Shells for which `ferrio completion` writes; without them these tests are skipped.
+        missing += [shell for shell in ("zsh", "fish") if shutil.which(shell) is None]
     if missing and can_apt_install():
         apt_install(missing)
     if postgres() is None:

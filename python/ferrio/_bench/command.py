@@ -30,16 +30,16 @@ GROWTH_SECONDS, GROWTH_ROUNDS = 0.5, 3
 LOG_COLUMNS = 160
 
 EPILOG = """\
-Each figure comes from a process started for it, and loops take turns within each round, so ratios
-bear more weight than absolute figures. Close other programs first; spreads that overlap are no
-difference.
+Each figure comes from a process started for it, and loops take turns within
+each round, so ratios bear more weight than absolute figures. Close other
+programs first; spreads that overlap are no difference.
 
 examples:
-  ferrio bench --quick                        a first impression, in less than a minute
-  ferrio bench --rows 'echo_*' --rounds 9     only the network rows, more exactly
+  ferrio bench --quick                      a first impression, within a minute
+  ferrio bench --rows 'echo_*' --rounds 9   only the network rows, more exactly
   ferrio bench --loops ferrio uvloop --json now.json --plot now.svg
-  ferrio bench --growth --plot growth.svg     what costs grow to: a quarter of an hour
-  ferrio bench --growth --rows 'timers_*'     only timers, from a thousand to a million
+  ferrio bench --growth --plot growth.svg   what costs grow to: 15 minutes
+  ferrio bench --growth --rows 'timers_*'   only timers, a thousand to a million
 """
 
 

@@ -34,22 +34,25 @@ READY_SECONDS = 30
 LONG = 60
 
 USAGE = """\
-ferrio compare [options] (FILE | -m MODULE | -c CODE | COMMAND) [args ...]
-       ferrio compare [options] --until-ready URL --load URL (FILE | ...) [args ...]"""
+ferrio compare [options] PROGRAM
+       ferrio compare [options] --until-ready URL --load URL SERVER
+
+  PROGRAM, SERVER: (FILE | -m MODULE | -c CODE | COMMAND) [args ...]"""
 
 DESCRIPTION = """\
-Run a program of yours on asyncio, on every other loop that is installed here, and on ferrio, in
-turns, and compare what it takes: time, CPU, memory, system calls, context switches. The program is
-not changed. What stands behind it is its own, as behind `ferrio run`.
+Run a program of yours on asyncio, on every other loop that is installed here,
+and on ferrio, in turns, and compare what it takes: time, CPU, memory, system
+calls, context switches. The program is not changed. What stands behind it is
+its own, as behind `ferrio run`.
 """
 
 EPILOG = """\
-A program that ends is run to its end, with no input unless some is piped in. Its children count as
-far as it waits for them. `ferrio run` starts it on each of the loops, so its start (some 50 ms) is
-in every time.
+A program that ends is run to its end, with no input unless some is piped in.
+Its children count as far as it waits for them. `ferrio run` starts it on each
+of the loops, so its start (some 50 ms) is in every time.
 
-A server is started, asked until it answers, loaded twice, of which the second counts, and stopped
-by SIGTERM. Its worker processes count.
+A server is started, asked until it answers, loaded twice, of which the second
+counts, and stopped by SIGTERM. Its worker processes count.
 
 A difference is called noise unless it has the same sign in every round.
 
@@ -57,8 +60,8 @@ examples:
   ferrio compare app.py --items 1000
   ferrio compare --runs 9 --plot compared.svg -m myservice.job
   ferrio compare --loops asyncio ferrio -- app.py
-  ferrio compare --until-ready http://127.0.0.1:8000/ --load http://127.0.0.1:8000/ \\
-      uvicorn app:app --port 8000
+  ferrio compare --until-ready http://127.0.0.1:8000/ \\
+      --load http://127.0.0.1:8000/ uvicorn app:app --port 8000
   ferrio compare --until-ready tcp://127.0.0.1:6380 \\
       --load 'redis-benchmark -p 6380 -n 100000 -q' server.py
 """
