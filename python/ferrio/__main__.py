@@ -312,6 +312,7 @@ def add_cookbook_commands(cookbook: argparse.ArgumentParser) -> None:
     )
     commands.add_parser(
         "list",
+        help="list the recipes",
         description="List the recipes, what they need and how long they take.",
         allow_abbrev=False,
     )

@@ -127,7 +127,8 @@ def instead_of_file(target: str, arguments: Sequence[str]) -> str | None:
         return (
             f"{target} is a folder without a __main__.py; did you mean: ferrio run {meant}{behind}"
         )
-    if os.path.exists(target):
+    # A link to nowhere, too: the interpreter says why it cannot be opened.
+    if os.path.lexists(target):
         return None
     if is_module(target) and not os.path.exists(f"{target}.py"):
         meant = f"ferrio run -m {quoted(target)}{behind}"

@@ -26,7 +26,7 @@ TYPED = [
     ("ferrio run --loop uv", {"uvloop"}),
     ("ferrio run unique", {"unique_program.py"}),
     ("ferrio run --reload --watch uniq", {"unique_program.py"}),
-    ("ferrio cookbook ", {"show", "run"}),
+    ("ferrio cookbook ", {"list", "show", "run"}),
     ("ferrio cookbook show sock", {"sockets"}),
     ("ferrio cookbook run sock", {"sockets"}),
     ("ferrio bench --qu", {"--quick"}),

@@ -259,7 +259,7 @@ def test_a_recipe_names_the_recipes_whose_files_it_uses(name: str) -> None:
         (["show", "encyclopedia", "x.py"], "encyclopedia has no file 'x.py' (it has: README.md, "),
         (["run"], "NAME is missing"),
         (["show"], "NAME"),
-        (["cook"], "invalid choice: 'cook'"),
+        (["cook"], "there is no command 'cook'"),
     ],
 )
 def test_mistakes(arguments: list[str], complaint: str, tmp_path: Path) -> None:

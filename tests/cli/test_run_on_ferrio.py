@@ -89,7 +89,7 @@ def test_asyncios_classes_are_ferrios(options: list[str], module: str, tmp_path:
 def test_unknown_loop(tmp_path: Path) -> None:
     outcome = ferrio_run("--loop", "nonsense").run(["-c", "print(1)"], cwd=tmp_path)
     assert (outcome.status, outcome.stdout) == (2, "")
-    assert "invalid choice: 'nonsense'" in outcome.stderr
+    assert "there is no --loop 'nonsense'; there are: ferrio, asyncio, uvloop" in outcome.stderr
 
 
 def test_loop_that_is_not_installed(tmp_path: Path) -> None:
