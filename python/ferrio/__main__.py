@@ -111,7 +111,7 @@ They know nothing of ferrio, and run on plain asyncio as well.
 
 COOKBOOK_COMMANDS = """\
 commands:
-  ferrio cookbook [list]           the recipes, what they need and how long they take
+  ferrio cookbook [list]           the recipes, with their needs and duration
   ferrio cookbook show NAME        a recipe's README and its files
   ferrio cookbook show NAME FILE   one of its files
   ferrio cookbook copy NAME        copy it into the folder examples, to be changed
