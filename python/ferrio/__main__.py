@@ -114,7 +114,7 @@ commands:
   ferrio cookbook [list]           the recipes, with their needs and duration
   ferrio cookbook show NAME        a recipe's README and its files
   ferrio cookbook show NAME FILE   one of its files
-  ferrio cookbook copy NAME        copy it into the folder examples, to be changed
+  ferrio cookbook copy NAME        into the folder examples, to be changed
   ferrio cookbook run NAME [args]  run it, as `ferrio run` would
 
 examples:
@@ -217,9 +217,7 @@ def build_parser(command: str | None) -> _mistakes.Parser:
 
         _bench.add_arguments(bench)
 
-    jupyter = commands.add_parser(
-        "jupyter", help=SUMMARIES["jupyter"], allow_abbrev=False
-    )
+    jupyter = commands.add_parser("jupyter", help=SUMMARIES["jupyter"], allow_abbrev=False)
     if command in ("jupyter", "completion"):
         from . import _jupyter
 

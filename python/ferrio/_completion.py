@@ -41,10 +41,11 @@ def parser(files: Any) -> argparse.ArgumentParser:
         argument(each, "program").nargs = None
     argument(run, "watch").complete = files
     argument(run, "profile").complete = files
-    argument(command(cookbook, "show"), "name").choices = recipes
+    for name in ("show", "copy"):
+        argument(command(cookbook, name), "name").choices = recipes
     recipe = argument(command(cookbook, "run"), "program")
     recipe.nargs, recipe.choices = None, recipes
-    for each in (whole, cookbook):
+    for each in (whole, cookbook, command(whole, "jupyter")):
         for action in each._actions:
             if isinstance(action, argparse._SubParsersAction):
                 # Its help is suppressed, since the description has it; shtab would leave it out.

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
-Have Jupyter offer a kernel on ferrio: `await` at the top level of a cell, tasks that go on between
-cells, and what libraries do, run on it. It is ipykernel under `ferrio run`; notebooks stay as
-they are.
+Have Jupyter offer a kernel on ferrio: `await` at the top level of a cell, tasks
+that go on between cells, and what libraries do, run on it. It is ipykernel
+under `ferrio run`; notebooks stay as they are.
 """
 
 EXAMPLES = """\
@@ -44,10 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         prog="ferrio jupyter", dest="jupyter_command", metavar="COMMAND", help=argparse.SUPPRESS
     )
     install = commands.add_parser(
-        "install", description="Install the kernel, over one of the same name.", allow_abbrev=False
+        "install",
+        help="install it",
+        description="Install the kernel, over one of the same name.",
+        allow_abbrev=False,
     )
     uninstall = commands.add_parser(
-        "uninstall", description="Remove a kernel that `install` made.", allow_abbrev=False
+        "uninstall",
+        help="remove it",
+        description="Remove a kernel that `install` made.",
+        allow_abbrev=False,
     )
     for each in (install, uninstall):
         each.add_argument(

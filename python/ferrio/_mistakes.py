@@ -92,12 +92,14 @@ def instead_of_command(words: Sequence[str], commands: Sequence[str]) -> str:
         return f"there is no option {first}; did you mean: ferrio {like}"
     if first.startswith("-") and line.program:
         return f"to run a program: ferrio run {joined(words)}"
+    script = _scripts.find(first)
+    is_program = script is not None and _scripts.interpreter_of(script) is not None
     like = close(first, commands)
-    if like and not os.path.exists(first):
+    if like and not (is_program or os.path.exists(first)):
         meant = joined(["ferrio", like, *words[1:]])
         return f"there is no command {first!r}; did you mean: {meant}"
     is_file = os.path.exists(first) or first.endswith((".py", ".pyc", ".pyz")) or "/" in first
-    if is_file or _scripts.find(first) is not None:
+    if is_file or script is not None:
         return f"to run a program: ferrio run {joined(words)}"
     if is_module(first):
         return f"to run a module: ferrio run -m {joined(words)}"

@@ -50,7 +50,7 @@ def test_help_of_run_says_what_happens_in_the_end() -> None:
 
 EVERY_COMMAND = [
     [], ["run"], ["compare"], ["cookbook"], ["cookbook", "show"], ["cookbook", "run"], ["bench"],
-    ["info"], ["completion"],
+    ["jupyter"], ["jupyter", "install"], ["info"], ["completion"],
 ]  # fmt: skip
 
 
@@ -89,8 +89,8 @@ def test_unknown_command() -> None:
     status, stdout, stderr = run("walk")
     assert (status, stdout) == (2, "")
     assert stderr == (
-        "ferrio: there is no command 'walk'; commands are run, compare, cookbook, bench, info, "
-        "completion; to run a program: ferrio run FILE\n"
+        "ferrio: there is no command 'walk'; commands are run, compare, cookbook, bench, "
+        "jupyter, info, completion; to run a program: ferrio run FILE\n"
     )
 
 

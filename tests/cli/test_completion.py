@@ -20,17 +20,19 @@ from .command import FERRIO, PATIENCE, Command, clean_environment
 
 #: What was typed, and what Tab offers.
 TYPED = [
-    ("ferrio ", {"run", "compare", "cookbook", "bench", "info", "completion"}),
+    ("ferrio ", {"run", "compare", "cookbook", "bench", "jupyter", "info", "completion"}),
     ("ferrio coo", {"cookbook"}),
     ("ferrio run --loop-", {"--loop-only"}),
     ("ferrio run --loop uv", {"uvloop"}),
     ("ferrio run unique", {"unique_program.py"}),
     ("ferrio run --reload --watch uniq", {"unique_program.py"}),
-    ("ferrio cookbook ", {"list", "show", "run"}),
+    ("ferrio cookbook ", {"list", "show", "copy", "run"}),
     ("ferrio cookbook show sock", {"sockets"}),
     ("ferrio cookbook run sock", {"sockets"}),
     ("ferrio bench --qu", {"--quick"}),
     ("ferrio compare --run", {"--runs"}),
+    ("ferrio cookbook copy sock", {"sockets"}),
+    ("ferrio jupyter ins", {"install"}),
     ("ferrio info --js", {"--json"}),
     ("ferrio completion z", {"zsh"}),
 ]
