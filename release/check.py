@@ -93,10 +93,9 @@ def build_offline(source: Path) -> Path:
         "CARGO_HOME": str(home),
         "CARGO_NET_OFFLINE": "true",
         "CARGO_TARGET_DIR": str(PLACE / "target"),
-        "MATURIN_PEP517_ARGS": "--locked",
     }
     command: list[str | Path] = [PYTHON, "-m", "pip", "--disable-pip-version-check", "wheel"]
-    command += ["--verbose"]
+    command += ["--verbose", "--config-settings", "load-generator=yes"]
     command += ["--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", PLACE / "wheel"]
     run([*command, source], "building offline", env=environment)
     (wheel,) = (PLACE / "wheel").glob("*.whl")

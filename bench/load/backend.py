@@ -1,11 +1,12 @@
-"""Builds wheels as maturin does (PEP 517), with the load generator of `ferrio bench` in them.
+"""Builds wheels as maturin does (PEP 517), on request with the load generator of `ferrio bench`.
+
+    pip install -v . --config-settings load-generator=yes
+    python bench/load/backend.py        builds the program into the package's folder, or fails
 
 A wheel of maturin's has one artefact of cargo's, the extension module. The load generator is a
 program, so that what it costs is not the measured process's; it is built before and included as a
-file (`tool.maturin.include`). Where it cannot be built, the wheel does without, and `ferrio bench`
-says that a Python client makes the load.
-
-    python bench/load/backend.py        builds the program into the package's folder, or fails
+file (`tool.maturin.include`). Its TLS is a third of all that there is to compile, and few who build
+from source measure: without it, `ferrio bench` has a Python client make the load, and says so.
 
 What it is at is printed, for `pip install -v`: pip shows nothing of it otherwise.
 """
@@ -23,6 +24,8 @@ import progress
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "python" / "ferrio" / "_bench" / "ferrio-load"
+#: What pip is given for it.
+SETTING = "load-generator"
 
 
 def build() -> None:
@@ -38,16 +41,23 @@ def build() -> None:
     partial.replace(PROGRAM)
 
 
-def build_wheel(*arguments: Any, **options: Any) -> str:
-    say("1 of 2: ferrio-load, by which `ferrio bench` makes its load")
-    try:
-        with progress.ticking("ferrio: ferrio-load"):
+def build_wheel(
+    wheel_directory: str, config_settings: dict[str, Any] | None = None, *more: Any
+) -> str:
+    settings = {**(config_settings or {})}
+    asked = settings.pop(SETTING, "no")
+    if asked not in ("yes", "no"):
+        raise ValueError(f"{SETTING} is yes or no, not {asked!r}")
+    if asked == "yes":
+        say("the load generator of `ferrio bench`")
+        with progress.ticking("ferrio: the load generator"):
             build()
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"ferrio bench will use its Python client: no ferrio-load ({error})", file=sys.stderr)
-    say("2 of 2: the extension module; its last crate, ferrio-py, takes most of the time")
+    else:
+        # That of an earlier build would be included.
+        PROGRAM.unlink(missing_ok=True)
+    say("the extension module; its last crate, ferrio-py, takes most of the time")
     with progress.ticking("ferrio: the extension module"):
-        return str(maturin().build_wheel(*arguments, **options))
+        return str(maturin().build_wheel(wheel_directory, settings, *more))
 
 
 def say(what: str) -> None:

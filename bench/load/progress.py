@@ -24,8 +24,9 @@ from pathlib import Path
 #: Seconds; a reader begins to wonder at five.
 SILENCE = 4.0
 
-#: What cargo draws while it builds: `Building [====>   ] 40/45: syn, ferrio-py(build)`.
-BAR = re.compile(r"\s*Building \[[^\]]*\] (?P<done>\d+)/(?P<all>\d+)(?:: (?P<now>.*))?")
+#: What cargo draws while it builds: `Building [====>   ] 40/45: syn, ferrio-py(build)`. pip loses
+#: the coloured word.
+BAR = re.compile(r"\s*(?:Building )?\[[=> ]*\] (?P<done>\d+)/(?P<all>\d+)(?:: (?P<now>.*))?")
 #: Has it drawn even where it is not on a terminal.
 DRAWN = {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "200"}
 #: Colours, and what erases a line.

@@ -160,7 +160,8 @@ def _measure(args: argparse.Namespace, chosen: list[Row], console: Console) -> i
     if effort.load_generator is None and any(row.name.startswith("echo_") for row in possible):
         console.print(
             "No ferrio-load found: a Python client makes the load, and limits the requests per "
-            "second. CPU time per request still compares."
+            "second. CPU time per request still compares. In a clone, what has it is "
+            "`pip install . --config-settings load-generator=yes`."
         )
     _warn_of_company(console)
     results = Results(

@@ -95,6 +95,7 @@ impl Epoll {
         Ok(epoll::delete(&self.epoll, borrowed(fd)?)?)
     }
 
+    #[inline]
     pub(crate) fn wait(
         &self,
         events: &mut EpollEvents,
@@ -244,16 +245,19 @@ impl EpollEvents {
         Self { list: Vec::with_capacity(EVENTS_PER_WAIT) }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
 
+    #[inline]
     pub(crate) fn at(&self, index: usize) -> Option<(u64, Readiness)> {
         // By value: the record is packed, its fields are not aligned.
         let Event { flags, data, .. } = *self.list.get(index)?;
         Some((data.u64(), readiness(flags)))
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.list.clear();
     }

@@ -178,6 +178,7 @@ impl Driver {
     }
 
     /// Replaces whatever was in `events`, which this driver has made. `None` is for ever.
+    #[inline]
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         #[cfg(feature = "faults")]
         faults::settle(
@@ -228,6 +229,7 @@ pub(crate) enum Events {
 }
 
 impl Events {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::None => 0,
@@ -240,6 +242,7 @@ impl Events {
 
     /// Token and readiness of one event. The waker's own event, if the driver has one, has a token
     /// of 0.
+    #[inline]
     pub(crate) fn at(&self, index: usize) -> Option<(u64, Readiness)> {
         match self {
             Self::None => None,
@@ -250,6 +253,7 @@ impl Events {
         }
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         match self {
             Self::None => {}
@@ -285,6 +289,7 @@ fn take_number(new: BorrowedFd<'_>, number: BorrowedFd<'_>) -> io::Result<()> {
 
 /// The clock behind [`Instant::now`](crate::Instant::now).
 #[cfg(not(target_vendor = "apple"))]
+#[inline]
 pub(crate) fn monotonic_nanos() -> u64 {
     use rustix::time::{ClockId, clock_gettime};
 

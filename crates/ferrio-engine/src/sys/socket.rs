@@ -141,6 +141,7 @@ impl AsRawFd for LentFd {
     }
 }
 
+#[inline]
 pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     let (count, _) = retry_on_intr(|| {
         let len = faults::before(Call::Recv, fd, buf.len())?;
@@ -150,6 +151,7 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
 }
 
 /// The first bytes of `buf`, as many as are returned, have been initialised.
+#[inline]
 pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     Ok(retry_on_intr(|| {
         let len = faults::before(Call::Recv, fd, buf.len())?;
@@ -160,12 +162,14 @@ pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
 
 /// As [`recv`]; says also whether something that no room was offered for, descriptors or
 /// credentials, has come with the bytes: then the call may have stopped behind them.
+#[inline]
 pub(crate) fn recv_marked(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(usize, bool)> {
     // SAFETY: the slice is memory to write to, for the time of the call.
     unsafe { recv_marked_at(fd, buf.as_mut_ptr(), buf.len()) }
 }
 
 /// As [`recv_uninit`] and [`recv_marked`].
+#[inline]
 pub(crate) fn recv_marked_uninit(
     fd: BorrowedFd<'_>,
     buf: &mut [MaybeUninit<u8>],
@@ -198,6 +202,7 @@ unsafe fn recv_marked_at(
     Ok((count, header.msg_flags & libc::MSG_CTRUNC != 0))
 }
 
+#[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| {
         let len = faults::before(Call::Send, fd, buf.len())?;
@@ -205,6 +210,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     })?)
 }
 
+#[inline]
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut no_control = SendAncillaryBuffer::default();
     Ok(retry_on_intr(|| {

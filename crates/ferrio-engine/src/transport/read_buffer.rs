@@ -83,6 +83,7 @@ impl<B> ReadBuffer<B> {
 
 impl<B: AsRef<[u8]>> ReadBuffer<B> {
     /// Appends what was received; an empty piece is nothing.
+    #[inline]
     pub fn push(&mut self, piece: B) {
         let bytes = piece.as_ref();
         if bytes.is_empty() {
@@ -114,6 +115,7 @@ impl<B: AsRef<[u8]>> ReadBuffer<B> {
 
     /// Where `separator` first begins, at or behind `from`. An empty one is found nowhere.
     #[must_use]
+    #[inline]
     pub fn find(&self, separator: &[u8], from: usize) -> Option<usize> {
         // Most buffers are one piece.
         if let [piece] = self.pieces.as_slices().0
@@ -125,6 +127,7 @@ impl<B: AsRef<[u8]>> ReadBuffer<B> {
     }
 
     /// Takes the first piece, if it came as exactly these `count` bytes.
+    #[inline]
     pub fn take_piece(&mut self, count: usize) -> Option<B> {
         match self.pieces.front() {
             Some(Piece::Whole(bytes)) if self.head == 0 && bytes.as_ref().len() == count => {}
@@ -139,6 +142,7 @@ impl<B: AsRef<[u8]>> ReadBuffer<B> {
 
     /// Drops the first `count` bytes, which were taken. Dropping more than there are empties the
     /// buffer.
+    #[inline]
     pub fn advance(&mut self, count: usize) {
         let mut left = count.min(self.len);
         self.len -= left;
