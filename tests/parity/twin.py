@@ -10,6 +10,7 @@ import importlib
 import inspect
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ Loop = asyncio.AbstractEventLoop
 
 # A body that takes longer has hung. Long enough for a machine that is busy otherwise.
 TIMEOUT_SECONDS = 30
+# For threads of children that a body has left behind.
+PATIENCE_SECONDS = 2
 
 
 def twin(body: Callable[..., Any]) -> Callable[..., None]:
@@ -82,7 +85,11 @@ def run(body: Callable[..., Any], loop_name: str, fixtures: dict[str, Any]) -> T
             finally:
                 loop.close()
         del fixtures
-        # What is only noticed when an object dies belongs to the body that made it.
+        # What is only noticed when an object dies belongs to the body that made it; a thread that
+        # waits for a child has hold of its transport until a moment after it has told of its end.
+        for thread in threading.enumerate():
+            if "waitpid" in thread.name:
+                thread.join(PATIENCE_SECONDS)
         gc.collect()
     return trace
 
