@@ -76,7 +76,11 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
 
     def _thread_waited(self, pid: int, returncode: int, loop: Any) -> None:
         # In the waiting thread, or wherever else the watcher is told.
-        loop.call_soon_threadsafe(self._process_exited, returncode)
+        if events._get_running_loop() is loop:
+            # Just reaped: from now on no signal may go to its number.
+            self._process_exited(returncode)
+        else:
+            loop.call_soon_threadsafe(self._process_exited, returncode)
 
     def send_signal(self, signal: int) -> None:
         self._check_proc()

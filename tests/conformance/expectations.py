@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import fnmatch
 import operator
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ class Expectations:
             raise ValueError(
                 f"{path.name}: no such kind of expectation: {', '.join(sorted(unknown))}"
             )
+        driver = os.environ.get("FERRIO_DRIVER") or "epoll"
         entries = []
         for kind in KINDS:
             for table in tables.get(kind, []):
@@ -73,6 +75,7 @@ class Expectations:
                     and _applies(kind, loop)
                     and table.get("replaced", replace) == replace
                     and loop not in table.get("passes-on", [])
+                    and table.get("driver", driver) == driver
                 ):
                     is_strict = kind != "stdlib" or loop == REFERENCE
                     patterns = tuple(table["tests"])
@@ -105,7 +108,7 @@ def _applies(kind: str, loop: str) -> bool:
 
 
 def _check(table: dict[str, Any], path: Path) -> None:
-    allowed = {"tests", "why", "python", "passes-on", "replaced"}
+    allowed = {"tests", "why", "python", "passes-on", "replaced", "driver"}
     if not table.get("tests") or not table.get("why") or set(table) - allowed:
         raise ValueError(
             f"{path.name}: an entry needs `tests` and `why`, and may have `python`: {table}"
