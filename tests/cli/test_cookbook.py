@@ -255,6 +255,7 @@ def test_a_recipe_names_the_recipes_whose_files_it_uses(name: str) -> None:
     ("arguments", "complaint"),
     [
         (["show", "soufflé"], "there is no recipe 'soufflé' (there are: "),
+        (["show", "socket"], "there is no recipe 'socket'; did you mean sockets? (there are: "),
         (["run", "soufflé"], "there is no recipe 'soufflé' (there are: "),
         (["show", "encyclopedia", "x.py"], "encyclopedia has no file 'x.py' (it has: README.md, "),
         (["run"], "NAME is missing"),

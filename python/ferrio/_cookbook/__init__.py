@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from .. import _run
 from .._choice import Choice
+from .._mistakes import close
 from .commands import Reader
 from .recipe import Recipe, first_sentence, purpose
 from .requirement import install_command
@@ -66,7 +67,10 @@ def recipe_named(name: str) -> Recipe:
     # `ferrio cookbook run web-requests` is not worth an error.
     recipe = known.get(name.replace("-", "_"))
     if recipe is None:
-        fail(f"there is no recipe {name!r} (there are: {', '.join(known) or 'none'})", status=2)
+        like = close(name.replace("-", "_"), known)
+        hint = f"; did you mean {like}?" if like else ""
+        all_of_them = ", ".join(known) or "none"
+        fail(f"there is no recipe {name!r}{hint} (there are: {all_of_them})", status=2)
     return recipe
 
 
