@@ -15,6 +15,9 @@ from ._command_line import CommandLine, MistakeError
 #: Names that main programs have, the likeliest first.
 MAIN = ("main.py", "app.py", "server.py", "run.py", "manage.py")
 
+#: What other commands are asked by a word or a letter.
+ASKED_FOR = {"help": "--help", "version": "--version", "-V": "--version"}
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line each, and end in what to type."""
@@ -83,6 +86,9 @@ def with_instead(words: Sequence[str], wrong: str, right: str, *, is_whole: bool
 def instead_of_command(words: Sequence[str], commands: Sequence[str]) -> str:
     """What to type instead of `ferrio WORDS`, whose first word is no command."""
     first = words[0]
+    if (option := ASKED_FOR.get(first)) and not os.path.exists(first):
+        of = [word for word in words[1:2] if option == "--help" and word in commands]
+        return f"there is no command {first!r}; did you mean: {joined(['ferrio', *of, option])}"
     try:
         line = CommandLine.parse(words)
     except MistakeError as mistake:
@@ -99,7 +105,9 @@ def instead_of_command(words: Sequence[str], commands: Sequence[str]) -> str:
         meant = joined(["ferrio", like, *words[1:]])
         return f"there is no command {first!r}; did you mean: {meant}"
     is_file = os.path.exists(first) or first.endswith((".py", ".pyc", ".pyz")) or "/" in first
-    if is_file or script is not None:
+    if is_file and (instead := instead_of_file(first, words[1:])):
+        return instead
+    if is_file or is_program:
         return f"to run a program: ferrio run {joined(words)}"
     if is_module(first):
         return f"to run a module: ferrio run -m {joined(words)}"
