@@ -118,7 +118,7 @@ class Trial:
         self._program("one_line.py", BY_ONE_LINE, [self._bin / "python"])
         seconds = time.monotonic() - start
         version = self._check_facts()
-        if f" {version}\n" not in self._output([self._bin / "ferrio", "info"]):
+        if f"ferrio {version}" not in self._output([self._bin / "ferrio", "info"]):
             raise Failure(f"ferrio info does not name the version {version}")
         self._program("unchanged.py", UNCHANGED, [self._bin / "ferrio", "run"])
         if demo:
