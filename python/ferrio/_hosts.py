@@ -14,6 +14,10 @@ from typing import Any
 QT = ("PySide6", "PyQt6", "PySide2", "PyQt5")
 
 
+class HostEndedError(RuntimeError):
+    """The host's loop has come to its end, as it should one day."""
+
+
 class TkHost:
     """Tk's main loop.
 
@@ -68,7 +72,7 @@ class TkHost:
 
     def _check_open(self) -> None:
         if self._writing < 0:
-            raise RuntimeError("the window was destroyed")
+            raise HostEndedError("the window was destroyed")
 
     def _called(self, fd: int, mask: int) -> None:
         with contextlib.suppress(BlockingIOError):

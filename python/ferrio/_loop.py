@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop as _UnixSelectorEventLoop
     from collections.abc import AsyncGenerator, Callable
     from concurrent.futures import ThreadPoolExecutor
+    from typing import TypeVarTuple
+
+    Ts = TypeVarTuple("Ts")
 else:
     from asyncio.base_events import BaseEventLoop
     from asyncio.selector_events import BaseSelectorEventLoop
@@ -84,6 +87,7 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         "_default_executor",
         "_exception_handler",
         "_executor_shutdown_called",
+        "_is_guest",
         "_signal_handlers",
         "_transports",
         "_unix_server_sockets",
@@ -114,6 +118,8 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
         self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
         self._signal_handlers: dict[int, asyncio.Handle] = {}
+        # Is it made for a host (see guest.py)?
+        self._is_guest = False
         # The inode of the file of each server's Unix socket, to be removed with it.
         self._unix_server_sockets: dict[socket.socket, int] = {}
         self._coroutine_origin_tracking_enabled = False
@@ -167,13 +173,30 @@ class Loop(BaseLoop, asyncio.AbstractEventLoop):
 
     # Signals: the native half lends the interpreter a pipe, found as self._csock.
     if sys.platform != "win32":
-        add_signal_handler = _UnixSelectorEventLoop.add_signal_handler
+
+        def add_signal_handler(
+            self, sig: int, callback: Callable[[*Ts], object], *args: *Ts
+        ) -> None:
+            """Have the loop call a function when the process receives a signal."""
+            if self._is_guest:
+                from . import _guest_signals
+
+                _guest_signals.add(self, sig, callback, *args)
+            else:
+                _UnixSelectorEventLoop.add_signal_handler(self, sig, callback, *args)
+
         _check_signal = _UnixSelectorEventLoop._check_signal  # type: ignore[attr-defined]
         _handle_signal = _UnixSelectorEventLoop._handle_signal  # type: ignore[attr-defined]
 
         def remove_signal_handler(self, sig: int) -> bool:
             """Takes the handler of a signal away; True if there was one."""
-            removed: bool = _UnixSelectorEventLoop.remove_signal_handler(self, sig)
+            removed: bool
+            if self._is_guest:
+                from . import _guest_signals
+
+                removed = _guest_signals.remove(self, sig)
+            else:
+                removed = _UnixSelectorEventLoop.remove_signal_handler(self, sig)
             self._wakeup_fd_changed()
             return removed
 

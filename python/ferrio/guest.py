@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Callable
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
-from ._hosts import QtHost, TkHost
+from ._hosts import HostEndedError, QtHost, TkHost
 from ._loop import Loop
 from ._runner import new_event_loop
 
@@ -41,9 +41,10 @@ CallSoon: TypeAlias = Callable[[Callable[[], None]], object]
 
 logger = logging.getLogger("ferrio")
 
-#: Exchanges a thread's current task, where that is not one for each loop (CPython 3.12).
-swap_current_task: Callable[[Any, Any], Any] | None = getattr(
-    asyncio_tasks, "_swap_current_task", None
+#: Exchanges a thread's current task, which from 3.14 on is one for all of its loops. Before that
+#: each loop has its own; and in 3.12 the function fails where there is none.
+swap_current_task: Callable[[Any, Any], Any] | None = (
+    getattr(asyncio_tasks, "_swap_current_task", None) if sys.version_info >= (3, 14) else None
 )
 
 
@@ -108,6 +109,7 @@ def start(
     except BaseException:
         loop.close()
         raise
+    loop._is_guest = True
     run = Run(main, loop, call_soon_threadsafe, call_soon or call_soon_threadsafe, done)
     run._start(handle_sigint)
     return run
@@ -199,6 +201,7 @@ class Run(Generic[T]):
         self._is_back = threading.Event()
         self._is_back.set()
         self._is_over = False
+        self._is_in_with = False
         self._was_interrupted = False
         self._failure: BaseException | None = None
         self._is_failure_known = False
@@ -259,6 +262,7 @@ class Run(Generic[T]):
         return self.result()
 
     def __enter__(self) -> Self:
+        self._is_in_with = True
         return self
 
     def __exit__(
@@ -335,7 +339,10 @@ class Run(Generic[T]):
             self._is_asked = False
         if self._turn():
             if not self._is_over:
-                self._ask(self._call_soon)
+                try:
+                    self._ask(self._call_soon)
+                except Exception as refusal:
+                    self._refused(refusal)
         else:
             self._is_back.clear()
             self._baton.release()
@@ -365,7 +372,6 @@ class Run(Generic[T]):
         outer = asyncio._get_running_loop()
         if outer is None or swap_current_task is None:
             return self._loop._guest_turn()
-        # From 3.14 on a thread has one current task, whichever loop it belongs to.
         task = swap_current_task(outer, None)
         try:
             return self._loop._guest_turn()
@@ -511,12 +517,19 @@ class Run(Generic[T]):
             try:
                 self._call_soon_threadsafe(self._called_by_host)
             except BaseException as refusal:
-                logger.error(
-                    "the host of the guest %r refuses to run it: %r; "
-                    "`with ferrio.guest.start(...):` around the host's loop runs it to its end",
-                    self._main,
-                    refusal,
-                )
+                self._refused(refusal)
+
+    def _refused(self, refusal: BaseException) -> None:
+        """The host does not take what it is asked for, and never will."""
+        if not self._is_hosted or (self._is_in_with and isinstance(refusal, HostEndedError)):
+            # `finish` runs on, or is about to.
+            return
+        logger.error(
+            "the host of the guest %r refuses to run it: %r; "
+            "`with ferrio.guest.start(...):` around the host's loop runs it to its end",
+            self._main,
+            refusal,
+        )
 
 
 async def _awaiting(main: Awaitable[T]) -> T:
@@ -554,6 +567,10 @@ class _Interrupts:
         if not self._runs and signal.getsignal(signal.SIGINT) == self._interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    def after_fork(self) -> None:
+        for run in list(self._runs):
+            self.forget(run)
+
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         first = [run for run in self._runs if not run._was_interrupted and not run._task.done()]
         if not first:
@@ -583,6 +600,7 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     # The threads that have waited for them are the parent's.
     runs.clear()
+    interrupts.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

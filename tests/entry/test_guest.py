@@ -20,6 +20,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -948,6 +949,113 @@ def test_a_program_that_ends_before_its_guest_says_so() -> None:
     assert "`with ferrio.guest.start(...):`" in line
 
 
+def test_ctrl_c_in_a_forked_child_is_the_childs() -> None:
+    status, output, errors = run_program(
+        """
+        import warnings
+        warnings.simplefilter("ignore")  # of forking beside threads
+
+        async def main():
+            if (child := os.fork()) == 0:
+                try:
+                    signal.raise_signal(signal.SIGINT)
+                    print("ignored", flush=True)
+                except KeyboardInterrupt:
+                    print("interrupted", flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+            await asyncio.get_running_loop().create_future()
+
+        with ferrio.guest.start(main(), call_soon_threadsafe=toy.call_soon_threadsafe) as run:
+            toy.run_until(lambda: not run._is_back.is_set())
+            signal.raise_signal(signal.SIGINT)
+            toy.run_until(run.done)
+        """
+    )
+    # The parent's guest goes on handling its own.
+    assert (status, output) == (-signal.SIGINT, "interrupted\n"), errors
+    assert errors.endswith("KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize("host", ["asyncio.SelectorEventLoop", "uvloop.Loop", "ferrio.Loop"])
+def test_signals_reach_host_and_guest(host: str) -> None:
+    if host.startswith("uvloop"):
+        pytest.importorskip("uvloop")
+    status, output, errors = run_program(
+        f"""
+        import {host.partition(".")[0]}
+
+        async def guest():
+            loop = asyncio.get_running_loop()
+            for _ in range(2):
+                received = asyncio.Event()
+                loop.add_signal_handler(signal.SIGUSR1, received.set)
+                os.kill(os.getpid(), signal.SIGUSR1)
+                await asyncio.wait_for(received.wait(), {PATIENCE})
+                print("guest")
+                # Those that are left are removed when the loop is closed.
+                assert _ or loop.remove_signal_handler(signal.SIGUSR1)
+            return "end"
+
+        async def main():
+            loop = asyncio.get_running_loop()
+
+            async def host_receives():
+                received = asyncio.Event()
+                loop.add_signal_handler(signal.SIGUSR2, received.set)
+                for _ in range(2):
+                    os.kill(os.getpid(), signal.SIGUSR2)
+                    await asyncio.wait_for(received.wait(), {PATIENCE})
+                    received.clear()
+                    print("host")
+                    yield
+
+            receives = host_receives()
+            if "before" in sys.argv:
+                await anext(receives)
+            ended = loop.create_future()
+            ferrio.guest.start(
+                guest(),
+                call_soon_threadsafe=loop.call_soon_threadsafe,
+                done=lambda run: ended.set_result(run.result()),
+            )
+            print(await ended)
+            assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+            await anext(receives)
+
+        with asyncio.Runner(loop_factory={host}) as runner:
+            runner.run(main())
+        """,
+        arguments=("before",),
+    )
+    assert (status, output, errors) == (0, "host\nguest\nguest\nend\nhost\n", "")
+
+
+def test_signal_handlers_are_refused_as_ever(toy: Toy) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ValueError, match="invalid signal number 1000"):
+            loop.add_signal_handler(1000, print)
+        with pytest.raises(RuntimeError, match="cannot be caught"):
+            loop.add_signal_handler(signal.SIGKILL, print)
+        assert not loop.remove_signal_handler(signal.SIGUSR1)
+
+    before = signal.set_wakeup_fd(-1)
+    try:
+        toy.host(main()).result()
+    finally:
+        assert signal.set_wakeup_fd(before) == -1
+
+    async def in_a_thread() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(RuntimeError, match="main thread"):
+            loop.add_signal_handler(signal.SIGUSR1, print)
+        assert not loop.remove_signal_handler(signal.SIGUSR1)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(lambda: Toy().host(in_a_thread()).result()).result()
+
+
 def test_forked_children_have_no_guest() -> None:
     status, output, errors = run_program(
         """
@@ -1035,6 +1143,21 @@ TK = """
 """
 
 
+TK_MAIN_CLOSES = """
+    import tkinter
+    root = tkinter.Tk()
+
+    async def main():
+        await asyncio.sleep(0.01)
+        root.destroy()
+        return "result"
+
+    with ferrio.guest.start_in_tk(main(), root) as run:
+        root.mainloop()
+    print(run.result())
+"""
+
+
 def test_tk() -> None:
     if importlib.util.find_spec("_tkinter") is None:
         pytest.skip("this interpreter was built without tkinter")
@@ -1051,6 +1174,9 @@ def test_tk() -> None:
         # The window is closed first.
         early = run_program(TK, arguments=("early",), environment=environment)
         assert early == (0, "ready\ncleaned up\nleft\n", "")
+        # And by main, as the last that it does.
+        closed = run_program(TK_MAIN_CLOSES, environment=environment)
+        assert closed == (0, "result\n", "")
 
 
 def qt_bindings() -> list[str]:
