@@ -111,7 +111,7 @@ def disguise(folder: Path) -> None:
         if package["name"] in COPIED
     }
     copied = {folder / "vendor" / name: source for name, source in sources.items()}
-    for name in ("crates/ferrio-engine", "crates/ferrio-py", "bench/load"):
+    for name in ("crates/ferrio-engine", "crates/ferrio-http", "crates/ferrio-py", "bench/load"):
         copied[folder / "workspace" / name] = ROOT / name
     for target, source in copied.items():
         copy(source, target)
