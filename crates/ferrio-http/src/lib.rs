@@ -10,6 +10,7 @@
 
 mod bytes;
 mod date;
+pub mod h1;
 mod limits;
 mod target;
 
