@@ -1,12 +1,14 @@
 //! HTTP/1.1 (RFC 9112), and 1.0.
 
 mod chunked;
+mod encode;
 mod faults;
 mod framing;
 mod head;
 mod refusal;
 
 pub use chunked::{Chunk, Chunked, Trailers, end_chunk, last_chunk, start_chunk};
+pub use encode::{Piece, Response, SendError, reason_phrase};
 pub use framing::{Coding, Framing, Length};
 pub use head::{Field, Head, Scan, Upgrade, Version};
 pub use refusal::Reason;
