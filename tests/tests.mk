@@ -35,8 +35,8 @@ test-version: LEFT_OUT = $(UNVERSIONED:%=--ignore=%)
 test-all: ## what .ci/run does, with every test on each version, on the release profile: hours
 	.ci/run --all
 
-engine: ## cargo test of the engine
-	cargo test --locked --package ferrio-engine
+engine: ## cargo test of the engine and of HTTP
+	cargo test --locked --package ferrio-engine --package ferrio-http
 	cargo test --locked --package ferrio-engine --features faults --test faults
 
 pytest: venv servers ## parity, stress and ecosystem tests

@@ -51,7 +51,7 @@ pub enum Upgrade {
 
 /// A request's head, as ranges in the bytes that it was read from.
 ///
-/// All accessors that take `bytes` want these: the input of `Server::receive`
+/// All accessors that take `bytes` want these: the input of [`Server::receive`](super::Server::receive)
 /// from its start, of which no more than the step's `used` is needed. One is used for one request
 /// after another, and keeps its memory.
 #[derive(Clone, Default, Debug)]

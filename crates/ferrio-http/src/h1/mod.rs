@@ -6,9 +6,11 @@ mod faults;
 mod framing;
 mod head;
 mod refusal;
+mod server;
 
 pub use chunked::{Chunk, Chunked, Trailers, end_chunk, last_chunk, start_chunk};
 pub use encode::{Piece, Response, SendError, reason_phrase};
 pub use framing::{Coding, Framing, Length};
 pub use head::{Field, Head, Scan, Upgrade, Version};
 pub use refusal::Reason;
+pub use server::{Closing, Ended, Eof, Event, Expiry, Server, Step};
