@@ -1,7 +1,7 @@
 """What httptools (llhttp) and h11 make of requests: for the module beside it.
 
-Each line of the input is a stream in hexadecimal digits; each line of the output says of the same one, in
-JSON, which requests each of them saw, as [method, target, body] in hexadecimal digits, and whether it
+Each line of the input is a stream in hexadecimal digits. Each line of the output says in JSON which
+requests each of them saw in it, as [method, target, body] in hexadecimal digits, and whether it
 refused what came after them.
 """
 
