@@ -1,4 +1,4 @@
-"""Fuzzes the engine's state machines: `make fuzz`.
+"""Fuzzes the state machines of the engine and of HTTP: `make fuzz`.
 
 Builds the targets with libFuzzer and the address sanitizer, and runs each from its kept corpus. The
 stable compiler does it: RUSTC_BOOTSTRAP=1 admits it to `-Zsanitizer`, and coverage needs no more
@@ -26,7 +26,10 @@ ROOT = FOLDER.parent
 CORPUS = FOLDER / "corpus"
 # What a run starts from and finds: new histories, and those that fail.
 FOUND = ROOT / ".build" / "fuzz"
-TARGETS = ("engine", "stream", "write_buffer", "read_buffer", "records", "datagrams", "session")
+TARGETS = (
+    *("engine", "stream", "write_buffer", "read_buffer", "records", "datagrams", "session"),
+    *("h1_server", "chunked", "target"),
+)
 
 # Longer histories find no more, only later.
 MAX_LEN_BYTES = 512
@@ -44,7 +47,7 @@ COVERAGE = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Fuzz the engine's state machines.",
+        description="Fuzz the state machines of the engine and of HTTP.",
         epilog="A failing history is written to .build/fuzz/TARGET-crash-*: give that file to the "
         "binary again to see it fail, and make it a unit test.",
     )

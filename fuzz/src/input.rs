@@ -13,6 +13,11 @@ impl<'a> Input<'a> {
         Self { bytes }
     }
 
+    /// All of it, at once.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

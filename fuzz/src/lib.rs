@@ -1,24 +1,27 @@
-//! What is fuzzed: the engine's state machines, each against a model that is too simple to be wrong.
+//! What is fuzzed: the state machines of the engine and of HTTP, each against a model that is too simple to be wrong.
 //!
 //! A target is a function of some bytes, which it takes for a history of operations, and which
 //! panics if the machine and its model part ways. `targets/` gives them to libFuzzer, `replay` runs
 //! them over the kept corpus and random bytes without it.
 
+pub mod chunked;
 pub mod datagrams;
 pub mod engine;
+pub mod h1_server;
 mod input;
 mod kernel;
 pub mod read_buffer;
 pub mod records;
 pub mod session;
 pub mod stream;
+pub mod target;
 pub mod write_buffer;
 
 /// A target: its name, which is that of its corpus too, and what it does with some bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 10] = [
     ("engine", engine::check),
     ("stream", stream::check),
     ("write_buffer", write_buffer::check),
@@ -26,4 +29,7 @@ pub const TARGETS: [Target; 7] = [
     ("records", records::check),
     ("datagrams", datagrams::check),
     ("session", session::check),
+    ("h1_server", h1_server::check),
+    ("chunked", chunked::check),
+    ("target", target::check),
 ];
