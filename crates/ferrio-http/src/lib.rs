@@ -46,6 +46,7 @@
 //! |---|---|
 //! | `h1/server.rs` | [`h1::Server`]: one connection, from request to request |
 //! | `h1/head.rs` | [`h1::Head`]: a request's line and fields, as ranges |
+//! | `h1/known.rs` | [`h1::Known`]: a head that has come before |
 //! | `h1/framing.rs` | [`h1::Framing`]: where a request's body ends |
 //! | `h1/chunked.rs` | the chunked coding, both ways |
 //! | `h1/encode.rs` | [`h1::Response`]: an answer's bytes |

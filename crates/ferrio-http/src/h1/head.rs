@@ -244,6 +244,11 @@ impl Head {
         self.method.of(bytes)
     }
 
+    /// Whether there is one, and nothing before it.
+    pub(super) const fn begins_at_start(&self) -> bool {
+        self.method.start == 0 && !self.method.is_empty()
+    }
+
     /// The whole target as it came.
     #[must_use]
     pub fn raw_target<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {

@@ -18,6 +18,7 @@ use super::chunked::{Chunk, Chunked, Trailers};
 use super::encode::Response;
 use super::framing::Framing;
 use super::head::{Head, Scan, Upgrade, Version};
+use super::known::Known;
 use super::refusal::Reason;
 use crate::date::Date;
 use crate::limits::Limits;
@@ -219,6 +220,26 @@ impl Server {
         }
     }
 
+    /// As [`receive`](Self::receive), where the connection waits for a request and a head comes that is
+    /// [known](Known) already: it is [`known.head()`](Known::head), and so many bytes are used for it.
+    /// `None` if it is not so; nothing has happened then.
+    pub fn receive_known(
+        &mut self,
+        input: &[u8],
+        known: &Known,
+        limits: &Limits,
+        now: Duration,
+    ) -> Option<Step<'static>> {
+        if !self.is_idle() || !known.begins(input) {
+            return None;
+        }
+        self.started = now;
+        Some(match self.accept(input, known.head(), limits, now) {
+            Ok(()) => Step { used: known.len(), event: Event::Request },
+            Err(reason) => self.refused(reason, input, now),
+        })
+    }
+
     /// `input[at..]` is not used yet; ranges count from the start of `input`.
     fn receive_head<'b>(
         &mut self,
@@ -357,7 +378,7 @@ impl Server {
     }
 
     /// Nothing is read any more.
-    fn refused<'b>(&mut self, reason: Reason, input: &[u8], now: Duration) -> Step<'b> {
+    fn refused(&mut self, reason: Reason, input: &[u8], now: Duration) -> Step<'static> {
         let is_dropping = matches!(self.request, Request::Body { dropping: Some(_), .. });
         self.response.close();
         self.request = Request::Lingering { since: now };
@@ -1033,6 +1054,40 @@ mod tests {
         host.give(GET, START);
         assert_eq!((host.server.eof(), host.server.closing()), (Eof::Whole, Closing::Open));
         assert_eq!(host.answer(&[], START), Ended::Closing);
+    }
+
+    #[test]
+    fn a_head_that_is_known_is_not_read_again() {
+        let post = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n";
+        let mut known = Known::default();
+        let mut host = Host::new();
+        let give = |host: &mut Host, known: &Known, bytes: &str| {
+            let step = host.server.receive_known(bytes.as_bytes(), known, &host.limits, START)?;
+            assert_eq!(step.event, Event::Request);
+            Some(step.used)
+        };
+        assert_eq!(give(&mut host, &known, post), None);
+        assert_eq!(host.give(post, START), "/p more");
+        known.remember(&host.head, post.as_bytes(), 100);
+        // A request is under way.
+        assert_eq!(give(&mut host, &known, post), None);
+        assert_eq!(host.give("ab", START), "[ab] end0 more");
+        host.answer(&[], START);
+        // Not all of it has come; another one has.
+        assert_eq!(give(&mut host, &known, &post[..post.len() - 1]), None);
+        assert_eq!(give(&mut host, &known, GET), None);
+        assert_eq!(give(&mut host, &known, &format!("{post}cd")), Some(post.len()));
+        assert_eq!(known.head().path(post.as_bytes()), b"/p");
+        assert_eq!(host.give("cd", START), "[cd] end0 more");
+        assert_eq!(host.answer(&[], START), Ended::Kept);
+        assert_eq!(host.server.requests(), 2);
+        // Too large to be kept, or not at the start.
+        known.remember(&host.head, post.as_bytes(), post.len() - 1);
+        assert!(!known.begins(post.as_bytes()));
+        let late = format!("\r\n{GET}");
+        assert_eq!(host.give(&late, START), "/a more");
+        known.remember(&host.head, late.as_bytes(), 100);
+        assert!(!known.begins(late.as_bytes()));
     }
 
     #[test]
