@@ -284,7 +284,10 @@ impl Server {
                 Err(reason) => self.refused(reason, input, now),
             },
             Err(reason) => {
-                let is_head = input[at..].starts_with(b"HEAD ");
+                // On no more bytes than it was refused on, so that it does not depend on a cut.
+                let seen = limits.head.min(limits.request_line.saturating_add(2));
+                let is_head =
+                    seen >= 5 && reason != Reason::EmptyLines && input[at..].starts_with(b"HEAD ");
                 self.response = Response::new(Version::Http11, is_head, false, false, false);
                 self.refused(reason, input, now)
             }
@@ -875,6 +878,29 @@ mod tests {
         let mut host = Host::new();
         assert_eq!(host.give("HEAD / HTTP/1.1\r\n\r\n", START), "NoHost");
         assert!(host.refuse(Reason::NoHost).1.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn whether_it_was_head_does_not_depend_on_a_cut() {
+        let line = "HEAD / HTTP/1.1\r\n\r\n";
+        for (limits, bytes) in [
+            (Limits { head: 1, ..Limits::default() }, line.to_owned()),
+            (Limits { request_line: 1, ..Limits::default() }, line.to_owned()),
+            (Limits { empty_lines: 0, ..Limits::default() }, format!("\r\n{line}")),
+            (Limits { request_line: 8, ..Limits::default() }, line.to_owned()),
+        ] {
+            let mut whole = Host::with(limits.clone());
+            let reason = whole.give(&bytes, START);
+            let answer = whole.refuse(Reason::Line);
+            let mut cut = Host::with(limits);
+            let mut bytes = bytes.chars();
+            let reason_of_cut = bytes
+                .by_ref()
+                .map(|byte| cut.give(&byte.to_string(), START))
+                .find(|event| event != "more");
+            assert_eq!(reason_of_cut, Some(reason));
+            assert_eq!(cut.refuse(Reason::Line), answer);
+        }
     }
 
     #[test]
