@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use ferrio_http::h1::{Closing, Event, Expiry, Framing, Head, Server};
+use ferrio_http::h1::{Closing, Event, Expiry, Framing, Head, Known, Server};
 use ferrio_http::{Date, Limits};
 
 use crate::input::Input;
 
 const NOW: Duration = Duration::ZERO;
+/// Of a script: heads that have come before are not read again.
+const KNOWN: u8 = 16;
 
 /// The first bytes are limits and what the application does; then comes what the client sends, cut
 /// by the same bytes from their end.
@@ -20,7 +22,8 @@ pub fn check(bytes: &[u8]) {
     // A head that is not whole may be judged early or not: all of them are whole.
     stream.extend_from_slice(b"\r\n\r\n");
 
-    let whole = run(&stream, &limits, script, std::iter::empty());
+    let whole = run(&stream, &limits, script & !KNOWN, std::iter::empty());
+    assert_eq!(run(&stream, &limits, script | KNOWN, std::iter::empty()), whole, "known");
     let backwards: Vec<u8> = bytes.iter().rev().copied().collect();
     let mut cuts = Input::new(&backwards);
     let mut end = 0;
@@ -64,14 +67,23 @@ struct Outcome {
 /// Bits of `script`: answer before the body has come; in pieces; with a length of its own; close.
 fn run(stream: &[u8], limits: &Limits, script: u8, ends: impl Iterator<Item = usize>) -> Outcome {
     let mut server = Server::new(NOW);
-    let mut head = Head::default();
+    let (mut head, mut known) = (Head::default(), Known::default());
     let mut outcome = Outcome { seen: vec![], out: vec![], closing: Closing::Open };
     let mut used = 0;
     let mut body = Vec::new();
     let mut answers = 0;
     for end in ends.chain([stream.len()]) {
         loop {
-            let step = server.receive(&stream[used..end], &mut head, limits, NOW);
+            let rest = &stream[used..end];
+            // Nothing is known unless the script has it so.
+            let known_step = server.receive_known(rest, &known, limits, NOW);
+            let step = match known_step {
+                Some(step) => {
+                    head.clone_from(known.head());
+                    step
+                }
+                None => server.receive(rest, &mut head, limits, NOW),
+            };
             let request = &stream[used..used + step.used];
             used += step.used;
             assert!(used <= end);
@@ -85,6 +97,9 @@ fn run(stream: &[u8], limits: &Limits, script: u8, ends: impl Iterator<Item = us
                 }
                 Event::Request => {
                     see(&mut outcome.seen, &head, request, limits);
+                    if script & KNOWN != 0 {
+                        known.remember(&head, request, 4096);
+                    }
                     body.clear();
                     head.framing() == Framing::None
                 }
