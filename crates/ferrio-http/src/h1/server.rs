@@ -374,7 +374,10 @@ impl Server {
                 (used, Some(Event::End(trailers)))
             }
             (Chunk::End(_), Some(_)) => {
-                self.request = Request::Idle { since: now, is_first: false };
+                self.request = match self.is_ending {
+                    true => Request::Closed { is_cut: false },
+                    false => Request::Idle { since: now, is_first: false },
+                };
                 (used, None)
             }
         }
@@ -1120,6 +1123,14 @@ mod tests {
     fn a_server_that_ends_lets_requests_end() {
         let mut host = Host::new();
         host.server.finish();
+        assert_eq!(host.server.closing(), Closing::Flush);
+        // With a body that nobody wants, when that is whole.
+        let mut host = Host::new();
+        host.give("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na", START);
+        assert_eq!(host.answer(&[], START), Ended::Kept);
+        host.server.finish();
+        assert_eq!(host.server.closing(), Closing::Open);
+        assert_eq!(host.give(&format!("b{GET}"), START), "closed");
         assert_eq!(host.server.closing(), Closing::Flush);
         for start in ["G", GET] {
             let mut host = Host::new();
