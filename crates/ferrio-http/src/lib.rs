@@ -1,4 +1,4 @@
-//! HTTP/1.1 as a state machine: bytes in, bytes out.
+//! HTTP/1.1 and WebSocket as state machines: bytes in, bytes out.
 //!
 //! Nothing here makes a system call, has a clock, or knows Python. Whoever has a connection, over
 //! TLS or not, gives the bytes that came and the time, and gets requests; it says what the answer
@@ -53,6 +53,7 @@
 //! | `h1/refusal.rs` | [`h1::Reason`]: why a request is refused, with its status |
 //! | `limits.rs` | [`Limits`]: how much and how long |
 //! | `target.rs` | [`Target`]: what a request line asks for; percent-encoding |
+//! | `ws/` | [`ws`]: frames, messages, compression, the handshake, a connection |
 //! | `date.rs` | [`Date`]: the time of day as HTTP writes it |
 
 #![forbid(unsafe_code)]
@@ -63,6 +64,7 @@ mod date;
 pub mod h1;
 mod limits;
 mod target;
+pub mod ws;
 
 pub use date::Date;
 pub use limits::Limits;
