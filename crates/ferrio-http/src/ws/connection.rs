@@ -639,6 +639,12 @@ impl Connection {
         self.keepalive.latency()
     }
 
+    /// The memory that is held for a message or control frame of which a part has come, in bytes.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.incoming.capacity() + self.control.capacity()
+    }
+
     /// Whether messages can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -705,12 +711,6 @@ impl Connection {
                 Expiry::CloseTimeout
             }
         }
-    }
-
-    /// Bytes that are kept of what has come.
-    #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
-        self.incoming.capacity() + self.control.capacity()
     }
 
     #[cfg(test)]

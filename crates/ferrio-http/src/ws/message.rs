@@ -128,7 +128,6 @@ impl Incoming {
         Ok((kind, std::mem::take(&mut self.buffer)))
     }
 
-    #[cfg(test)]
     pub(super) const fn capacity(&self) -> usize {
         self.buffer.capacity()
     }

@@ -99,7 +99,8 @@ fn group_5_fragments_with_control_frames_between() {
 
 #[test]
 fn group_5_fragments_out_of_order_fail_the_connection() {
-    let cases: [(&[(u8, &[u8])], Fault); 7] = [
+    type Frames = &'static [(u8, &'static [u8])];
+    let cases: [(Frames, Fault); 7] = [
         (&[(0x09, b"f1"), (0x80, b"f2")], Fault::ControlFragmented),
         (&[(0x0a, b"f1"), (0x80, b"f2")], Fault::ControlFragmented),
         (&[(0x08, b""), (0x80, b"f2")], Fault::ControlFragmented),

@@ -128,5 +128,5 @@ fn a_frame_of_which_nothing_has_come_takes_no_memory() {
     let mut frame = masked(0x82, &[0; 70_000]);
     frame[2..10].copy_from_slice(&(16u64 << 20).to_be_bytes());
     side.receive(&frame[..40]);
-    assert!(side.connection.kept() < 128, "{} bytes are kept", side.connection.kept());
+    assert!(side.connection.buffered() < 128, "{} bytes are kept", side.connection.buffered());
 }
