@@ -29,6 +29,7 @@ FOUND = ROOT / ".build" / "fuzz"
 TARGETS = (
     *("engine", "stream", "write_buffer", "read_buffer", "records", "datagrams", "session"),
     *("h1_server", "chunked", "target"),
+    *("ws_frames", "deflate"),
 )
 
 # Longer histories find no more, only later.

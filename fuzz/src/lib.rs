@@ -6,6 +6,7 @@
 
 pub mod chunked;
 pub mod datagrams;
+pub mod deflate;
 pub mod engine;
 pub mod h1_server;
 mod input;
@@ -16,12 +17,13 @@ pub mod session;
 pub mod stream;
 pub mod target;
 pub mod write_buffer;
+pub mod ws_frames;
 
 /// A target: its name, which is that of its corpus too, and what it does with some bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     ("engine", engine::check),
     ("stream", stream::check),
     ("write_buffer", write_buffer::check),
@@ -32,4 +34,6 @@ pub const TARGETS: [Target; 10] = [
     ("h1_server", h1_server::check),
     ("chunked", chunked::check),
     ("target", target::check),
+    ("ws_frames", ws_frames::check),
+    ("deflate", deflate::check),
 ];
