@@ -353,10 +353,11 @@ fn inflate(
         let made = (inflate.total_out() - made) as usize;
         message.truncate(len + made);
         data = &data[used..];
-        let status = result.map_err(|_| Fault::NotDeflate)?;
+        // What is too large came before what zlib may have found wrong after it.
         if message.len() > limit {
             return Err(Fault::MessageTooLarge);
         }
+        let status = result.map_err(|_| Fault::NotDeflate)?;
         if status == Status::StreamEnd {
             // A last block, which RFC 7692, section 7.2.3.4, allows. Another one may follow.
             inflate.reset(false);

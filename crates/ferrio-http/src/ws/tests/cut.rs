@@ -123,6 +123,22 @@ fn compressed_streams_are_the_same_wherever_they_are_cut() {
 }
 
 #[test]
+fn of_two_faults_in_compressed_data_the_first_is_told_wherever_it_is_cut() {
+    let fresh = || {
+        let mut side = pair(&Config::default(), &Config::default()).1;
+        side.limits.message = 5;
+        side
+    };
+    // Stored blocks, and then a block of a kind that there is not.
+    let large = masked(0xc1, b"\x00\x06\x00\xf9\xffabcdef\x07");
+    assert_eq!(check_cuts(fresh, &large), [Said::Failed(Fault::MessageTooLarge)]);
+    let small = masked(0xc1, b"\x00\x05\x00\xfa\xffabcde\x07");
+    assert_eq!(check_cuts(fresh, &small), [Said::Failed(Fault::NotDeflate)]);
+    let letters = masked(0xc1, b"\x00\x06\x00\xf9\xffab\xff\xff\xff\xff\x07");
+    assert_eq!(check_cuts(fresh, &letters), [Said::Failed(Fault::NotUtf8)]);
+}
+
+#[test]
 fn a_frame_of_which_nothing_has_come_takes_no_memory() {
     let mut side = Side::server();
     let mut frame = masked(0x82, &[0; 70_000]);
