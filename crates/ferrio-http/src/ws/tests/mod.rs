@@ -173,6 +173,14 @@ fn fields(head: &[u8]) -> Vec<(&[u8], &[u8])> {
         .collect()
 }
 
+/// A loop may be made on one thread and run on another, with all its connections.
+#[test]
+fn connections_and_workspaces_go_to_other_threads() {
+    const fn is_send<T: Send>() {}
+    is_send::<Connection>();
+    is_send::<Workspace>();
+}
+
 /// Sizes at the edges of the three forms of a length, and of what is done in pieces.
 const SIZES: [usize; 18] = [
     0, 1, 2, 63, 64, 65, 124, 125, 126, 127, 128, 8191, 8192, 8193, 65_535, 65_536, 65_537, 200_000,
