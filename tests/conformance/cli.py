@@ -129,7 +129,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--module", action="append", metavar="NAME", help="only this module; may be repeated")
     add("-k", metavar="PATTERN", help="only ids that contain this, or match it if it has a *")
     add("--jobs", type=int, default=2, help="modules at a time (2)")
-    add("--timeout", type=float, default=60.0, help="seconds for a test (60)")
+    add("--timeout", type=float, default=120.0, help="seconds for a test (120)")
     add(
         "--failing-timeout",
         type=float,
