@@ -97,7 +97,7 @@ def test_two_people_chat_on_full_screens(chat_port: int, loop: LoopName) -> None
             bob.type("grüß dich, 世界\r")
             rows = ada.wait_for("bob: grüß dich, 世")
             assert "> never mi" in rows[-1]
-            assert ada.cursor == (len("> never mi"), 23)
+            ada.wait_until(lambda _: ada.cursor == (len("> never mi"), 23))
             ada.type("nd\r")
             bob.wait_for("ada: never mind")
             bob.type("/who\r")
