@@ -36,6 +36,10 @@ asyncio.run(main())
 Message = dict[str, Any]
 
 
+class GoneError(Exception):
+    """The other side has closed the connection."""
+
+
 class Adapter:
     """The debugger's side of its protocol."""
 
@@ -76,7 +80,8 @@ class Adapter:
             while line := self._file.readline().strip():
                 if line.lower().startswith(b"content-length"):
                     length = int(line.split(b":")[1])
-            assert length, "the debugger is gone"
+            if not length:
+                raise GoneError("the debugger is gone")
             message: Message = json.loads(self._file.read(length))
             if is_it(message):
                 return message
@@ -92,6 +97,17 @@ class Adapter:
 @pytest.mark.parametrize("form", ["attach", "launch"])
 def test_breakpoints_steps_and_expressions(form: str, tmp_path: Path) -> None:
     """`attach`: `ferrio run -m debugpy`. `launch`: the module ferrio, as VS Code starts it."""
+    for attempts_left in (2, 1, 0):
+        try:
+            debug(form, tmp_path)
+            return
+        except GoneError:
+            # Another test may have taken the port that was free; debugpy waits for nobody long.
+            if not attempts_left:
+                raise
+
+
+def debug(form: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     with socket.create_server(("127.0.0.1", 0)) as listener:
