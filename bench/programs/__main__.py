@@ -127,11 +127,10 @@ def section(found: dict[Measured, dict[str, Any]], runs: int) -> Iterator[str]:
     yield "| program | | asyncio | uvloop | ferrio |"
     yield "|---|---|---:|---:|---:|"
     for program, results in found.items():
-        rounds = {name: loop["rounds"] for name, loop in results["loops"].items()}
+        rounds = results["loops"]["asyncio"]["rounds"]
         cells = [program.name, program.about]
-        cells.append(baseline(median(rounds["asyncio"], program.quantity), program.unit))
-        for loop in LOOPS[1:]:
-            cells.append(cell(ratio(rounds[loop], rounds["asyncio"], program.quantity)))
+        cells.append(baseline(median(rounds, program.quantity), program.unit))
+        cells += [cell(found_ratio) for found_ratio in ratios(program, results)]
         yield f"| {' | '.join(cells)} |"
 
 
@@ -139,12 +138,15 @@ def medians(found: dict[Measured, dict[str, Any]]) -> Iterator[str]:
     yield "| CPU time, asyncio = 1 | uvloop | ferrio |"
     yield "|---|---:|---:|"
     for program, results in found.items():
-        rounds = {name: loop["rounds"] for name, loop in results["loops"].items()}
-        cells = []
-        for loop in LOOPS[1:]:
-            found_ratio = ratio(rounds[loop], rounds["asyncio"], program.quantity)
-            cells.append(f"{found_ratio.median:.2f}" if found_ratio else "failed")
+        cells = [f"{each.median:.2f}" if each else "failed" for each in ratios(program, results)]
         yield f"| {program.about} | {' | '.join(cells)} |"
+
+
+def ratios(program: Measured, results: dict[str, Any]) -> Iterator[Ratio | None]:
+    """Of each loop but asyncio to asyncio."""
+    rounds = {name: loop["rounds"] for name, loop in results["loops"].items()}
+    for loop in LOOPS[1:]:
+        yield ratio(rounds[loop], rounds["asyncio"], program.quantity)
 
 
 def baseline(value: float | None, unit: str) -> str:

@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-use ferrio_engine::{Io, Readiness};
+use ferrio_engine::{Io, Readiness, StreamKind};
+
+use crate::input::Input;
 
 /// A socket with so much room to send, a peer that sends what the history says, and one pending
 /// event at most, as an edge-triggered kernel has.
@@ -23,6 +25,18 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    /// Of either kind of socket, with some room.
+    pub(crate) fn new(input: &mut Input<'_>) -> Self {
+        let kernel = Self { is_tcp: input.flag(), ..Self::default() };
+        kernel.room.set(input.size());
+        kernel.step.set(1 + input.below(8));
+        kernel
+    }
+
+    pub(crate) const fn kind(&self) -> StreamKind {
+        if self.is_tcp { StreamKind::Tcp } else { StreamKind::Other }
+    }
+
     /// What an event reports, when it is taken.
     pub(crate) fn readiness(&self) -> Readiness {
         let mut readiness = Readiness::NONE;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ferrio_engine::session::{Connection, End, Next, Outbox, Progress, Session, Workspace};
-use ferrio_engine::{Instant, Limits, StreamKind};
+use ferrio_engine::{Instant, Limits};
 
 use crate::input::Input;
 use crate::kernel::Kernel;
@@ -136,15 +136,12 @@ struct World<'k> {
 /// Does to a connection, its peer and its session what `bytes` say.
 pub fn check(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let kernel = Kernel { is_tcp: input.flag(), ..Kernel::default() };
-    kernel.room.set(input.size());
-    kernel.step.set(1 + input.below(8));
-    let kind = if kernel.is_tcp { StreamKind::Tcp } else { StreamKind::Other };
+    let kernel = Kernel::new(&mut input);
     let limits: Limits = input.limits();
     let script = Rc::new(RefCell::new(Script::default()));
     let mut world = World {
         kernel: &kernel,
-        connection: Connection::new(&kernel, kind, limits, Scripted(Rc::clone(&script))),
+        connection: Connection::new(&kernel, kernel.kind(), limits, Scripted(Rc::clone(&script))),
         script,
         limits,
         workspace: Workspace::new(1 + input.below(64)),

@@ -3,9 +3,7 @@
 
 use std::io;
 
-use ferrio_engine::{
-    Flow, Interest, Limits, PushError, Read, Settled, Stream, StreamKind, WriteError,
-};
+use ferrio_engine::{Flow, Interest, Limits, PushError, Read, Settled, Stream, WriteError};
 
 use crate::input::Input;
 use crate::kernel::Kernel;
@@ -28,14 +26,11 @@ struct World<'k> {
 /// Does to a stream, its peer and its kernel what `bytes` say.
 pub fn check(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let kernel = Kernel { is_tcp: input.flag(), ..Kernel::default() };
-    kernel.room.set(input.size());
-    kernel.step.set(1 + input.below(8));
-    let kind = if kernel.is_tcp { StreamKind::Tcp } else { StreamKind::Other };
+    let kernel = Kernel::new(&mut input);
     let limits = input.limits();
     let mut world = World {
         kernel: &kernel,
-        stream: Stream::new(&kernel, kind, limits),
+        stream: Stream::new(&kernel, kernel.kind(), limits),
         limits,
         pushed: Vec::new(),
         peer: Vec::new(),

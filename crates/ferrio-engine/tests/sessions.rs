@@ -143,6 +143,12 @@ impl Running {
         Self { address, stopper, thread }
     }
 
+    fn echo(driver: DriverKind) -> (Self, Diary) {
+        let diary = Diary::default();
+        let own = diary.clone();
+        (Self::serve(driver, move || Echo { diary: own.clone() }), diary)
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(HANG)).unwrap();
@@ -191,8 +197,7 @@ fn lines_are_answered_however_they_are_cut() {
 #[test]
 fn many_clients_get_their_own_bytes_back() {
     on_every_driver(|driver| {
-        let diary = Diary::default();
-        let server = Running::serve(driver, move || Echo { diary: diary.clone() });
+        let (server, _diary) = Running::echo(driver);
         let clients: Vec<_> = (0..40u8)
             .map(|number| {
                 let mut stream = server.connect();
@@ -219,11 +224,7 @@ fn many_clients_get_their_own_bytes_back() {
 #[test]
 fn who_asks_without_listening_waits() {
     on_every_driver(|driver| {
-        let diary = Diary::default();
-        let server = Running::serve(driver, {
-            let diary = diary.clone();
-            move || Echo { diary: diary.clone() }
-        });
+        let (server, diary) = Running::echo(driver);
         let mut client = server.connect();
         client.set_nonblocking(true).unwrap();
         let chunk = vec![7; 64 * 1024];
@@ -261,11 +262,7 @@ fn who_asks_without_listening_waits() {
 #[test]
 fn a_reset_is_told_as_the_error_that_it_is() {
     on_every_driver(|driver| {
-        let diary = Diary::default();
-        let server = Running::serve(driver, {
-            let diary = diary.clone();
-            move || Echo { diary: diary.clone() }
-        });
+        let (server, diary) = Running::echo(driver);
         let mut client = server.connect();
         client.write_all(b"hello").unwrap();
         client.read_exact(&mut [0; 5]).unwrap();

@@ -20,7 +20,7 @@ INK = "#24292f"
 FAINT = "#6e7781"
 PAPER = "#ffffff"
 
-#: What these three are on a dark page. The colours of the loops are seen on both.
+#: What these two are on a dark page. The colours of the loops are seen on both.
 DARK = {INK: "#e6edf3", FAINT: "#9aa4ae"}
 DOTS_PER_INCH = 150
 

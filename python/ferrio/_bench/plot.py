@@ -17,6 +17,8 @@ BAR = 0.8
 """Inches are 0.19 times this per bar; a row's bars lie without gaps between them."""
 GAP = 0.9
 """Between two rows, in bars."""
+SUMMARIES = {row.name: row.summary for row in ALL}
+"""What each row is."""
 MOST = 2.5
 """Where the axis ends at the latest: a bar that goes on says how far."""
 
@@ -124,6 +126,5 @@ def _dress(
 def _label(row: RowResult) -> str:
     """A row's name, and below it what it is, in as many words as fit beside a group of bars."""
     name = row.name if row.lower_is_better else f"{row.name} (inverted)"
-    summaries = {known.name: known.summary for known in ALL}
-    summary = ", ".join(summaries.get(row.name, "").split(", ")[:2])
+    summary = ", ".join(SUMMARIES.get(row.name, "").split(", ")[:2])
     return f"{name}\n{summary}" if summary and len(summary) < 60 else name

@@ -1,6 +1,6 @@
 //! `Sec-WebSocket-Extensions` (RFC 6455, section 9.1).
 
-use super::handshake::is_token;
+use crate::bytes;
 
 /// One extension with its parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ fn eat(rest: &mut &[u8], byte: u8) -> bool {
 }
 
 fn token<'f>(rest: &mut &'f [u8]) -> Result<&'f [u8], Malformed> {
-    let len = rest.iter().take_while(|&&byte| is_token(byte)).count();
+    let len = rest.iter().take_while(|&&byte| bytes::is(byte, bytes::TOKEN)).count();
     let (token, after) = rest.split_at(len);
     *rest = after;
     if token.is_empty() { Err(Malformed) } else { Ok(token) }

@@ -6,6 +6,7 @@ use sha1_smol::Sha1;
 
 use super::deflate::{Agreed, Config};
 use super::extension::{self, Extension};
+use crate::bytes;
 
 /// A client's request, looked at by a server (RFC 6455, section 4.2.1).
 #[derive(Clone, Debug)]
@@ -322,7 +323,7 @@ impl Client {
         others: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
         out: &mut Vec<u8>,
     ) -> Result<(), HandshakeError> {
-        let is_token = |name: &&str| !name.is_empty() && name.bytes().all(is_token);
+        let is_token = |name: &&str| !name.is_empty() && bytes::are(name.as_bytes(), bytes::TOKEN);
         if !subprotocols.iter().all(is_token) {
             return Err(HandshakeError::Subprotocol);
         }
@@ -479,13 +480,6 @@ impl Name {
     }
 }
 
-/// A character of a token (RFC 9110, section 5.6.2).
-pub(super) const fn is_token(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
-}
-
 /// Whether a list names `token`, in any case.
 fn names(value: &[u8], token: &[u8]) -> bool {
     value.split(|&byte| byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(token))
@@ -496,9 +490,7 @@ fn parse_subprotocols<'f>(value: &'f [u8], list: &mut Vec<&'f [u8]>) -> Result<(
         if name.is_empty() {
             continue;
         }
-        if list.len() == MAX_SUBPROTOCOLS
-            || list.contains(&name)
-            || !name.iter().copied().all(is_token)
+        if list.len() == MAX_SUBPROTOCOLS || list.contains(&name) || !bytes::are(name, bytes::TOKEN)
         {
             return Err(HandshakeError::Subprotocol);
         }
@@ -537,7 +529,7 @@ fn write_fields<'a>(
 ) -> Result<(), HandshakeError> {
     for (name, value) in fields {
         let is_value = |byte: &u8| !matches!(byte, b'\r' | b'\n' | 0);
-        if name.is_empty() || !name.iter().copied().all(is_token) || !value.iter().all(is_value) {
+        if name.is_empty() || !bytes::are(name, bytes::TOKEN) || !value.iter().all(is_value) {
             return Err(HandshakeError::Field);
         }
         out.extend_from_slice(name);
